@@ -1,0 +1,15 @@
+"""The one exception that a person is meant to read."""
+
+from __future__ import annotations
+
+
+class ImageGSError(Exception):
+    """Bad input or an impossible request, said in one line: names the thing, says what to do.
+
+    Raised where the bad input enters. Commands print it as `error: MESSAGE` and exit with 1; operators report it
+    in the window. Nothing has been written when it is raised.
+    """
+
+
+class Cancelled(Exception):
+    """The caller's progress callback asked for the work to stop. Nothing has been written."""

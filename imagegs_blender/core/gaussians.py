@@ -1,0 +1,78 @@
+"""The representation: a set of 2D Gaussians that share one geometry over all planes of a texture stack.
+
+With d = R(rotation)^T (x - mean) in texels of the fitted resolution, the log-weight of Gaussian i at x is
+
+    q_i(x) = 0.5 * ((d_x / scale_x)^2 + (d_y / scale_y)^2) + bias_i
+
+and the decoded value, for the K Gaussians of smallest q_i(x) <= CUTOFF, with w_i = exp(-q_i), is
+
+    out(x) = sum w_i feature_i / (sum w_i + EPS)
+
+(Image-GS, Zhang et al., SIGGRAPH 2025, eq. 1-3; the bias, a log amplitude, is ours and 0 in preset "paper").
+With topk = 0 the output is the plain sum of w_i feature_i over all Gaussians with q_i <= CUTOFF.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+CUTOFF = 12.0
+"""A Gaussian has no weight where q > CUTOFF (e^-12 = 6e-6): the support that tile lists and cells are built for."""
+
+EPS = 1e-5
+"""Added to the sum of weights. Of the order of the weight at the cutoff, so texels far from all Gaussians fade to 0."""
+
+MAX_TOPK = 16
+MAX_PLANES = 32
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """N Gaussians over C planes, as a structure of arrays.
+
+    mean      (N, 2) float32, texture coordinates: x to the right, y down, 0..1 over the texture; the centre of
+              texel (column i, row j) is ((i + 0.5) / width, (j + 0.5) / height)
+    scale     (N, 2) float32, standard deviations along the two axes, texels of the fitted resolution, > 0
+    rotation  (N,)   float32, radians, angle of the first axis, counted from +x towards +y (downwards)
+    feature   (N, C) float32, plane values, nominally 0..1
+    bias      (N,)   float32, added to q; larger is weaker
+    level     (N,)   uint8, the stage of the progressive fit in which the Gaussian was added
+    width, height    the fitted resolution, texels
+    wrap             True where the texture repeats: distances are taken on the torus
+    topk             K, 1..16; 0 for the plain unnormalised sum
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    rotation: np.ndarray
+    feature: np.ndarray
+    bias: np.ndarray
+    level: np.ndarray
+    width: int
+    height: int
+    wrap: bool
+    topk: int
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    @property
+    def planes(self) -> int:
+        """C, the number of planes the features cover."""
+        return self.feature.shape[1]
+
+    def conic(self) -> np.ndarray:
+        """(N, 3) float32 (a, b, c) with q = a dx^2 + b dx dy + c dy^2 + bias, dx and dy in texels."""
+        cos, sin = np.cos(self.rotation), np.sin(self.rotation)
+        u, v = 0.5 / self.scale[:, 0] ** 2, 0.5 / self.scale[:, 1] ** 2
+        a = u * cos * cos + v * sin * sin
+        b = 2 * (u - v) * cos * sin
+        c = u * sin * sin + v * cos * cos
+        return np.stack([a, b, c], axis=1).astype(np.float32)
+
+    def take(self, index: np.ndarray) -> Gaussians:
+        """The Gaussians at index (any NumPy index of the first axis), in that order."""
+        arrays = {name: getattr(self, name)[index] for name in ("mean", "scale", "rotation", "feature", "bias", "level")}
+        return replace(self, **arrays)
