@@ -1,0 +1,19 @@
+# make demo [BLEND=scene.blend]   compress a scene and show it before and after: build/demo
+# make test                       every test
+# Each sets itself up in .venv. PYTHON=... chooses the interpreter (CPython 3.11 or 3.13), VENV=... the environment.
+
+VENV ?= .venv
+export VENV PYTHON BLEND
+
+.PHONY: demo test clean
+
+demo:
+	@bash tools/setup.sh blender
+	@"$$VENV/bin/python" tools/demo.py
+
+test:
+	@bash tools/setup.sh blender,test
+	"$$VENV/bin/python" -m pytest
+
+clean:
+	rm -rf build
