@@ -1,0 +1,123 @@
+"""The mathematics of a step in plain NumPy: the definition that the fast devices are tested against.
+
+Dense: every texel sees every Gaussian, so memory is texels x Gaussians. For small pictures and for reading.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..gaussians import CUTOFF, EPS, Gaussians
+from . import Grid, Loss, LossWeights, Splats, project
+
+SSIM_RADIUS = 5
+SSIM_SIGMA = 1.5
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
+
+
+def render(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:
+    """(C, height, width) float32: the picture at any resolution, by definition."""
+    splats, grid = project(gaussians, width, height)
+    return blend(*weights(splats, grid), splats.feature, grid)
+
+
+def offsets(splats: Splats, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """dx, dy (height * width, N) float64: texel centre minus Gaussian centre, the shortest way round where it wraps."""
+    y, x = np.divmod(np.arange(grid.width * grid.height), grid.width)
+    dx = (x + 0.5)[:, None] - splats.center[None, :, 0].astype(np.float64)
+    dy = (y + 0.5)[:, None] - splats.center[None, :, 1].astype(np.float64)
+    if grid.wrap:
+        dx -= grid.width * np.round(dx / grid.width)
+        dy -= grid.height * np.round(dy / grid.height)
+    return dx, dy
+
+
+def weights(splats: Splats, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """w (P, N) with zeros outside the top-K and the cutoff, and the normaliser (P, 1)."""
+    dx, dy = offsets(splats, grid)
+    a, b, c = splats.conic.astype(np.float64).T
+    q = a * dx**2 + b * dx * dy + c * dy**2 + splats.bias
+    limit = np.full((len(q), 1), CUTOFF)
+    if 0 < grid.topk < q.shape[1]:
+        limit = np.minimum(limit, np.partition(q, grid.topk - 1, axis=1)[:, grid.topk - 1 : grid.topk])
+    w = np.where(q <= limit, np.exp(-q), 0)
+    return w, (w.sum(1, keepdims=True) + EPS if grid.topk else np.ones((len(q), 1)))
+
+
+def blend(w: np.ndarray, normaliser: np.ndarray, feature: np.ndarray, grid: Grid) -> np.ndarray:
+    """sum w f / normaliser as (C, height, width) float32."""
+    flat = (w / normaliser) @ feature.astype(np.float64)
+    return flat.T.reshape(-1, grid.height, grid.width).astype(np.float32)
+
+
+class Reference:
+    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalised to mean 1."""
+
+    def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None) -> None:
+        self.target, self.grid = target.astype(np.float64), grid
+        texels = np.ones(target.shape[1:]) if texel_weights is None else texel_weights.astype(np.float64)
+        self.texel_weights = texels / texels.mean()
+
+    def render(self, splats: Splats) -> np.ndarray:
+        return blend(*weights(splats, self.grid), splats.feature, self.grid)
+
+    def gradient(self, splats: Splats, loss_weights: LossWeights) -> tuple[Loss, Splats]:
+        w, normaliser = weights(splats, self.grid)
+        feature = splats.feature.astype(np.float64)
+        out = (w / normaliser) @ feature  # (P, C)
+        loss, g = self._loss(out.T.reshape(self.target.shape), loss_weights)
+        g = g.reshape(len(g), -1).T  # dL/dout (P, C)
+
+        g_feature = (w / normaliser).T @ g
+        toward = g @ feature.T  # dL/dw_i before normalisation: g . f_i
+        if self.grid.topk:
+            toward = (toward - (g * out).sum(1, keepdims=True)) / normaliser
+        gq = -w * toward  # dw/dq = -w
+        dx, dy = offsets(splats, self.grid)
+        a, b, c = splats.conic.astype(np.float64).T
+        g_center = -np.stack([(gq * (2 * a * dx + b * dy)).sum(0), (gq * (b * dx + 2 * c * dy)).sum(0)], 1)
+        g_conic = np.stack([(gq * dx * dx).sum(0), (gq * dx * dy).sum(0), (gq * dy * dy).sum(0)], 1)
+        return loss, Splats(g_center, g_conic, gq.sum(0), g_feature)
+
+    def _loss(self, out: np.ndarray, weights: LossWeights) -> tuple[Loss, np.ndarray]:
+        r, texels, count = out - self.target, self.texel_weights, out.size
+        l1, l2 = float((np.abs(r) * texels).mean()), float((r * r * texels).mean())
+        g = (weights.l1 * np.sign(r) + 2 * weights.l2 * r) * texels / count
+        ssim = None
+        if weights.ssim:
+            ssim, g_ssim = mean_ssim(out, self.target, texels)
+            g = g - weights.ssim * g_ssim
+        total = weights.l1 * l1 + weights.l2 * l2 + weights.ssim * (1 - (ssim or 0.0))
+        return Loss(total, l1, l2, ssim), g
+
+
+def mean_ssim(x: np.ndarray, y: np.ndarray, texels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean SSIM of planes (C, H, W), 11 x 11 Gaussian window, zero padding, and its gradient with respect to x.
+
+    Wang et al. 2004; the gradient flows back through the window, which is its own adjoint.
+    """
+    mx, my = blur(x), blur(y)
+    vx, vy, cov = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    n1, n2 = 2 * mx * my + SSIM_C1, 2 * cov + SSIM_C2
+    d1, d2 = mx * mx + my * my + SSIM_C1, vx + vy + SSIM_C2
+    ssim = n1 * n2 / (d1 * d2)
+    scale = texels / x.size
+    by_vx, by_cov = -ssim / d2, 2 * n1 / (d1 * d2)
+    by_mx = 2 * my * n2 / (d1 * d2) - 2 * mx * ssim / d1 - 2 * mx * by_vx - my * by_cov
+    gradient = blur(scale * by_mx) + 2 * x * blur(scale * by_vx) + y * blur(scale * by_cov)
+    return float((ssim * texels).mean()), gradient
+
+
+def window() -> np.ndarray:
+    """(11,) the normalised Gaussian window of SSIM."""
+    t = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
+    g = np.exp(-(t**2) / (2 * SSIM_SIGMA**2))
+    return g / g.sum()
+
+
+def blur(planes: np.ndarray) -> np.ndarray:
+    """Convolve the last two axes with the SSIM window, zeros outside."""
+    g, r = window(), SSIM_RADIUS
+    padded = np.pad(planes, [(0, 0), (r, r), (r, r)])
+    rows = sum(g[k] * padded[:, k : k + planes.shape[1], :] for k in range(2 * r + 1))
+    return sum(g[k] * rows[:, :, k : k + planes.shape[2]] for k in range(2 * r + 1))
