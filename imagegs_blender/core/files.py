@@ -1,0 +1,64 @@
+"""Writing files so that a reader sees the old file or the whole new one, never a part."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import ImageGSError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` (same suffix) to write to; on success it takes the place of `path`.
+
+    On any exception the temporary file is removed and `path` is left as it was.
+    Raises ImageGSError where the folder is missing or can't be written to.
+    """
+    path = Path(path)
+    temporary = _beside(path)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ImageGSError(_reason(path, error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(path: str | Path, data: bytes) -> None:
+    """Write data to path in one piece. Raises ImageGSError where that is impossible."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise ImageGSError unless a file could be written at `path` now. Leaves nothing behind."""
+    path = Path(path)
+    if path.is_dir():
+        raise ImageGSError(f"{path}: is a folder; name a file")
+    probe = _beside(path)
+    try:
+        with open(probe, "xb"):
+            pass
+        probe.unlink()
+    except OSError as error:
+        raise ImageGSError(_reason(path, error)) from error
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+
+
+def _reason(path: Path, error: OSError) -> str:
+    folder = path.parent
+    if path.is_dir():
+        return f"{path}: is a folder; name a file"
+    if not folder.is_dir():
+        return f"{folder}: folder not found; create it or choose another"
+    return f"{path}: can't be written ({error.strerror or error}); choose a folder with space that you may write to"

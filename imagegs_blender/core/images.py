@@ -1,0 +1,174 @@
+"""Image files <-> SourceMaps.
+
+8-bit images and 16-bit grey go through Pillow; EXR, HDR and every other 16-bit or float image through OpenImageIO,
+which is imported when the first such file is met. Texels are kept as they are stored: EXIF orientation and embedded
+color profiles are ignored, as texturing tools do. Alpha is straight in integer files; float files keep theirs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from . import files, roles
+from .errors import ImageGSError
+from .stack import MAX_SIZE, Depth, SourceMap
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".tif", ".tiff", ".bmp", ".exr", ".hdr")
+"""The files that a folder is searched for; everything else in it is ignored."""
+
+_DECODERS = ("PNG", "JPEG", "MPO", "WEBP", "TGA", "TIFF", "BMP")
+_FLOAT_SUFFIXES = (".exr", ".hdr")
+
+
+def read_map(path: str | Path) -> SourceMap:
+    """Read one image file; role and color space are guessed from its name (roles.guess).
+
+    Palette, 1-bit and keyed transparency become 8-bit L, LA, RGB or RGBA.
+    Raises ImageGSError where the file is missing, damaged, of an unsupported kind, or larger than MAX_SIZE.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ImageGSError(f"{path}: not a supported image; use one of {' '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise ImageGSError(f"{path}: {'is a folder' if path.is_dir() else 'file not found'}; name an image file")
+    try:
+        if path.suffix.lower() in _FLOAT_SUFFIXES:
+            read = None
+        else:
+            read = _read_pillow(path)
+        if read is None:
+            from . import oiio
+
+            read = oiio.read(path)
+    except OSError as error:
+        raise ImageGSError(f"{path}: can't be read ({_line(error)}); replace the file") from error
+    depth, channels, pixels = read
+    role, color_space = roles.guess(path.stem, channels, depth, pixels)
+    return SourceMap(path.stem, role, color_space, depth, channels, pixels)
+
+
+def read_maps(path: str | Path) -> list[SourceMap]:
+    """Read one image file, or every image of a folder (not of folders inside it) in alphabetical order.
+
+    Raises ImageGSError as read_map, where the folder holds no image, and where two files share a stem.
+    """
+    return [read_map(file) for file in find(path)]
+
+
+def find(path: str | Path) -> list[Path]:
+    """The image files that read_maps(path) reads."""
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    try:
+        found = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+    except OSError as error:
+        raise ImageGSError(f"{path}: can't be read ({error.strerror}); check the folder's permissions") from error
+    if not found:
+        raise ImageGSError(f"{path}: no images in this folder; supported are {' '.join(SUFFIXES)}")
+    stems: dict[str, Path] = {}
+    for file in found:
+        other = stems.setdefault(file.stem.lower(), file)
+        if other is not file:
+            raise ImageGSError(f"{path}: {other.name} and {file.name} would be the same map; rename or remove one")
+    return found
+
+
+def write(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) -> None:
+    """Write pixels (height, width, len(channels)) of a SourceMap to path; the suffix gives the format.
+
+    JPEG is written at quality 95 without chroma subsampling, everything else without loss.
+    Raises ImageGSError where the format can't hold the depth or channels, or the file can't be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if depth is Depth.U8 or (depth is Depth.U16 and channels in ("L", "R") and suffix in (".png", ".tif", ".tiff")):
+        save = _pillow_writer(path, pixels, depth, channels)
+    else:
+        from . import oiio
+
+        save = oiio.writer(path, pixels, depth, channels)
+    with files.replacing(path) as temporary:
+        save(temporary)
+
+
+def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
+    """(depth, channels, pixels), or None where the file has more bits than Pillow would keep."""
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        Image.MAX_IMAGE_PIXELS = None
+        with warnings.catch_warnings(), Image.open(path, formats=_DECODERS) as image:
+            warnings.simplefilter("ignore")
+            _check(path, image)
+            if _needs_openimageio(image):
+                return None
+            return _pixels(path, image)
+    except (ImageGSError, MemoryError):
+        raise
+    except Exception as error:  # damaged files make Pillow raise anything: OSError, SyntaxError, struct.error, ...
+        raise ImageGSError(f"{path}: not a readable image ({_line(error)}); replace the file") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check(path: Path, image: Image.Image) -> None:
+    if max(image.size) > MAX_SIZE:
+        raise ImageGSError(f"{path}: {image.width} x {image.height}; the limit is {MAX_SIZE} texels a side")
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise ImageGSError(f"{path}: holds {image.n_frames} pictures; save one of them as a file of its own")
+
+
+def _needs_openimageio(image: Image.Image) -> bool:
+    if image.format == "PNG":
+        with open(image.filename, "rb") as file:
+            bits, color_type = file.read(26)[24:]
+        return bits == 16 and color_type != 0
+    if image.format == "TIFF":
+        bits_per_sample = image.tag_v2.get(258, (1,))
+        return max(bits_per_sample) > 8
+    return False
+
+
+def _pixels(path: Path, image: Image.Image) -> tuple[Depth, str, np.ndarray]:
+    if image.mode.startswith("I;16") or (image.format == "PNG" and image.mode == "I"):
+        return Depth.U16, "L", np.asarray(image).astype(np.uint16)[..., None]
+    grey = image.mode in ("1", "L", "LA")
+    if not grey and image.mode not in ("P", "PA", "RGB", "RGBA", "RGBX"):
+        raise ImageGSError(f"{path}: {image.mode} color is not supported; save the image as RGB")
+    alpha = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+    channels = ("L" if grey else "RGB") + ("A" if alpha else "")
+    if image.mode == "1":
+        image = image.convert("L")
+    pixels = np.asarray(image.convert(channels))
+    return Depth.U8, channels, pixels.reshape(image.height, image.width, len(channels)).copy()
+
+
+def _pillow_writer(path: Path, pixels: np.ndarray, depth: Depth, channels: str):
+    options: dict[str, dict] = {
+        ".png": {},
+        ".jpg": {"quality": 95, "subsampling": 0},
+        ".jpeg": {"quality": 95, "subsampling": 0},
+        ".webp": {"lossless": True, "exact": True},
+        ".tga": {},
+        ".tif": {"compression": "tiff_adobe_deflate"},
+        ".tiff": {"compression": "tiff_adobe_deflate"},
+        ".bmp": {},
+    }
+    suffix = path.suffix.lower()
+    if suffix not in options:
+        raise ImageGSError(f"{path}: {suffix or 'a file without suffix'} can't hold 8-bit pixels; use .png")
+    holds = ("L", "R", "RGB") if suffix in (".jpg", ".jpeg", ".bmp") else ("L", "R", "LA", "RGB", "RGBA")
+    if channels not in holds:
+        raise ImageGSError(f"{path}: {suffix} can't hold the channels {channels}; use .png")
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+    if suffix == ".webp" and image.mode in ("L", "LA"):
+        image = image.convert("RGB" if image.mode == "L" else "RGBA")
+    return lambda temporary: image.save(temporary, **options[suffix])
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,55 @@
+"""Planes at other sizes, and planes with holes made whole."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+_MARGIN = 4
+"""Texels repeated around a plane that wraps before it is resampled: more than any filter here reaches."""
+
+
+def resize(plane: np.ndarray, width: int, height: int, wrap: bool) -> np.ndarray:
+    """Resample plane (h, w) float32 to (height, width): each axis by area where it shrinks, bicubic where it grows.
+
+    Not clipped: bicubic overshoots by a few percent at edges. wrap: the texture repeats, and so does the filter.
+    """
+    h, w = plane.shape
+    if (w, h) == (width, height):
+        return plane
+    for size, grows in (((width, h), width > w), ((width, height), height > h)):
+        plane = _resize(plane, size, Image.Resampling.BICUBIC if grows else Image.Resampling.BOX, wrap)
+    return plane
+
+
+def fill(planes: np.ndarray, seen: np.ndarray, wrap: bool) -> np.ndarray:
+    """Replace texels where seen (h, w) is False by a smooth continuation of the others; planes (C, h, w) float32.
+
+    Pull-push (Gortler et al., The Lumigraph, SIGGRAPH 1996): averages of what is seen go down a pyramid, holes are
+    filled from the next coarser level on the way up. Nothing seen at all: returned as it is.
+    """
+    if seen.all() or not seen.any():
+        return planes
+    h, w = seen.shape
+    even = ((0, h % 2), (0, w % 2))
+    weight = np.pad(seen.astype(np.float32), even)
+    count = _sum2x2(weight)
+    mean = np.stack([_sum2x2(np.pad(p * seen, even)) for p in planes]) / np.maximum(count, 1)
+    coarse = fill(mean, count > 0, wrap)
+    doubled = (2 * count.shape[1], 2 * count.shape[0])
+    smooth = np.stack([_resize(p, doubled, Image.Resampling.BILINEAR, wrap)[:h, :w] for p in coarse])
+    return np.where(seen, planes, smooth)
+
+
+def _resize(plane: np.ndarray, size: tuple[int, int], method: Image.Resampling, wrap: bool) -> np.ndarray:
+    h, w = plane.shape
+    if (w, h) == size:
+        return plane
+    margin = _MARGIN if wrap else 0
+    padded = np.pad(plane, margin, mode="wrap") if wrap else plane
+    source = Image.fromarray(np.ascontiguousarray(padded, np.float32))
+    return np.asarray(source.resize(size, method, box=(margin, margin, margin + w, margin + h)))
+
+
+def _sum2x2(a: np.ndarray) -> np.ndarray:
+    return a[0::2, 0::2] + a[1::2, 0::2] + a[0::2, 1::2] + a[1::2, 1::2]
