@@ -1,0 +1,174 @@
+"""fit(): the schedule. When Gaussians are added, when rates fall, when parameters are frozen to their codes, when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import sampling
+from .devices import Device, Grid, Loss, LossWeights
+from .devices.cpu import Cpu
+from .gaussians import Gaussians
+from .optimizer import Optimizer, scale_range
+from .settings import FitSettings
+from .stack import TextureStack
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report: phase in words, step of steps, PSNR of the unrounded planes in dB (None before it is known), seconds."""
+
+    phase: str
+    step: int
+    steps: int
+    psnr: float | None
+    seconds: float
+
+
+Report = Callable[[Progress], None]
+Snap = Callable[[Gaussians], Gaussians]
+"""Rounds Gaussians to what the stream can hold, in the same order."""
+
+
+def fit(
+    stack: TextureStack,
+    settings: FitSettings,
+    count: int,
+    progress: Report | None = None,
+    snap: Snap | None = None,
+) -> tuple[Gaussians, int]:
+    """Fit `count` Gaussians to a stack; returns them and the number of steps taken.
+
+    With snap, the last settle_ratio of the steps freezes means, rotations, scales and biases to their codes, one after
+    another, while the rest is refitted (features last: they are what the stream rounds at the end). The progress callback
+    may raise Cancelled.
+    """
+    return _Fit(stack, settings, count, progress, snap).run()
+
+
+class _Fit:
+    def __init__(self, stack: TextureStack, settings: FitSettings, count: int, progress: Report | None, snap: Snap | None):
+        self.stack, self.settings, self.count, self.snap = stack, settings, count, snap
+        self.progress = progress or (lambda _: None)
+        self.rng = np.random.default_rng(settings.seed)
+        self.started = time.perf_counter()
+        self.loss = LossWeights(settings.l1, settings.l2, settings.ssim)
+        grid = Grid(stack.width, stack.height, stack.wrap, settings.topk)
+        self.device: Device = Cpu(stack.planes, grid, stack.weights)
+        density_scale = 0.78 * np.sqrt(stack.width * stack.height / (np.pi * count))
+        low, high = scale_range(grid)
+        self.scale = float(np.clip(settings.init_scale or density_scale, low, high))
+        texel = self.scale if settings.relative_lr else max(stack.width, stack.height)
+        rate = {
+            "mean": settings.pos_lr * texel, "scale": settings.scale_lr, "rotation": settings.rot_lr,
+            "bias": settings.bias_lr, "feature": settings.feat_lr,
+        }  # fmt: skip
+        self.optimizer = Optimizer(grid, len(stack.planes), settings.inverse_scale, rate)
+
+    def run(self) -> tuple[Gaussians, int]:
+        settings = self.settings
+        settling = int(settings.settle_ratio * settings.max_steps) if self.snap else 0
+        growing = settings.max_steps - settling
+        additions = self._additions(growing)
+        plateau = _Plateau(settings.plateau_steps)
+        self._add(additions.pop(0, 0), None, 0)
+        step = 0
+        while step < growing:
+            if step in additions:
+                self._add(additions[step], self._error(), step)
+            slow_down = plateau.factor if settings.plateau_steps else self._decay(step, growing)
+            loss = self._step(step, "fitting", slow_down)
+            step += 1
+            if settings.plateau_steps and step > max(additions, default=0) and plateau.stalled(loss):
+                break
+        if self.snap and settling:
+            step = self._settle(step, settling)
+        return self.optimizer.gaussians(), step
+
+    def _additions(self, steps: int) -> dict[int, int]:
+        """{step: Gaussians to add then}; step 0 is the start."""
+        settings = self.settings
+        times = min(settings.add_times, max(steps - 1, 0)) if settings.initial_ratio < 1 else 0
+        first = self.count if times == 0 else max(1, round(settings.initial_ratio * self.count))
+        spacing = settings.add_steps or max(1, steps // (2 * max(times, 1)))
+        times = min(times, (steps - 1) // spacing)
+        first = first if times else self.count
+        bounds = np.linspace(first, self.count, times + 1).round().astype(int)
+        plan = {(k + 1) * spacing: int(bounds[k + 1] - bounds[k]) for k in range(times)}
+        return {0: first, **{step: n for step, n in plan.items() if n}}
+
+    def _add(self, count: int, error: np.ndarray | None, step: int) -> None:
+        settings, stack = self.settings, self.stack
+        if error is None:
+            density = sampling.importance(
+                stack.planes, settings.init_mode, settings.init_random_ratio, stack.wrap, stack.weights
+            )
+        else:
+            density = error
+        mean = sampling.draw(density, count, self.rng)
+        if settings.color_init:
+            column = np.minimum((mean[:, 0] * stack.width).astype(int), stack.width - 1)
+            row = np.minimum((mean[:, 1] * stack.height).astype(int), stack.height - 1)
+            feature = stack.planes[:, row, column].T
+        else:
+            feature = self.rng.random((count, len(stack.planes)))
+        self.optimizer.add(mean, self.scale, feature, min(step, 255) if step < 256 else 255)
+
+    def _error(self) -> np.ndarray:
+        """(H, W): what the picture lacks, as the density of the next Gaussians."""
+        picture = self.device.render(self.optimizer.splats())
+        error = np.zeros(picture.shape[1:], np.float32)
+        for ours, theirs in zip(picture, self.stack.planes, strict=True):
+            error += (ours - theirs) ** 2
+        error = error ** (self.settings.error_power / 2)
+        return error if self.stack.weights is None else error * self.stack.weights
+
+    def _step(self, step: int, phase: str, slow_down: float) -> Loss:
+        loss, gradient = self.device.gradient(self.optimizer.splats(), self.loss)
+        self.optimizer.step(gradient, slow_down)
+        self.progress(Progress(phase, step + 1, self.settings.max_steps, loss.psnr, time.perf_counter() - self.started))
+        return loss
+
+    def _decay(self, step: int, steps: int) -> float:
+        """1, then over the last decay_ratio of the steps geometrically down to 1/30."""
+        ratio = self.settings.decay_ratio
+        along = (step / max(steps, 1) - (1 - ratio)) / ratio if ratio else 0.0
+        return float(30.0 ** -max(0.0, along))
+
+    def _settle(self, step: int, steps: int) -> int:
+        """Freeze one parameter after another to its code; refit the rest each time."""
+        assert self.snap is not None
+        order = [("mean",), ("rotation", "scale"), ("bias",)]
+        for part, names in enumerate(order):
+            self.optimizer.freeze(self.snap(self.optimizer.gaussians()), names)
+            until = steps * (part + 1) // len(order)
+            for k in range(steps * part // len(order), until):
+                along = (k - steps * part // len(order)) / max(1, until - steps * part // len(order))
+                self._step(step, "settling", 0.3 * 10.0**-along)
+                step += 1
+        return step
+
+
+class _Plateau:
+    """Image-GS's schedule: the rates fall tenfold once, then the fit ends, when PSNR and SSIM have stalled for `patience` steps."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience, self.factor = patience, 1.0
+        self.best_psnr = self.best_ssim = -1.0
+        self.waited = 0
+
+    def stalled(self, loss: Loss) -> bool:
+        """True when the fit should end."""
+        better = loss.psnr > self.best_psnr + 1e-3 or (loss.ssim or 0.0) > self.best_ssim + 1e-5
+        self.best_psnr, self.best_ssim = max(self.best_psnr, loss.psnr), max(self.best_ssim, loss.ssim or 0.0)
+        self.waited = 0 if better else self.waited + 1
+        if self.waited < self.patience:
+            return False
+        self.waited = 0
+        if self.factor < 1.0:
+            return True
+        self.factor = 0.1
+        return False

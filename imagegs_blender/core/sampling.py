@@ -1,0 +1,66 @@
+"""Where Gaussians are placed: drawn texel by texel from an importance map."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def gradient_magnitude(planes: np.ndarray, wrap: bool) -> np.ndarray:
+    """(H, W) float32: length of the central-difference gradient over all planes (C, H, W), periodic where wrap."""
+    total = np.zeros(planes.shape[1:], np.float32)
+    for plane in planes:
+        padded = np.pad(plane, 1, mode="wrap" if wrap else "edge")
+        dx = padded[1:-1, 2:] - padded[1:-1, :-2]
+        dy = padded[2:, 1:-1] - padded[:-2, 1:-1]
+        total += dx * dx + dy * dy
+    return 0.5 * np.sqrt(total)
+
+
+def importance(planes: np.ndarray, mode: str, random_ratio: float, wrap: bool, texels: np.ndarray | None) -> np.ndarray:
+    """(H, W) float64, sum 1: the density of the first Gaussians. random_ratio of it is uniform over texels with weight."""
+    uniform = np.ones(planes.shape[1:]) if texels is None else (texels > 0).astype(np.float64)
+    uniform /= uniform.sum()
+    if mode == "random":
+        return uniform
+    density = gradient_magnitude(planes, wrap).astype(np.float64)
+    if texels is not None:
+        density *= texels
+    if density.sum() <= 0:
+        return uniform
+    return (1 - random_ratio) * density / density.sum() + random_ratio * uniform
+
+
+def draw(density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, 2) float32 texture coordinates, one in each of `count` equal shares of the density.
+
+    The texels are walked along a Morton curve, so that equal shares are compact patches: the points repel each other as
+    in stratified sampling instead of clumping as independent draws do. The position within the texel is uniform.
+    """
+    height, width = density.shape
+    order = morton_order(width, height)
+    cumulative = np.cumsum(density.reshape(-1)[order], dtype=np.float64)
+    if cumulative[-1] <= 0:
+        cumulative = np.arange(1, density.size + 1, dtype=np.float64)
+    at = (np.arange(count) + rng.random(count)) * (cumulative[-1] / count)
+    texel = order[np.minimum(np.searchsorted(cumulative, at, side="right"), density.size - 1)]
+    y, x = np.divmod(texel, width)
+    position = np.stack([x, y], 1) + rng.random((count, 2))
+    return (position / [width, height]).astype(np.float32)
+
+
+def morton_order(width: int, height: int) -> np.ndarray:
+    """(width * height,) int64: row-major texel numbers in the order of a Morton curve."""
+    side = max(width - 1, height - 1, 1).bit_length()
+    x = _spread(np.arange(width, dtype=np.int64))
+    y = _spread(np.arange(height, dtype=np.int64)) << 1
+    code = (y[:, None] | x[None, :]).reshape(-1)
+    inverse = np.full(1 << (2 * side), -1, np.int32)
+    inverse[code] = np.arange(width * height, dtype=np.int32)
+    return inverse[inverse >= 0].astype(np.int64)
+
+
+def _spread(v: np.ndarray) -> np.ndarray:
+    """Insert a zero bit above every bit of 16-bit numbers."""
+    for shift, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
+        v = (v | (v << shift)) & mask
+    return v
