@@ -1,0 +1,348 @@
+"""Which images of which materials become which texture stacks: described before any pixel is read.
+
+plan() looks and touches nothing. Its result is plain data: names instead of datablocks, so that it can be printed,
+compared and kept while the file changes. pixels.py reads what it names, replace.py carries it out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import bpy
+
+from ..core.gaussians import MAX_PLANES
+from ..core.stack import ColorSpace, Role
+from . import walk
+
+MIN_SIZE, MAX_SIZE = 16, 8192
+"""Texels a side. Below, a texture costs less than a decoder; above, the fit is not meant to work."""
+
+MAX_SIZE_RATIO = 4
+"""An image whose width or height is more than this many times smaller than the largest's gets a stack of its own."""
+
+MAX_STRANGERS = 1.5
+"""A stack may hold this many times the planes that any one material uses of it: more, and materials pay for maps
+that they do not show."""
+
+_COLOR_SPACES = {"sRGB": ColorSpace.SRGB, "Linear Rec.709": ColorSpace.LINEAR, "Non-Color": ColorSpace.RAW}
+
+
+@dataclass(frozen=True, order=True)
+class TreeRef:
+    """A node tree by name: a material's own tree, or a node group of the open file."""
+
+    kind: str  # "material" or "group"
+    name: str
+
+    def find(self) -> bpy.types.NodeTree:
+        return bpy.data.materials[self.name].node_tree if self.kind == "material" else bpy.data.node_groups[self.name]
+
+
+@dataclass(frozen=True, order=True)
+class ImageRef:
+    """An image by name, and by the path of the library that it is linked from ("" for images of the open file)."""
+
+    name: str
+    library: str = ""
+
+    def find(self) -> bpy.types.Image:
+        return bpy.data.images[self.name, self.library or None]
+
+
+@dataclass(frozen=True, order=True)
+class NodePlan:
+    """An Image Texture node to be replaced. `vector`: its coordinates as text, equal for equal ones in one tree."""
+
+    tree: TreeRef
+    node: str
+    vector: str
+
+
+@dataclass(frozen=True)
+class MapPlan:
+    """One image of a stack.
+
+    name           unique in the stack; the decoder's outputs are "<name>" and, with an "A" in channels, "<name> Alpha"
+    labels         what it feeds, for printing: ("roughness", "metallic")
+    channels       letters of "RGBA" that any material uses
+    alpha_linked   an Alpha output is in use, which makes Blender hand out straight colors instead of premultiplied ones
+    """
+
+    name: str
+    image: ImageRef
+    role: Role
+    color_space: ColorSpace
+    labels: tuple[str, ...]
+    channels: str
+    alpha_linked: bool
+    width: int
+    height: int
+    nodes: tuple[NodePlan, ...]
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """Maps to be fitted together. extension: how the nodes continue the image outside 0..1, in Blender's words."""
+
+    name: str
+    materials: tuple[str, ...]
+    extension: str
+    maps: tuple[MapPlan, ...]
+
+    @property
+    def wrap(self) -> bool:
+        return self.extension == "REPEAT"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What stays as it is, and why. image is None where the reason concerns the whole material."""
+
+    material: str
+    image: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.material}{f', {self.image}' if self.image else ''}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    stacks: tuple[StackPlan, ...]
+    skipped: tuple[Skipped, ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for stack in self.stacks:
+            lines.append(f"{stack.name} ({', '.join(stack.materials)}), {stack.extension.lower()}")
+            lines += [
+                f"    {m.name}: {', '.join(m.labels)}; {m.role}, {m.color_space}, {m.channels}, {m.width} x {m.height}"
+                for m in stack.maps
+            ]
+        return "\n".join(lines + [f"left as it is: {skipped}" for skipped in self.skipped])
+
+
+def plan(materials: Iterable[bpy.types.Material]) -> Plan:
+    """Describe the stacks of these materials, each image in one stack, and everything that is left as it is."""
+    candidates: dict[tuple[ImageRef, str], _Candidate] = {}
+    skipped: dict[Skipped, None] = {}
+    for material in materials:
+        reason = _unusable_material(material)
+        if reason:
+            skipped[Skipped(material.name, None, reason)] = None
+            continue
+        _gather(material, candidates, skipped)
+    stacks = [stack for group in _together(list(candidates.values())) for stack in _split(group)]
+    return Plan(tuple(_named(stacks)), tuple(skipped))
+
+
+@dataclass
+class _Candidate:
+    """An image with one extension mode, while its uses are being gathered."""
+
+    ref: ImageRef
+    image: bpy.types.Image
+    extension: str
+    wants: set[walk.Want] = field(default_factory=set)
+    nodes: set[NodePlan] = field(default_factory=set)
+    alpha_linked: bool = False
+    spaces: set[tuple[str, str]] = field(default_factory=set)
+    """(material, texture coordinates) pairs in which the image is used."""
+
+    @property
+    def channels(self) -> str:
+        return "".join(letter for letter in "RGBA" if any(letter in want.channels for want in self.wants))
+
+
+def _gather(
+    material: bpy.types.Material,
+    candidates: dict[tuple[ImageRef, str], _Candidate],
+    skipped: dict[Skipped, None],
+) -> None:
+    """Add the uses that a material makes of images to candidates, or to skipped."""
+    found = False
+    for use in walk.image_uses(material):
+        if not isinstance(use, walk.DecoderUse) and use.node.image is None:
+            continue
+        found = True
+        if isinstance(use, walk.DecoderUse):
+            skipped[Skipped(material.name, None, f"already compressed: {use.node.node_tree.name}")] = None
+            continue
+        image = use.node.image
+        reason = _unusable_use(use) or _unusable_image(image)
+        if reason:
+            skipped[Skipped(material.name, image.name, reason)] = None
+            continue
+        ref = ImageRef(image.name, image.library.filepath if image.library else "")
+        candidate = candidates.setdefault((ref, use.node.extension), _Candidate(ref, image, use.node.extension))
+        vector = use.node.inputs["Vector"]
+        tree = TreeRef("group", use.tree.name) if use.path else TreeRef("material", material.name)
+        candidate.wants.add(use.want)
+        candidate.nodes.add(NodePlan(tree, use.node.name, walk.texture_space(vector)))
+        candidate.alpha_linked |= use.node.outputs["Alpha"].is_linked
+        candidate.spaces.add((material.name, walk.texture_space(vector, use.path)))
+    if not found:
+        skipped[Skipped(material.name, None, "no image textures")] = None
+
+
+def _unusable_material(material: bpy.types.Material) -> str | None:
+    if material.library or material.override_library:
+        source = (material.library or material.override_library.reference.library).filepath
+        return f"linked from {source}; compress it there, or make it local"
+    without_nodes = bpy.app.version < (5, 0) and not material.use_nodes
+    if material.node_tree is None or without_nodes:
+        return "no image textures"
+    return None
+
+
+def _unusable_use(use: walk.ImageUse) -> str | None:
+    """Why this node can't be replaced by a decoder."""
+    node = use.node
+    if node.bl_idname == "ShaderNodeTexEnvironment":
+        return "environment texture: mapped by direction, not by UV"
+    if use.path and (use.tree.library or use.tree.override_library):
+        return f"used inside the linked node group {use.tree.name}; make it local"
+    if node.projection != "FLAT":
+        return f"{node.projection.lower()} projection: not mapped by UV"
+    foreign = walk.foreign_coordinates(node.inputs["Vector"], use.path)
+    if foreign:
+        return f"mapped by {foreign} coordinates, not by UV"
+    if node.interpolation == "Closest":
+        return "interpolation Closest shows single texels, which Gaussians would blur"
+    if _old_mapping(node):
+        return "the node holds a mapping of its own from an old Blender version; move it to a Mapping node"
+    return None
+
+
+def _old_mapping(node: bpy.types.ShaderNodeTexImage) -> bool:
+    own, color = node.texture_mapping, node.color_mapping
+    moved = (*own.translation, *own.rotation, *(s - 1 for s in own.scale))
+    axes = (own.mapping_x, own.mapping_y, own.mapping_z, own.mapping)
+    colors = (color.brightness - 1, color.contrast - 1, color.saturation - 1, color.blend_factor)
+    return any(moved) or axes != ("X", "Y", "Z", "FLAT") or any(colors) or color.use_color_ramp
+
+
+def _unusable_image(image: bpy.types.Image) -> str | None:
+    """Why this image can't be compressed."""
+    kinds = {"SEQUENCE": "image sequence", "MOVIE": "movie", "VIEWER": "render or viewer result"}
+    if image.source in kinds:
+        return f"{kinds[image.source]}: changes over time"
+    if image.source == "TILED":
+        return "UDIM tiles are not supported yet"
+    if image.is_multiview:
+        return "stereo and multi-view images are not supported"
+    if image.source == "GENERATED" and not image.is_dirty:
+        return "generated by Blender from its settings: takes no space in the file"
+    width, height = image.size
+    if not (width and height):
+        path = image.filepath_from_user()
+        if image.packed_file or os.path.isfile(path):
+            return f"{'packed data' if image.packed_file else path}: not a readable image; replace it"
+        return f"file not found: {path}; relink it, or pack it"
+    if min(width, height) < MIN_SIZE or max(width, height) > MAX_SIZE:
+        return f"{width} x {height} texels; compressed are {MIN_SIZE} to {MAX_SIZE} a side"
+    if image.colorspace_settings.name not in _COLOR_SPACES:
+        return f"color space {image.colorspace_settings.name}; supported are {', '.join(_COLOR_SPACES)}"
+    return None
+
+
+def _together(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
+    """Group images that any material uses with the same coordinates and extension mode.
+
+    Where that chains materials together that have little in common, only images that are always used together stay so.
+    """
+    groups: list[list[_Candidate]] = []
+    for component in _components(candidates):
+        planes = defaultdict(int)
+        for candidate in component:
+            for space in candidate.spaces:
+                planes[space] += len(candidate.channels)
+        if sum(len(c.channels) for c in component) <= MAX_STRANGERS * max(planes.values()):
+            groups.append(component)
+            continue
+        always: dict[frozenset, list[_Candidate]] = defaultdict(list)
+        for candidate in component:
+            always[frozenset(candidate.spaces)].append(candidate)
+        groups += always.values()
+    return groups
+
+
+def _components(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
+    """Connected components of "used in one material with the same coordinates and extension" (union-find)."""
+    parent = list(range(len(candidates)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = i = parent[parent[i]]
+        return i
+
+    first: dict[tuple[str, str, str], int] = {}
+    for i, candidate in enumerate(candidates):
+        for space in candidate.spaces:
+            parent[root(i)] = root(first.setdefault((*space, candidate.extension), i))
+    components: dict[int, list[_Candidate]] = defaultdict(list)
+    for i, candidate in enumerate(candidates):
+        components[root(i)].append(candidate)
+    return list(components.values())
+
+
+def _split(group: list[_Candidate]) -> list[list[_Candidate]]:
+    """Parts of similar size and at most MAX_PLANES planes each."""
+    parts: list[list[_Candidate]] = []
+    for candidate in sorted(group, key=lambda c: (-c.image.size[0] * c.image.size[1], c.ref)):
+        for part in parts:
+            ratio = max(part[0].image.size[axis] / candidate.image.size[axis] for axis in (0, 1))
+            planes = sum(len(c.channels) for c in (*part, candidate))
+            if ratio <= MAX_SIZE_RATIO and planes <= MAX_PLANES:
+                part.append(candidate)
+                break
+        else:
+            parts.append([candidate])
+    return parts
+
+
+def _named(stacks: Sequence[list[_Candidate]]) -> list[StackPlan]:
+    """The finished stacks, each named after its first material."""
+    plans: list[StackPlan] = []
+    taken: set[str] = set()
+    for candidates in stacks:
+        materials = tuple(sorted({material for c in candidates for material, _ in c.spaces}))
+        name = _unique(materials[0], taken)
+        names: set[str] = set()
+        maps = [_map(c, names) for c in sorted(candidates, key=lambda c: c.ref)]
+        plans.append(StackPlan(name, materials, candidates[0].extension, tuple(maps)))
+    return sorted(plans, key=lambda s: s.name)
+
+
+def _map(candidate: _Candidate, names: set[str]) -> MapPlan:
+    colors = [want for want in candidate.wants if want.channels != "A"]
+    roles = {want.role for want in colors} or {Role.ALPHA}
+    if Role.COLOR in roles:
+        role = Role.COLOR
+    else:
+        role = roles.pop() if len(roles) == 1 else Role.DATA
+    name = _unique(os.path.splitext(candidate.ref.name)[0] or candidate.ref.name, names)
+    names.add(f"{name} Alpha")
+    return MapPlan(
+        name,
+        candidate.ref,
+        role,
+        _COLOR_SPACES[candidate.image.colorspace_settings.name],
+        tuple(sorted({want.label for want in candidate.wants})),
+        candidate.channels,
+        candidate.alpha_linked,
+        *candidate.image.size,
+        tuple(sorted(candidate.nodes)),
+    )
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """name, with a number behind it where it is taken already; taken from now on."""
+    numbered, number = name, 2
+    while numbered in taken or f"{numbered} Alpha" in taken:
+        numbered, number = f"{name} {number}", number + 1
+    taken.add(numbered)
+    return numbered

@@ -1,0 +1,136 @@
+"""bpy.types.Image -> SourceMap: the texels that an Image Texture node hands out, in the original's own precision."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..core import images
+from ..core.errors import ImageGSError
+from ..core.stack import ColorSpace, Depth, Role, SourceMap
+from .material_stack import MapPlan, StackPlan
+
+_SUFFIX = {
+    "PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TARGA": ".tga", "TARGA_RAW": ".tga",
+    "TIFF": ".tif", "BMP": ".bmp", "OPEN_EXR": ".exr", "HDR": ".hdr",
+}  # fmt: skip
+"""Blender's file formats that core.images reads as well, with bit depth and encoding as they are in the file."""
+
+
+def read(stack: StackPlan) -> list[SourceMap]:
+    """The maps of a planned stack, with the role, color space and channels that the plan gives them.
+
+    Raises ImageGSError, naming the image, where one can't be read.
+    """
+    return [read_map(map_plan) for map_plan in stack.maps]
+
+
+def read_map(plan: MapPlan) -> SourceMap:
+    """One map as its Image Texture nodes hand it out, row 0 at the top.
+
+    From the original file or packed bytes where core.images knows the format, else from Blender's own buffer.
+    Raises ImageGSError, naming the image, where it can't be read.
+    """
+    image = plan.image.find()
+    with _file(image) as path:
+        try:
+            source = images.read_map(path) if path else _buffer(image)
+        except ImageGSError as error:
+            raise ImageGSError(f"{image.name}: {error}") from error
+    straight = image.alpha_mode == "STRAIGHT"
+    if path:
+        source = replace(source, color_space=plan.color_space)
+    else:
+        straight = not image.is_float
+    if image.alpha_mode == "NONE":
+        source = _keep(source, source.channels.removesuffix("A"))
+    elif image.alpha_mode != "CHANNEL_PACKED" and source.color_space is not ColorSpace.RAW:
+        source = _associate(source, straight, plan.alpha_linked)
+    return _keep(replace(source, name=plan.name, role=plan.role), plan.channels)
+
+
+@contextmanager
+def _file(image: bpy.types.Image) -> Iterator[Path | None]:
+    """A file that core.images can read with exactly the image's texels; None where there is none."""
+    suffix = _SUFFIX.get(image.file_format)
+    if image.source != "FILE" or image.is_dirty or suffix is None:
+        yield None
+        return
+    original = Path(image.filepath_from_user())
+    if image.packed_file is None and original.suffix.lower() in images.SUFFIXES:
+        yield original
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, f"image{suffix}")
+        try:
+            copy.write_bytes(image.packed_file.data if image.packed_file else original.read_bytes())
+        except OSError as error:
+            raise ImageGSError(f"{image.name}: {original}: can't be read ({error.strerror}); relink it") from error
+        yield copy
+
+
+def _buffer(image: bpy.types.Image) -> SourceMap:
+    """The image as Blender holds it: byte buffers as they are encoded, float buffers scene-linear."""
+    width, height = image.size
+    channels = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[image.channels]
+    flat = np.empty(width * height * len(channels), np.float32)
+    image.pixels.foreach_get(flat)
+    pixels = flat.reshape(height, width, len(channels))[::-1]
+    raw = image.colorspace_settings.is_data
+    if image.is_float:
+        space = ColorSpace.RAW if raw else ColorSpace.LINEAR
+        return SourceMap(image.name, Role.DATA, space, Depth.F32, channels, np.ascontiguousarray(pixels))
+    named = {"sRGB": ColorSpace.SRGB, "Linear Rec.709": ColorSpace.LINEAR, "Non-Color": ColorSpace.RAW}
+    space = named[image.colorspace_settings.name]
+    return SourceMap(image.name, Role.DATA, space, Depth.U8, channels, np.rint(pixels * 255).astype(np.uint8))
+
+
+def _associate(source: SourceMap, straight: bool, want_straight: bool) -> SourceMap:
+    """Multiply colors by alpha, or divide them, where `straight` is not what is wanted.
+
+    Image Texture nodes hand out straight colors where their Alpha output is linked, else premultiplied ones. (Cycles
+    premultiplies sRGB bytes in encoded values, EEVEE in linear ones: this is EEVEE's way. Seen in 4.5 and 5.2.)
+    """
+    if "A" not in source.channels or straight == want_straight:
+        return source
+    top = 1.0 if source.pixels.dtype == np.float32 else float(np.iinfo(source.pixels.dtype).max)
+    values = source.pixels.astype(np.float32) / np.float32(top)
+    color, alpha = values[..., :-1], values[..., -1:]
+    linear = _to_linear(color) if source.color_space is ColorSpace.SRGB else color
+    shown = linear * alpha if straight else np.divide(linear, alpha, out=np.zeros_like(linear), where=alpha > 0)
+    color[...] = _to_srgb(shown) if source.color_space is ColorSpace.SRGB else shown
+    if top > 1:
+        values = np.rint(np.clip(values, 0, 1) * np.float32(top))
+    return replace(source, pixels=values.astype(source.pixels.dtype))
+
+
+def _keep(source: SourceMap, channels: str) -> SourceMap:
+    """Only these letters of "RGBA"; an alpha that the file lacks is 1. Gray stays gray."""
+    opaque = 1.0 if source.pixels.dtype == np.float32 else np.iinfo(source.pixels.dtype).max
+    letters, planes = "", []
+    for letter in "LRGBA" if "L" in source.channels else "RGBA":
+        wanted = letter in channels or (letter == "L" and any(color in channels for color in "RGB"))
+        if wanted and letter in source.channels:
+            planes.append(source.pixels[..., source.channels.index(letter)])
+        elif wanted and letter == "A":
+            planes.append(np.full(source.pixels.shape[:2], opaque, source.pixels.dtype))
+        else:
+            continue
+        letters += letter
+    return replace(source, channels=letters, pixels=np.stack(planes, axis=2))
+
+
+def _to_linear(encoded: np.ndarray) -> np.ndarray:
+    """sRGB (IEC 61966-2-1) to linear, values of any size."""
+    return np.where(encoded <= 0.04045, encoded / 12.92, (np.maximum(encoded, 0.04045) + 0.055) ** 2.4 / 1.055**2.4)
+
+
+def _to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Linear to sRGB (IEC 61966-2-1), values of any size."""
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)

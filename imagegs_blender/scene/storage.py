@@ -1,0 +1,47 @@
+"""The stream as custom data of the decoder's node group, which carries it through save, append, link and copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+
+STREAM = "imagegs_stream"
+"""Custom property with the .igs file, bytes: what makes a node group one of our decoders."""
+
+STREAM_VERSION = "imagegs_version"
+"""Custom property with the version of what this file writes into the group; a reader of another version must refuse."""
+
+RECORD = "imagegs_record"
+"""Custom property with JSON: how the stack was made (settings) and what came of it (report)."""
+
+VERSION = 1
+
+
+def is_decoder(tree: bpy.types.NodeTree | None) -> bool:
+    """Whether a node group holds a stream of ours."""
+    return tree is not None and STREAM in tree
+
+
+def decoders() -> Iterator[bpy.types.ShaderNodeTree]:
+    """Every decoder in the open file, linked ones included."""
+    return (tree for tree in bpy.data.node_groups if is_decoder(tree))
+
+
+def store(group: bpy.types.ShaderNodeTree, stream: bytes, record: dict[str, Any]) -> None:
+    """Put a stream, and a record that JSON can hold, into a node group."""
+    group[STREAM] = stream
+    group[STREAM_VERSION] = VERSION
+    group[RECORD] = json.dumps(record, sort_keys=True)
+
+
+def stream(group: bpy.types.ShaderNodeTree) -> bytes:
+    """The .igs file that a decoder holds."""
+    return bytes(group[STREAM])
+
+
+def record(group: bpy.types.ShaderNodeTree) -> dict[str, Any]:
+    """What `store` was given beside the stream."""
+    return json.loads(group[RECORD])

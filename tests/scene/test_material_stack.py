@@ -1,0 +1,247 @@
+"""What becomes a stack, what is left as it is, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import pytest
+
+from imagegs_blender.core.stack import ColorSpace, Role
+from imagegs_blender.scene import material_stack
+
+from . import trees
+
+
+def describe(*materials: bpy.types.Material) -> dict[str, material_stack.MapPlan]:
+    """The maps of the only stack of these materials, by name."""
+    (stack,) = material_stack.plan(materials).stacks
+    return {m.name: m for m in stack.maps}
+
+
+def reasons(*materials: bpy.types.Material) -> dict[str | None, str]:
+    """Why each image was skipped; nothing else may have been planned for it."""
+    plan = material_stack.plan(materials)
+    return {s.image: s.reason for s in plan.skipped}
+
+
+def test_roles_channels_and_labels_come_from_what_an_image_feeds(tmp_path: Path) -> None:
+    material, tree = trees.material("wood")
+    trees.texture(
+        tree, trees.image("leaf", tmp_path, "RGBA"),
+        ("Color", "Principled BSDF", "Base Color"), ("Alpha", "Principled BSDF", "Alpha"),
+    )  # fmt: skip
+    bumpy = trees.texture(tree, trees.image("bumpy", tmp_path, space="Non-Color"))
+    normal = trees.add(tree, "ShaderNodeNormalMap", bumpy.outputs["Color"], "Color")
+    tree.links.new(normal.outputs[0], tree.nodes["Principled BSDF"].inputs["Normal"])
+    packed = trees.texture(tree, trees.image("orm", tmp_path, space="Non-Color"))
+    separate = trees.add(tree, "ShaderNodeSeparateColor", packed.outputs["Color"])
+    tree.links.new(separate.outputs["Green"], tree.nodes["Principled BSDF"].inputs["Roughness"])
+    tree.links.new(separate.outputs["Blue"], tree.nodes["Principled BSDF"].inputs["Metallic"])
+    height = trees.texture(tree, trees.image("disp", tmp_path, "L", space="Non-Color"))
+    displace = trees.add(tree, "ShaderNodeDisplacement", height.outputs["Color"], "Height")
+    tree.links.new(displace.outputs[0], tree.nodes["Material Output"].inputs["Displacement"])
+    unlinked = trees.texture(tree, trees.image("unused", tmp_path))
+
+    maps = describe(material)
+
+    facts = {name: (m.role, m.color_space, m.channels, m.labels) for name, m in maps.items()}
+    assert facts == {
+        "leaf": (Role.COLOR, ColorSpace.SRGB, "RGBA", ("alpha", "basecolor")),
+        "bumpy": (Role.NORMAL, ColorSpace.RAW, "RGB", ("normal",)),
+        "orm": (Role.DATA, ColorSpace.RAW, "GB", ("metallic", "roughness")),
+        "disp": (Role.DATA, ColorSpace.RAW, "RGB", ("height",)),
+    }
+    assert unlinked.name not in {n.node for m in maps.values() for n in m.nodes}
+    assert "leaf: alpha, basecolor; color, srgb, RGBA, 32 x 32" in str(material_stack.plan([material]))
+
+
+def test_walks_through_reroutes_mix_mute_and_nested_groups_by_identifier(tmp_path: Path) -> None:
+    inner = trees.group("inner", {"UV": "Vector"}, {"Same": "Color", "Same ": "Color"})
+    first = trees.texture(inner, trees.image("first", tmp_path))
+    second = trees.texture(inner, trees.image("second", tmp_path))
+    for node, index in ((first, 0), (second, 1)):
+        inner.links.new(inner.nodes["Group Input"].outputs[0], node.inputs["Vector"])
+        inner.links.new(node.outputs["Color"], inner.nodes["Group Output"].inputs[index])
+    outer = trees.group("outer", {"UV": "Vector"}, {"Result": "Color"})
+    instance = outer.nodes.new("ShaderNodeGroup")
+    instance.node_tree = inner
+    outer.links.new(outer.nodes["Group Input"].outputs[0], instance.inputs[0])
+    outer.links.new(instance.outputs[1], outer.nodes["Group Output"].inputs[0])
+
+    material, tree = trees.material("nested")
+    nested = tree.nodes.new("ShaderNodeGroup")
+    nested.node_tree = outer
+    tree.links.new(trees.add(tree, "ShaderNodeTexCoord").outputs["UV"], nested.inputs[0])
+    mix = trees.add(tree, "ShaderNodeMix", nested.outputs[0], 6)
+    mix.data_type = "RGBA"
+    other = trees.texture(tree, trees.image("other", tmp_path))
+    tree.links.new(trees.add(tree, "NodeReroute", other.outputs["Color"]).outputs[0], mix.inputs[7])
+    gamma = trees.add(tree, "ShaderNodeGamma", mix.outputs[2], "Color")
+    gamma.mute = True
+    tree.links.new(gamma.outputs[0], tree.nodes["Principled BSDF"].inputs["Base Color"])
+
+    maps = describe(material)
+
+    assert set(maps) == {"second", "other"}, "the group's first output is not linked"
+    (node,) = maps["second"].nodes
+    assert node.tree == material_stack.TreeRef("group", "inner") and node.node == second.name
+
+
+def test_a_shared_image_is_in_one_stack_and_texture_spaces_are_kept_apart(tmp_path: Path) -> None:
+    shared = trees.image("shared", tmp_path)
+    materials = []
+    for name in ("red", "blue"):
+        material, tree = trees.material(name)
+        trees.texture(tree, shared, ("Color", "Principled BSDF", "Base Color"))
+        trees.texture(tree, trees.image(f"{name} rough", tmp_path, "L"), ("Color", "Principled BSDF", "Roughness"))
+        detail = trees.texture(tree, trees.image(f"{name} detail", tmp_path), ("Color", "Principled BSDF", "Metallic"))
+        mapping = trees.add(tree, "ShaderNodeMapping")
+        mapping.inputs["Scale"].default_value = (10, 10, 10)
+        tree.links.new(trees.add(tree, "ShaderNodeUVMap").outputs[0], mapping.inputs["Vector"])
+        tree.links.new(mapping.outputs[0], detail.inputs["Vector"])
+        materials.append(material)
+
+    stacks = {frozenset(m.name for m in s.maps): s for s in material_stack.plan(materials).stacks}
+
+    assert set(stacks) == {
+        frozenset({"shared", "red rough", "blue rough"}), frozenset({"red detail"}), frozenset({"blue detail"})
+    }  # fmt: skip
+    together = stacks[frozenset({"shared", "red rough", "blue rough"})]
+    assert together.materials == ("blue", "red")
+    assert len(next(m for m in together.maps if m.name == "shared").nodes) == 2
+
+
+def test_an_image_that_many_materials_share_does_not_chain_them_into_one_stack(tmp_path: Path) -> None:
+    scratches = trees.image("scratches", tmp_path)
+    materials = []
+    for i in range(3):
+        material, tree = trees.material(f"m{i}")
+        trees.texture(tree, scratches, ("Color", "Principled BSDF", "Roughness"))
+        trees.texture(tree, trees.image(f"own{i}", tmp_path), ("Color", "Principled BSDF", "Base Color"))
+        materials.append(material)
+    stacks = material_stack.plan(materials).stacks
+    assert sorted([m.name for m in s.maps] for s in stacks) == [["own0"], ["own1"], ["own2"], ["scratches"]]
+
+
+def test_limits_of_a_stack(tmp_path: Path) -> None:
+    material, tree = trees.material("big")
+    mixed = None
+    for i in range(12):
+        node = trees.texture(tree, trees.image(f"i{i:02}", tmp_path))
+        mix = trees.add(tree, "ShaderNodeMix", node.outputs[0], 6)
+        mix.data_type = "RGBA"
+        if mixed:
+            tree.links.new(mixed.outputs[2], mix.inputs[7])
+        mixed = mix
+    tree.links.new(mixed.outputs[2], tree.nodes["Principled BSDF"].inputs["Base Color"])
+    trees.texture(tree, trees.image("large", tmp_path, size=(256, 160)), ("Color", "Principled BSDF", "Metallic"))
+    trees.texture(tree, trees.image("tiny", tmp_path, size=(8, 64)), ("Color", "Principled BSDF", "Roughness"))
+
+    plan = material_stack.plan([material])
+
+    assert [s.name for s in plan.stacks] == ["big", "big 2", "big 3"]
+    assert sorted(len(s.maps) for s in plan.stacks) == [1, 2, 10], "32 planes at most; 256 texels are too far from 32"
+    (skipped,) = plan.skipped
+    assert (skipped.image, skipped.reason) == ("tiny", "8 x 64 texels; compressed are 16 to 8192 a side")
+
+
+def test_extension_modes_make_stacks(tmp_path: Path) -> None:
+    material, tree = trees.material("m")
+    once, twice = trees.image("once", tmp_path), trees.image("twice", tmp_path)
+    trees.texture(tree, once, ("Color", "Principled BSDF", "Base Color"))
+    trees.texture(tree, twice, ("Color", "Principled BSDF", "Roughness"))
+    trees.texture(tree, twice, ("Color", "Principled BSDF", "Metallic")).extension = "EXTEND"
+    stacks = material_stack.plan([material]).stacks
+    assert [(s.extension, s.wrap, [m.name for m in s.maps]) for s in stacks] == [
+        ("REPEAT", True, ["once", "twice"]), ("EXTEND", False, ["twice"])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda n: setattr(n, "projection", "BOX"), "box projection: not mapped by UV"),
+        (lambda n: setattr(n, "interpolation", "Closest"), "interpolation Closest shows single texels, which"),
+        (lambda n: setattr(n.image, "source", "SEQUENCE"), "image sequence: changes over time"),
+        (lambda n: setattr(n.image, "source", "MOVIE"), "movie: changes over time"),
+        (lambda n: setattr(n.image, "source", "TILED"), "UDIM tiles are not supported yet"),
+        (lambda n: setattr(n.image, "source", "GENERATED"), "generated by Blender from its settings: takes no space"),
+        (lambda n: setattr(n.image.colorspace_settings, "name", "ACEScg"), "color space ACEScg; supported are sRGB, "),
+        (lambda n: setattr(n.texture_mapping, "scale", (2, 2, 2)), "the node holds a mapping of its own from an old"),
+    ],
+)
+def test_what_cannot_be_compressed_is_named_with_its_reason(tmp_path: Path, change, reason: str) -> None:
+    material, tree = trees.material("m")
+    node = trees.texture(tree, trees.image("bad", tmp_path), ("Color", "Principled BSDF", "Base Color"))
+    change(node)
+    assert reasons(material)["bad"].startswith(reason)
+    assert material_stack.plan([material]).stacks == ()
+
+
+@pytest.mark.parametrize("output", ["Generated", "Object", "Camera", "Window"])
+def test_coordinates_other_than_uv(tmp_path: Path, output: str) -> None:
+    material, tree = trees.material("m")
+    node = trees.texture(tree, trees.image("bad", tmp_path), ("Color", "Principled BSDF", "Base Color"))
+    coordinates = trees.add(tree, "ShaderNodeTexCoord").outputs[output]
+    tree.links.new(trees.add(tree, "ShaderNodeMapping", coordinates).outputs[0], node.inputs["Vector"])
+    assert reasons(material) == {"bad": f"mapped by {output} coordinates, not by UV"}
+
+
+def test_missing_and_damaged_files_name_their_path(tmp_path: Path) -> None:
+    material, tree = trees.material("m")
+    for name, socket in (("gone", "Base Color"), ("broken", "Roughness")):
+        node = trees.texture(tree, trees.image(name, tmp_path), ("Color", "Principled BSDF", socket))
+        path = tmp_path / f"{name}.png"
+        path.unlink() if name == "gone" else path.write_bytes(b"not a picture")
+        node.image.reload()
+    assert reasons(material) == {
+        "gone": f"file not found: {tmp_path / 'gone.png'}; relink it, or pack it",
+        "broken": f"{tmp_path / 'broken.png'}: not a readable image; replace it",
+    }
+
+
+def test_materials_without_anything_to_compress(tmp_path: Path) -> None:
+    plain, _ = trees.material("plain")
+    environment, tree = trees.material("environment")
+    node = trees.add(tree, "ShaderNodeTexEnvironment")
+    node.image = trees.image("sky", tmp_path)
+    tree.links.new(node.outputs[0], tree.nodes["Principled BSDF"].inputs["Base Color"])
+    plan = material_stack.plan([plain, environment])
+    assert [str(s) for s in plan.skipped] == [
+        "plain: no image textures",
+        "environment, sky: environment texture: mapped by direction, not by UV",
+    ]
+    assert plan.stacks == ()
+
+
+def test_linked_materials_are_left_to_their_library(tmp_path: Path) -> None:
+    library = tmp_path / "library.blend"
+    material, tree = trees.material("linked")
+    trees.texture(tree, trees.image("far", tmp_path), ("Color", "Principled BSDF", "Base Color"))
+    material.use_fake_user = True
+    bpy.ops.wm.save_as_mainfile(filepath=str(library))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(library), link=True) as (_, chosen):
+        chosen.materials = ["linked"]
+    plan = material_stack.plan(bpy.data.materials)
+    assert [str(s) for s in plan.skipped] == [f"linked: linked from {library}; compress it there, or make it local"]
+
+
+def test_real_files(data: Path) -> None:
+    bpy.ops.wm.open_mainfile(filepath=str(data / "blend" / "tea_set" / "blender" / "tea_set_01_1k_posed.blend"))
+    maps = describe(bpy.data.materials["tea_set_01"])
+    assert {name: (m.role, m.channels) for name, m in maps.items()} == {
+        "tea_set_01_diff": (Role.COLOR, "RGB"),
+        "tea_set_01_nor_gl": (Role.NORMAL, "RGB"),
+        "tea_set_01_metal-tea_set_01_rough": (Role.DATA, "GB"),
+    }
+    bpy.ops.wm.open_mainfile(filepath=str(data / "blend" / "rosewood_veneer1_1k" / "rosewood_veneer1_1k.blend"))
+    maps = describe(bpy.data.materials["rosewood_veneer1"])
+    assert {name: m.labels for name, m in maps.items()} == {
+        "rosewood_veneer1_diff": ("basecolor",),
+        "rosewood_veneer1_nor_gl": ("normal",),
+        "rosewood_veneer1_rough": ("roughness",),
+        "rosewood_veneer1_disp": ("height",),
+    }, "the file's AO texture is not linked to anything"
+    assert len({node.vector for m in maps.values() for node in m.nodes}) == 1, "one Mapping feeds them all"

@@ -1,0 +1,121 @@
+"""Texels of Blender images: the original's own, and what render engines show of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.stack import ColorSpace, Depth, SourceMap
+from imagegs_blender.scene import material_stack, pixels
+
+from . import trees
+
+LEAF = np.random.default_rng(7).integers(0, 256, (20, 24, 4), np.uint8)
+EVERYTHING = (("Color", "Principled BSDF", "Base Color"), ("Alpha", "Principled BSDF", "Alpha"))
+
+
+def read(image: bpy.types.Image, *links: tuple[str, str, str]) -> SourceMap:
+    """The only map of a material in which an image texture has these links."""
+    material, tree = trees.material("m")
+    trees.texture(tree, image, *links)
+    (stack,) = material_stack.plan([material]).stacks
+    (source,) = pixels.read(stack)
+    return source
+
+
+def saved(array: np.ndarray, path: Path, space: str = "sRGB") -> bpy.types.Image:
+    Image.fromarray(array).save(path)
+    image = bpy.data.images.load(str(path))
+    image.colorspace_settings.name = space
+    return image
+
+
+def test_bytes_of_a_file_packed_or_not_come_through_untouched(tmp_path: Path) -> None:
+    image = saved(LEAF, tmp_path / "leaf.png")
+    source = read(image, *EVERYTHING)
+    assert (source.name, source.channels) == ("leaf", "RGBA")
+    assert (source.depth, source.color_space) == (Depth.U8, ColorSpace.SRGB)
+    np.testing.assert_array_equal(source.pixels, LEAF)
+    image.pack()
+    (tmp_path / "leaf.png").unlink()
+    np.testing.assert_array_equal(read(image, *EVERYTHING).pixels, LEAF)
+
+
+def test_16_bits_stay_16_bits(tmp_path: Path) -> None:
+    height = np.arange(20 * 24, dtype=np.uint16).reshape(20, 24) * 100
+    source = read(saved(height, tmp_path / "h.png", "Non-Color"), ("Color", "Principled BSDF", "Roughness"))
+    assert (source.channels, source.depth, source.color_space) == ("L", Depth.U16, ColorSpace.RAW)
+    np.testing.assert_array_equal(source.pixels[..., 0], height)
+
+
+@pytest.mark.parametrize("is_float", [False, True])
+def test_painted_images_come_from_blenders_buffer_top_row_first(is_float: bool) -> None:
+    image = bpy.data.images.new("painted", 24, 20, alpha=False, float_buffer=is_float, is_data=is_float)
+    values = (LEAF[::-1].astype(np.float32) / 255).copy()
+    values[..., 3] = 1
+    image.pixels.foreach_set(values.ravel())
+    source = read(image, ("Color", "Principled BSDF", "Base Color"))
+    assert source.depth is (Depth.F32 if is_float else Depth.U8)
+    assert source.color_space is (ColorSpace.RAW if is_float else ColorSpace.SRGB)
+    expected = LEAF[..., :3] / np.float32(255) if is_float else LEAF[..., :3]
+    np.testing.assert_allclose(source.pixels, expected, atol=1e-6)
+
+
+def test_only_channels_in_use_and_alpha_that_the_file_lacks(tmp_path: Path) -> None:
+    image = saved(LEAF[..., :3].copy(), tmp_path / "orm.png")
+    material, tree = trees.material("m")
+    node = trees.texture(tree, image, ("Alpha", "Principled BSDF", "Alpha"))
+    separate = trees.add(tree, "ShaderNodeSeparateColor", node.outputs["Color"])
+    tree.links.new(separate.outputs["Blue"], tree.nodes["Principled BSDF"].inputs["Metallic"])
+    (source,) = pixels.read(material_stack.plan([material]).stacks[0])
+    assert source.channels == "BA"
+    np.testing.assert_array_equal(source.pixels[..., 0], LEAF[..., 2])
+    assert (source.pixels[..., 1] == 255).all()
+
+
+def test_windows_separators_and_relative_paths(tmp_path: Path) -> None:
+    (tmp_path / "textures").mkdir()
+    image = saved(LEAF, tmp_path / "textures" / "leaf.png")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    image.filepath = "//textures\\leaf.png"
+    np.testing.assert_array_equal(read(image, *EVERYTHING).pixels, LEAF)
+
+
+def test_a_truncated_file_is_one_error_that_names_the_image(tmp_path: Path) -> None:
+    image = saved(LEAF, tmp_path / "leaf.png")
+    assert image.size[0] == 24
+    path = tmp_path / "leaf.png"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ImageGSError, match=r"^leaf.png: .*leaf.png"):
+        read(image, *EVERYTHING)
+
+
+@pytest.mark.parametrize("space", ["sRGB", "Non-Color"])
+@pytest.mark.parametrize("alpha_linked", [False, True])
+@pytest.mark.parametrize("mode", ["STRAIGHT", "PREMUL", "CHANNEL_PACKED", "NONE"])
+def test_alpha_modes(tmp_path: Path, mode: str, alpha_linked: bool, space: str) -> None:
+    """What EEVEE 4.5 was seen to show: premultiplied (linear) without, straight with a link to the Alpha output."""
+    flat = np.full((16, 16, 4), (100, 80, 60, 128), np.uint8)
+    image = saved(flat, tmp_path / "flat.png", space)
+    image.alpha_mode = mode
+    source = read(image, *EVERYTHING[: 1 + alpha_linked])
+    factor = 1.0
+    if space == "sRGB" and mode == "STRAIGHT" and not alpha_linked:
+        factor = 128 / 255
+    if space == "sRGB" and mode == "PREMUL" and alpha_linked:
+        factor = 255 / 128
+    expected = to_linear(flat[0, 0, :3]) * factor
+    np.testing.assert_allclose(to_linear(source.pixels[0, 0, :3]), expected, atol=0.003)
+    if alpha_linked:
+        assert (source.pixels[..., 3] == (255 if mode == "NONE" else 128)).all()
+    assert len(source.channels) == 3 + alpha_linked
+
+
+def to_linear(encoded: np.ndarray) -> np.ndarray:
+    x = encoded / 255
+    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
