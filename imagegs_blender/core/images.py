@@ -8,10 +8,11 @@ color profiles are ignored, as texturing tools do. Alpha is straight in integer 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from . import files, roles
 from .errors import ImageGSError
@@ -20,7 +21,7 @@ from .stack import MAX_SIZE, Depth, SourceMap
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".tif", ".tiff", ".bmp", ".exr", ".hdr")
 """The files that a folder is searched for; everything else in it is ignored."""
 
-_DECODERS = ("PNG", "JPEG", "MPO", "WEBP", "TGA", "TIFF", "BMP")
+_DECODERS = ("PNG", "JPEG", "WEBP", "TGA", "TIFF", "BMP")
 _FLOAT_SUFFIXES = (".exr", ".hdr")
 
 
@@ -36,10 +37,7 @@ def read_map(path: str | Path) -> SourceMap:
     if not path.is_file():
         raise ImageGSError(f"{path}: {'is a folder' if path.is_dir() else 'file not found'}; name an image file")
     try:
-        if path.suffix.lower() in _FLOAT_SUFFIXES:
-            read = None
-        else:
-            read = _read_pillow(path)
+        read = None if path.suffix.lower() in _FLOAT_SUFFIXES else _read_pillow(path)
         if read is None:
             from . import oiio
 
@@ -65,16 +63,17 @@ def find(path: str | Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     try:
-        found = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+        files_here = [f for f in path.iterdir() if f.is_file() and not f.name.startswith(".")]
     except OSError as error:
         raise ImageGSError(f"{path}: can't be read ({error.strerror}); check the folder's permissions") from error
+    found = sorted((f for f in files_here if f.suffix.lower() in SUFFIXES), key=lambda f: f.name.lower())
     if not found:
         raise ImageGSError(f"{path}: no images in this folder; supported are {' '.join(SUFFIXES)}")
     stems: dict[str, Path] = {}
     for file in found:
         other = stems.setdefault(file.stem.lower(), file)
         if other is not file:
-            raise ImageGSError(f"{path}: {other.name} and {file.name} would be the same map; rename or remove one")
+            raise ImageGSError(f"{path}: {other.name} and {file.name} have the same name; rename or remove one")
     return found
 
 
@@ -84,16 +83,23 @@ def write(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) -> 
     JPEG is written at quality 95 without chroma subsampling, everything else without loss.
     Raises ImageGSError where the format can't hold the depth or channels, or the file can't be written.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if depth is Depth.U8 or (depth is Depth.U16 and channels in ("L", "R") and suffix in (".png", ".tif", ".tiff")):
-        save = _pillow_writer(path, pixels, depth, channels)
-    else:
-        from . import oiio
-
-        save = oiio.writer(path, pixels, depth, channels)
+    save = writer(path, pixels, depth, channels)
     with files.replacing(path) as temporary:
         save(temporary)
+
+
+def writer(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) -> Callable[[Path], None]:
+    """The function that writes to the path it is given what write() would write to `path`; nothing is written yet.
+
+    Raises ImageGSError where the format can't hold the depth or channels, or OpenImageIO is needed and missing.
+    """
+    path = Path(path)
+    grey16 = depth is Depth.U16 and channels in ("L", "R") and path.suffix.lower() in (".png", ".tif", ".tiff")
+    if depth is Depth.U8 or grey16:
+        return _pillow_writer(path, pixels, channels)
+    from . import oiio
+
+    return oiio.writer(path, pixels, depth, channels)
 
 
 def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
@@ -101,12 +107,15 @@ def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
     limit = Image.MAX_IMAGE_PIXELS
     try:
         Image.MAX_IMAGE_PIXELS = None
-        with warnings.catch_warnings(), Image.open(path, formats=_DECODERS) as image:
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_DECODERS) as image:
             _check(path, image)
             if _needs_openimageio(image):
                 return None
             return _pixels(path, image)
+    except UnidentifiedImageError as error:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return None
+        raise ImageGSError(f"{path}: not an image of a supported kind; replace the file") from error
     except (ImageGSError, MemoryError):
         raise
     except Exception as error:  # damaged files make Pillow raise anything: OSError, SyntaxError, struct.error, ...
@@ -147,8 +156,8 @@ def _pixels(path: Path, image: Image.Image) -> tuple[Depth, str, np.ndarray]:
     return Depth.U8, channels, pixels.reshape(image.height, image.width, len(channels)).copy()
 
 
-def _pillow_writer(path: Path, pixels: np.ndarray, depth: Depth, channels: str):
-    options: dict[str, dict] = {
+def _pillow_writer(path: Path, pixels: np.ndarray, channels: str) -> Callable[[Path], None]:
+    options: dict[str, dict[str, object]] = {
         ".png": {},
         ".jpg": {"quality": 95, "subsampling": 0},
         ".jpeg": {"quality": 95, "subsampling": 0},

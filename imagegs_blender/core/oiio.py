@@ -13,8 +13,8 @@ from .stack import MAX_SIZE, Depth
 
 _WRITABLE = {
     ".png": ({Depth.U16}, ("L", "R", "LA", "RGB", "RGBA")),
-    ".tif": ({Depth.U16, Depth.F16, Depth.F32}, ("L", "R", "LA", "RGB", "RGBA")),
-    ".tiff": ({Depth.U16, Depth.F16, Depth.F32}, ("L", "R", "LA", "RGB", "RGBA")),
+    ".tif": ({Depth.U16, Depth.F32}, ("L", "R", "LA", "RGB", "RGBA")),
+    ".tiff": ({Depth.U16, Depth.F32}, ("L", "R", "LA", "RGB", "RGBA")),
     ".exr": ({Depth.F16, Depth.F32}, None),
     ".hdr": ({Depth.F32}, ("RGB",)),
 }
@@ -34,9 +34,11 @@ def read(path: Path) -> tuple[Depth, str, np.ndarray]:
         depth = _depth(path, oiio, spec)
         kind = {Depth.U8: oiio.UINT8, Depth.U16: oiio.UINT16}.get(depth, oiio.FLOAT)
         channels = _channels(path, list(spec.channelnames))
+        source.geterror()  # forgets what the look for a second layer left
         pixels = source.read_image(0, 0, 0, spec.nchannels, kind)
-        if pixels is None or source.has_error:
-            raise ImageGSError(f"{path}: damaged or truncated ({_line(source.geterror())}); replace the file")
+        complaint = source.geterror()
+        if pixels is None or complaint:
+            raise ImageGSError(f"{path}: damaged or truncated ({_line(complaint)}); replace the file")
     finally:
         source.close()
     return depth, channels, np.ascontiguousarray(pixels).reshape(spec.height, spec.width, spec.nchannels)
@@ -54,6 +56,7 @@ def writer(path: Path, pixels: np.ndarray, depth: Depth, channels: str) -> Calla
     height, width, count = pixels.shape
     spec = oiio.ImageSpec(width, height, count, kind)
     spec.channelnames = ("Y",) if channels == "L" else ("Y", "A") if channels == "LA" else tuple(channels)
+    spec.alpha_channel = count - 1 if channels.endswith("A") else -1
     spec.attribute("oiio:UnassociatedAlpha", 1)
     spec.attribute("compression", "zip")
 
