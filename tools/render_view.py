@@ -1,0 +1,61 @@
+"""Render one still of a .blend with Cycles, small and reproducible, its Gaussians decoded per pixel.
+
+    python tools/render_view.py SCENE.blend OUT.png
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import bpy
+from mathutils import Vector
+
+import imagegs_blender
+
+WIDTH, SAMPLES = 640, 16
+
+
+def render(blend: Path, out: Path) -> None:
+    """The view of the scene's camera; where there is none, of all objects."""
+    bpy.ops.preferences.addon_enable(module="cycles")
+    imagegs_blender.register()
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    scene = bpy.context.scene
+    if scene.camera is None:
+        _frame_all(scene)
+    settings, cycles = scene.render, scene.cycles
+    settings.engine, cycles.device = "CYCLES", "CPU"
+    cycles.samples, cycles.seed, cycles.use_animated_seed = SAMPLES, 0, False
+    cycles.use_adaptive_sampling = False
+    cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
+    settings.use_motion_blur = settings.use_compositing = settings.use_sequencer = False
+    settings.use_border = settings.use_multiview = False
+    settings.resolution_y = max(64, round(WIDTH * settings.resolution_y / settings.resolution_x))
+    settings.resolution_x, settings.resolution_percentage = WIDTH, 100
+    settings.image_settings.file_format, settings.image_settings.color_mode = "PNG", "RGB"
+    settings.filepath, settings.use_file_extension = str(out), False
+    bpy.ops.render.render(write_still=True)
+
+
+def _frame_all(scene: bpy.types.Scene) -> None:
+    """A camera that sees every visible mesh; white light all around where the scene has none."""
+    meshes = [o for o in scene.objects if o.type == "MESH" and not o.hide_render]
+    corners = [o.matrix_world @ Vector(c) for o in meshes for c in o.bound_box] or [Vector((-1, -1, -1)), Vector((1, 1, 1))]
+    low, high = (Vector(f(c[i] for c in corners) for i in range(3)) for f in (min, max))
+    center, radius = (low + high) / 2, max((high - low).length / 2, 1e-3)
+    data = bpy.data.cameras.new("View")
+    camera = scene.camera = bpy.data.objects.new("View", data)
+    scene.collection.objects.link(camera)
+    away = Vector((0.55, -1, 0.5)).normalized()
+    distance = radius * 3.2
+    camera.location = center + away * distance
+    camera.rotation_euler = away.to_track_quat("Z", "Y").to_euler()
+    data.clip_start, data.clip_end = distance / 1000, distance * 10
+    if scene.world is None and not any(o.type == "LIGHT" for o in scene.objects):
+        scene.world = bpy.data.worlds.new("View")
+        scene.world.color = (1, 1, 1)
+
+
+if __name__ == "__main__":
+    render(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
