@@ -50,7 +50,7 @@ def test_rooms_import_only_downwards(room: str) -> None:
 
 
 def test_core_imports_without_blender() -> None:
-    """In a process where Blender's modules can not be imported: the package and every module of core but the CUDA ones."""
+    """The package and every module of core but the CUDA ones, in a process where Blender's modules fail to import."""
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in sorted((PACKAGE / "core").rglob("*.py"))

@@ -1,4 +1,4 @@
-"""Procedural textures as Python formulas: arithmetic on a Value adds shader nodes, bake() evaluates them with Cycles."""
+"""Procedural textures as Python formulas: arithmetic on a Value adds shader nodes, Cycles bakes what they describe."""
 
 from __future__ import annotations
 

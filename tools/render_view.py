@@ -1,6 +1,6 @@
 """Render one still of a .blend with Cycles, small and reproducible, its Gaussians decoded per pixel.
 
-    python tools/render_view.py SCENE.blend OUT.png
+python tools/render_view.py SCENE.blend OUT.png
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def render(blend: Path, out: Path) -> None:
 def _frame_all(scene: bpy.types.Scene) -> None:
     """A camera that sees every visible mesh; white light all around where the scene has none."""
     meshes = [o for o in scene.objects if o.type == "MESH" and not o.hide_render]
-    corners = [o.matrix_world @ Vector(c) for o in meshes for c in o.bound_box] or [Vector((-1, -1, -1)), Vector((1, 1, 1))]
+    corners = [o.matrix_world @ Vector(c) for o in meshes for c in o.bound_box] or [Vector()]
     low, high = (Vector(f(c[i] for c in corners) for i in range(3)) for f in (min, max))
-    center, radius = (low + high) / 2, max((high - low).length / 2, 1e-3)
+    center, radius = (low + high) / 2, max((high - low).length / 2, 0.01)
     data = bpy.data.cameras.new("View")
     camera = scene.camera = bpy.data.objects.new("View", data)
     scene.collection.objects.link(camera)

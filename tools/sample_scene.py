@@ -1,6 +1,6 @@
 """Build the sample scene: a tea tin, a potted plant and a tiled table, with baked textures beside the .blend.
 
-    python tools/sample_scene.py build/demo/sample/sample.blend        (a Python with the bpy wheel)
+python tools/sample_scene.py build/demo/sample/sample.blend        (a Python with the bpy wheel)
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _light_and_camera() -> None:
     camera = bpy.data.cameras.new("Camera")
     camera.lens = 55
     scene.camera = bpy.data.objects.new("Camera", camera)
-    _place(scene.camera, Vector((-0.3, -7.6, 2.9)), Vector((0.2, 0, 1.14)))
+    _place(scene.camera, Vector((-0.3, -7.6, 2.9)), Vector((0.2, 0, 1.17)))
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.max_bounces = 64, 4
     scene.render.resolution_x, scene.render.resolution_y = 960, 540
@@ -221,9 +221,7 @@ def _grid(
     return _mesh(name, material, points, faces, [(s * repeat, t * repeat) for s, t in unit])
 
 
-def _leaf_card(
-    material: bpy.types.Material, frame: Matrix, tip: Vector, size: float, curl: float
-) -> bpy.types.Object:
+def _leaf_card(material: bpy.types.Material, frame: Matrix, tip: Vector, size: float, curl: float) -> bpy.types.Object:
     """A curled, folded card; the stalk ends at texture coordinates (0.5, 0.2)."""
     card = _grid("Leaf", material, (1, 1), (0, 0, 0), Matrix.Identity(3), steps=10)
     for vertex in card.data.vertices:

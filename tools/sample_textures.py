@@ -24,7 +24,7 @@ from formula import (
 
 
 def tiles(folder: Path) -> None:
-    """Two by two cement tiles that repeat without a seam: color, normal, ORM (occlusion, roughness, metallic), height."""
+    """Two by two cement tiles that repeat without a seam: color, normal, occlusion-roughness-metallic, height."""
     u, v = new_texture("tiles")
     x, y = abs((u * 2).fract() - 0.5), abs((v * 2).fract() - 0.5)
     edge = (0.5 - x).min(0.5 - y)
