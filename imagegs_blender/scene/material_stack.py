@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import bpy
 
+from ..core.errors import ImageGSError
 from ..core.gaussians import MAX_PLANES
 from ..core.stack import ColorSpace, Role
 from . import walk
@@ -38,7 +39,15 @@ class TreeRef:
     name: str
 
     def find(self) -> bpy.types.NodeTree:
-        return bpy.data.materials[self.name].node_tree if self.kind == "material" else bpy.data.node_groups[self.name]
+        """Raises ImageGSError where it is gone."""
+        if self.kind == "group":
+            tree = bpy.data.node_groups.get((self.name, None))
+        else:
+            material = bpy.data.materials.get((self.name, None))
+            tree = material and material.node_tree
+        if tree is None:
+            raise ImageGSError(f"{self.name}: the {self.kind} was removed or renamed meanwhile; compress again")
+        return tree
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +58,11 @@ class ImageRef:
     library: str = ""
 
     def find(self) -> bpy.types.Image:
-        return bpy.data.images[self.name, self.library or None]
+        """Raises ImageGSError where it is gone."""
+        image = bpy.data.images.get((self.name, self.library or None))
+        if image is None:
+            raise ImageGSError(f"{self.name}: the image was removed or renamed meanwhile; compress again")
+        return image
 
 
 @dataclass(frozen=True, order=True)
@@ -59,6 +72,13 @@ class NodePlan:
     tree: TreeRef
     node: str
     vector: str
+
+    def find(self) -> bpy.types.ShaderNodeTexImage:
+        """Raises ImageGSError where it is gone."""
+        node = self.tree.find().nodes.get(self.node)
+        if node is None:
+            raise ImageGSError(f"{self.tree.name}: node {self.node!r} was removed or renamed meanwhile; compress again")
+        return node
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 
 from . import storage, walk
-from .material_stack import MapPlan, NodePlan, StackPlan
+from .material_stack import StackPlan, TreeRef
 
 FRAME = "Image-GS originals"
 
@@ -29,16 +29,16 @@ def replace(stack: StackPlan, group: bpy.types.ShaderNodeTree) -> None:
     """Link `group`, the stack's decoder, wherever the stack's Image Texture nodes are linked.
 
     The group needs an input "Vector" and for each map an output "<name>", and "<name> Alpha" where "A" is used.
-    Nodes of one tree that share their coordinates share one decoder.
+    Nodes of one tree that share their coordinates share one decoder. Raises ImageGSError, and changes nothing, where
+    a node is not there any more.
     """
-    together: dict[tuple, list[tuple[NodePlan, MapPlan]]] = defaultdict(list)
+    together: dict[tuple[TreeRef, str], list[tuple[bpy.types.ShaderNodeTexImage, str]]] = defaultdict(list)
     for map_plan in stack.maps:
         for node_plan in map_plan.nodes:
-            together[node_plan.tree, node_plan.vector].append((node_plan, map_plan))
-    for (tree_ref, _), members in together.items():
-        tree = tree_ref.find()
-        nodes = [(tree.nodes[node_plan.node], map_plan.name) for node_plan, map_plan in members]
-        decoder = _add_decoder(tree, group, [node for node, _ in nodes])
+            together[node_plan.tree, node_plan.vector].append((node_plan.find(), map_plan.name))
+    for nodes in together.values():
+        tree = nodes[0][0].id_data
+        decoder = _add_decoder(tree, group, nodes[0][0])
         for node, map_name in nodes:
             _take_place(tree, node, decoder, map_name)
 
@@ -107,15 +107,15 @@ def remove_unused_decoders() -> None:
 
 
 def _add_decoder(
-    tree: bpy.types.NodeTree, group: bpy.types.ShaderNodeTree, nodes: list[bpy.types.ShaderNodeTexImage]
+    tree: bpy.types.NodeTree, group: bpy.types.ShaderNodeTree, node: bpy.types.ShaderNodeTexImage
 ) -> bpy.types.ShaderNodeGroup:
-    """A group node where the first of the nodes is, fed with the coordinates that they all have."""
+    """A group node where an Image Texture node is, fed with the same coordinates."""
     decoder = tree.nodes.new("ShaderNodeGroup")
     decoder.node_tree = group
     decoder.width = 240
-    decoder.parent = nodes[0].parent
-    decoder.location = nodes[0].location
-    source = next((link.from_socket for link in nodes[0].inputs["Vector"].links if not link.is_muted), None)
+    decoder.parent = node.parent
+    decoder.location = node.location
+    source = next((link.from_socket for link in node.inputs["Vector"].links if not link.is_muted), None)
     if source is None:
         uv = tree.nodes.new("ShaderNodeTexCoord")
         uv[_HELPER] = True

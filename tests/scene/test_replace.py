@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 import pytest
 
+from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.scene import material_stack, replace, storage
 
 from . import trees
@@ -149,3 +150,13 @@ def test_dropping_removes_nodes_and_images_that_nothing_else_uses(scene: list[bp
     links = everything()
     assert replace.restore(scene) == 0
     assert everything() == links, "nothing to restore, nothing changed"
+
+
+def test_a_node_that_vanished_meanwhile_is_an_error_and_changes_nothing(scene: list[bpy.types.Material]) -> None:
+    (stack,) = [s for s in material_stack.plan(scene).stacks if "orm" in {m.name for m in s.maps}]
+    tree = scene[0].node_tree
+    tree.nodes.remove(tree.nodes[stack.maps[-1].nodes[-1].node])
+    before = trees.dump(tree)
+    with pytest.raises(ImageGSError, match="first: node 'Image Texture.*' was removed or renamed"):
+        replace.replace(stack, decoder(stack))
+    assert trees.dump(tree) == before
