@@ -10,9 +10,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from . import files, roles
 from .errors import ImageGSError
@@ -109,7 +111,7 @@ def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
         Image.MAX_IMAGE_PIXELS = None
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_DECODERS) as image:
             _check(path, image)
-            if _needs_openimageio(image):
+            if _has_more_bits(path, image):
                 return None
             return _pixels(path, image)
     except UnidentifiedImageError as error:
@@ -127,19 +129,18 @@ def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
 def _check(path: Path, image: Image.Image) -> None:
     if max(image.size) > MAX_SIZE:
         raise ImageGSError(f"{path}: {image.width} x {image.height}; the limit is {MAX_SIZE} texels a side")
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise ImageGSError(f"{path}: holds {image.n_frames} pictures; save one of them as a file of its own")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # in a JPEG the others are previews
+        raise ImageGSError(f"{path}: holds {frames} pictures; save one of them as a file of its own")
 
 
-def _needs_openimageio(image: Image.Image) -> bool:
+def _has_more_bits(path: Path, image: Image.Image) -> bool:
+    """Whether the file holds more than Pillow would give: 16-bit color, float, 32-bit integers."""
     if image.format == "PNG":
-        with open(image.filename, "rb") as file:
+        with open(path, "rb") as file:
             bits, color_type = file.read(26)[24:]
         return bits == 16 and color_type != 0
-    if image.format == "TIFF":
-        bits_per_sample = image.tag_v2.get(258, (1,))
-        return max(bits_per_sample) > 8
-    return False
+    return isinstance(image, TiffImageFile) and max(image.tag_v2.get(BITSPERSAMPLE, (1,))) > 8
 
 
 def _pixels(path: Path, image: Image.Image) -> tuple[Depth, str, np.ndarray]:
@@ -157,7 +158,7 @@ def _pixels(path: Path, image: Image.Image) -> tuple[Depth, str, np.ndarray]:
 
 
 def _pillow_writer(path: Path, pixels: np.ndarray, channels: str) -> Callable[[Path], None]:
-    options: dict[str, dict[str, object]] = {
+    options: dict[str, dict[str, Any]] = {
         ".png": {},
         ".jpg": {"quality": 95, "subsampling": 0},
         ".jpeg": {"quality": 95, "subsampling": 0},

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import ImageGSError
 from .stack import MAX_SIZE, Depth
+
+if TYPE_CHECKING:
+    from OpenImageIO import ImageInput, ImageSpec
 
 _WRITABLE = {
     ".png": ({Depth.U16}, ("L", "R", "LA", "RGB", "RGBA")),
@@ -81,7 +85,7 @@ def _module(path: Path) -> ModuleType:
     return OpenImageIO
 
 
-def _check(path: Path, source, spec) -> None:
+def _check(path: Path, source: ImageInput, spec: ImageSpec) -> None:
     if max(spec.width, spec.height) > MAX_SIZE:
         raise ImageGSError(f"{path}: {spec.width} x {spec.height}; the limit is {MAX_SIZE} texels a side")
     if spec.depth > 1 or spec.deep or source.seek_subimage(1, 0):
@@ -91,7 +95,7 @@ def _check(path: Path, source, spec) -> None:
         raise ImageGSError(f"{path}: data window and display window differ; save the image uncropped")
 
 
-def _depth(path: Path, oiio: ModuleType, spec) -> Depth:
+def _depth(path: Path, oiio: ModuleType, spec: ImageSpec) -> Depth:
     known = {oiio.UINT8: Depth.U8, oiio.UINT16: Depth.U16, oiio.HALF: Depth.F16, oiio.FLOAT: Depth.F32}
     formats = {f.basetype for f in spec.channelformats} or {spec.format.basetype}
     if not formats <= set(known):

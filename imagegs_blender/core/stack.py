@@ -143,14 +143,11 @@ def build(maps: Sequence[SourceMap], wrap: bool = False, weights: np.ndarray | N
     if weights is not None and (weights.shape != (height, width) or not weights.min() >= 0 or np.isinf(weights).any()):
         raise ImageGSError(f"weights: need {width} x {height} finite numbers >= 0")
     store = _Store(width, height, wrap)
-    infos = [
-        MapInfo(m.name, m.role, m.color_space, m.depth, m.channels, *m.pixels.shape[1::-1], _sources(m, store))
-        for m in maps
-    ]
+    infos = tuple(_info(m, store) for m in maps)
     if len(store.planes) > MAX_PLANES:
         raise ImageGSError(f"{len(store.planes)} planes in {len(maps)} maps; a stack holds {MAX_PLANES}: split it")
     planes = np.stack(store.planes) if store.planes else np.full((1, height, width), 0.5, np.float32)
-    return TextureStack(tuple(infos), planes, wrap, None if weights is None else weights.astype(np.float32))
+    return TextureStack(infos, planes, wrap, None if weights is None else weights.astype(np.float32))
 
 
 def images(planes: np.ndarray, maps: Sequence[MapInfo], wrap: bool = False) -> dict[str, np.ndarray]:
@@ -194,7 +191,7 @@ class _Store:
         """Index of the plane that holds values (h, w) float32 0..1."""
         plane = self._enlarge(values) if values.shape != (self.height, self.width) else values
         plane = np.ascontiguousarray(plane, np.float32)
-        digest = hashlib.blake2b(plane, digest_size=16).digest()
+        digest = hashlib.blake2b(plane.data, digest_size=16).digest()
         if digest not in self._index:
             self._index[digest] = len(self.planes)
             self.planes.append(plane)
@@ -203,7 +200,7 @@ class _Store:
     def _enlarge(self, values: np.ndarray) -> np.ndarray:
         """Resample so that resampling back (what a decoder does) comes close to values again."""
         large = resize(values, self.width, self.height, self.wrap)
-        lost = values - resize(large, *values.shape[::-1], self.wrap)
+        lost = values - resize(large, values.shape[1], values.shape[0], self.wrap)
         return np.clip(large + resize(lost, self.width, self.height, self.wrap), 0, 1)
 
 
@@ -214,6 +211,8 @@ def _check(maps: Sequence[SourceMap]) -> None:
     for m in maps:
         if m.name in names:
             raise ImageGSError(f"{m.name}: two maps have this name; rename one")
+        if m.name == "overall":
+            raise ImageGSError("overall: a map can't have this name, reports use it for all maps together; rename it")
         names.add(m.name)
         if m.pixels.ndim != 3 or m.pixels.shape[2] != len(m.channels) or m.pixels.dtype != _DTYPE[m.depth]:
             raise ImageGSError(f"{m.name}: {m.pixels.dtype} {m.pixels.shape} is not a {m.depth} {m.channels} image")
@@ -223,6 +222,11 @@ def _check(maps: Sequence[SourceMap]) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
             if m.pixels.dtype == np.float32 and not np.isfinite(np.ptp(m.pixels)):
                 raise ImageGSError(f"{m.name}: holds NaN, infinite or huge values; replace them with finite numbers")
+
+
+def _info(m: SourceMap, store: _Store) -> MapInfo:
+    height, width = m.pixels.shape[:2]
+    return MapInfo(m.name, m.role, m.color_space, m.depth, m.channels, width, height, _sources(m, store))
 
 
 def _sources(m: SourceMap, store: _Store) -> tuple[Channel, ...]:
@@ -249,7 +253,7 @@ def _normalise(m: SourceMap) -> tuple[np.ndarray, list[tuple[float, float]]]:
     values = np.ascontiguousarray(np.moveaxis(m.pixels, 2, 0)).astype(np.float32)
     unit = (0.0, 1.0)
     if m.depth in (Depth.U8, Depth.U16):
-        values /= np.iinfo(_DTYPE[m.depth]).max
+        values /= np.iinfo(m.pixels.dtype).max
         return values, [unit] * len(values)
     if m.role is Role.NORMAL and values[:2].min() >= 0 and values[:2].max() <= 1:
         ranges = [unit, unit, *(_range(v) for v in values[2:])]
@@ -298,4 +302,9 @@ def _f32(value: float) -> float:
 
 
 _BAND = 1 << 16
-_DTYPE = {Depth.U8: np.uint8, Depth.U16: np.uint16, Depth.F16: np.float32, Depth.F32: np.float32}
+_DTYPE: dict[Depth, type[np.uint8 | np.uint16 | np.float32]] = {
+    Depth.U8: np.uint8,
+    Depth.U16: np.uint16,
+    Depth.F16: np.float32,
+    Depth.F32: np.float32,
+}

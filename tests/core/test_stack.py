@@ -170,6 +170,7 @@ def test_what_can_not_become_a_stack_is_named() -> None:
     bad: list[tuple[list[SourceMap], str]] = [
         ([], "no maps"),
         ([good, good], "good: two maps"),
+        ([make("overall", Role.DATA, Depth.U8, "L", noise(1, np.uint8))], "overall: a map can't"),
         ([make("inf", Role.DATA, Depth.F32, "L", infinite)], "inf: holds NaN, infinite"),
         ([make("nan", Role.DATA, Depth.F32, "L", infinite * np.nan)], "nan: holds NaN"),
         ([make("odd", Role.DATA, Depth.U8, "RGB", noise(2, np.uint8))], "odd: uint8"),
