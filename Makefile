@@ -8,6 +8,8 @@ export VENV PYTHON BLEND
 .PHONY: demo test clean
 
 demo:
+	@test -z "$$BLEND" || test -f "$$BLEND" || \
+	    { echo "error: $$BLEND: file not found; name a scene: make demo BLEND=/path/scene.blend" >&2; exit 1; }
 	@bash tools/setup.sh blender
 	@"$$VENV/bin/python" tools/demo.py
 
