@@ -12,7 +12,7 @@ from . import sampling
 from .devices import Device, Grid, Loss, LossWeights
 from .devices.cpu import Cpu
 from .gaussians import Gaussians
-from .optimizer import Optimizer, scale_range
+from .optimizer import MIN_SCALE, Optimizer, scale_range
 from .settings import FitSettings
 from .stack import TextureStack
 
@@ -31,6 +31,8 @@ class Progress:
 Report = Callable[[Progress], None]
 Snap = Callable[[Gaussians], Gaussians]
 """Rounds Gaussians to what the stream can hold, in the same order."""
+Count = Callable[[Gaussians], int]
+"""How many Gaussians there should be in the end, judged by those there are."""
 
 
 def fit(
@@ -39,19 +41,24 @@ def fit(
     count: int,
     progress: Report | None = None,
     snap: Snap | None = None,
+    recount: Count | None = None,
 ) -> tuple[Gaussians, int]:
     """Fit `count` Gaussians to a stack; returns them and the number of steps taken.
+
+    With recount, the final count is asked again at each addition.
 
     With snap, the last settle_ratio of the steps freezes means, rotations, scales and biases to their codes, one after
     another, while the rest is refitted (features last: they are what the stream rounds at the end). The progress callback
     may raise Cancelled.
     """
-    return _Fit(stack, settings, count, progress, snap).run()
+    return _Fit(stack, settings, count, progress, snap, recount).run()
 
 
 class _Fit:
-    def __init__(self, stack: TextureStack, settings: FitSettings, count: int, progress: Report | None, snap: Snap | None):
-        self.stack, self.settings, self.count, self.snap = stack, settings, count, snap
+    def __init__(
+        self, stack: TextureStack, settings: FitSettings, count: int, progress: Report | None, snap: Snap | None, recount: Count | None
+    ) -> None:
+        self.stack, self.settings, self.count, self.snap, self.recount = stack, settings, count, snap, recount
         self.progress = progress or (lambda _: None)
         self.rng = np.random.default_rng(settings.seed)
         self.started = time.perf_counter()
@@ -72,13 +79,14 @@ class _Fit:
         settings = self.settings
         settling = int(settings.settle_ratio * settings.max_steps) if self.snap else 0
         growing = settings.max_steps - settling
-        additions = self._additions(growing)
+        first, additions = self._additions(growing)
         plateau = _Plateau(settings.plateau_steps)
-        self._add(additions.pop(0, 0), None, 0)
+        self._add(first, None, 0)
         step = 0
         while step < growing:
             if step in additions:
-                self._add(additions[step], self._error(), step)
+                left = len(additions) - additions.index(step)
+                self._add(self._missing() // left, self._error(), additions.index(step) + 1)
             slow_down = plateau.factor if settings.plateau_steps else self._decay(step, growing)
             loss = self._step(step, "fitting", slow_down)
             step += 1
@@ -88,26 +96,28 @@ class _Fit:
             step = self._settle(step, settling)
         return self.optimizer.gaussians(), step
 
-    def _additions(self, steps: int) -> dict[int, int]:
-        """{step: Gaussians to add then}; step 0 is the start."""
+    def _additions(self, steps: int) -> tuple[int, list[int]]:
+        """How many Gaussians to start with, and the steps at which others are added."""
         settings = self.settings
-        times = min(settings.add_times, max(steps - 1, 0)) if settings.initial_ratio < 1 else 0
-        first = self.count if times == 0 else max(1, round(settings.initial_ratio * self.count))
-        spacing = settings.add_steps or max(1, steps // (2 * max(times, 1)))
-        times = min(times, (steps - 1) // spacing)
-        first = first if times else self.count
-        bounds = np.linspace(first, self.count, times + 1).round().astype(int)
-        plan = {(k + 1) * spacing: int(bounds[k + 1] - bounds[k]) for k in range(times)}
-        return {0: first, **{step: n for step, n in plan.items() if n}}
+        spacing = settings.add_steps or max(1, steps // (2 * max(settings.add_times, 1)))
+        first = max(1, round(settings.initial_ratio * self.count))
+        at = [k * spacing for k in range(1, settings.add_times + 1) if k * spacing < steps]
+        return (first, at) if at and first < self.count else (self.count, [])
 
-    def _add(self, count: int, error: np.ndarray | None, step: int) -> None:
+    def _missing(self) -> int:
+        if self.recount is not None:
+            self.count = self.recount(self.optimizer.gaussians())
+        return max(0, self.count - len(self.optimizer))
+
+    def _add(self, count: int, error: np.ndarray | None, level: int) -> None:
         settings, stack = self.settings, self.stack
         if error is None:
+            scale = self.scale
             density = sampling.importance(
                 stack.planes, settings.init_mode, settings.init_random_ratio, stack.wrap, stack.weights
             )
         else:
-            density = error
+            scale, density = max(self.scale * settings.add_scale, MIN_SCALE), error
         mean = sampling.draw(density, count, self.rng)
         if settings.color_init:
             column = np.minimum((mean[:, 0] * stack.width).astype(int), stack.width - 1)
@@ -115,7 +125,7 @@ class _Fit:
             feature = stack.planes[:, row, column].T
         else:
             feature = self.rng.random((count, len(stack.planes)))
-        self.optimizer.add(mean, self.scale, feature, min(step, 255) if step < 256 else 255)
+        self.optimizer.add(mean, scale, feature, min(level, 255))
 
     def _error(self) -> np.ndarray:
         """(H, W): what the picture lacks, as the density of the next Gaussians."""

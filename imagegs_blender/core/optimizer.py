@@ -34,7 +34,7 @@ class Optimizer:
     def __len__(self) -> int:
         return len(self.level)
 
-    def add(self, mean: np.ndarray, scale: float, feature: np.ndarray, level: int) -> None:
+    def add(self, mean: np.ndarray, scale: float | np.ndarray, feature: np.ndarray, level: int) -> None:
         """New round Gaussians at mean (n, 2) texture coordinates, standard deviation `scale` texels."""
         n = len(mean)
         start = 1 / scale if self.inverse_scale else np.log(scale)

@@ -37,6 +37,7 @@ class FitSettings:
     Amount: num_gaussians, or bpp = 8 x file bytes / (width x height of the largest map). Exactly one is set.
 
     init_scale      standard deviation of new Gaussians, texels; None: from the density, 0.78 sqrt(area / (pi N))
+    add_scale       standard deviation of Gaussians added later, in units of the initial one
     inverse_scale   optimise 1 / scale (Image-GS) instead of log scale
     pos_lr          Adam rate of the mean, texture coordinates; with relative_lr in units of the initial scale
     scale_lr, rot_lr, feat_lr, bias_lr   Adam rates of 1/scale or log scale, radians, plane values, q; bias_lr 0: no bias
@@ -58,6 +59,7 @@ class FitSettings:
     init_mode: str = "gradient"
     init_random_ratio: float = 0.3
     init_scale: float | None = None
+    add_scale: float = 0.35
     color_init: bool = True
     inverse_scale: bool = False
     relative_lr: bool = True
@@ -120,6 +122,7 @@ PRESETS = {
         max_steps=10_000,
         topk=10,
         init_scale=5.0,
+        add_scale=1.0,
         inverse_scale=True,
         relative_lr=False,
         pos_lr=5e-4,

@@ -84,13 +84,21 @@ def _stream(out, target, texels, slope, shape, size, taps, weights, sums):
         sum_l1, sum_l2, sum_ssim = zero, zero, zero
         # a texel column x of the picture is column x - x0 + 2 * _PAD of these rows
         left, right = max(0, x0 - 2 * _R), min(true_width, x1 + 2 * _R)
+        whole = left + (right - left) // LANES * LANES
         shift = 2 * _PAD - x0
         inner, outer = 2 * _PAD, 2 * _PAD + span
         for y in range(y0 - 2 * _R, y1 + 2 * _R):
             # 1. a row comes in
             if 0 <= y < true_height:
                 at = base + y * width
-                for x in range(left, right):
+                for x in range(left, whole, LANES):
+                    a, b = load(out, at + x), load(target, at + x)
+                    store(row_x, x + shift, a)
+                    store(row_y, x + shift, b)
+                    store(row_xx, x + shift, a * a)
+                    store(row_yy, x + shift, b * b)
+                    store(row_xy, x + shift, a * b)
+                for x in range(whole, right):
                     a, b = out[at + x], target[at + x]
                     row_x[x + shift], row_y[x + shift] = a, b
                     row_xx[x + shift], row_yy[x + shift], row_xy[x + shift] = a * a, b * b, a * b
@@ -119,19 +127,14 @@ def _stream(out, target, texels, slope, shape, size, taps, weights, sums):
                     by_v = zero - ssim * i2
                     by_c = two * n1 * i1 * i2
                     by_m = two * my * n2 * i1 * i2 - two * mx * ssim * i1 - two * mx * by_v - my * by_c
-                    store(part_m, x, by_m)
-                    store(part_v, x, by_v)
-                    store(part_c, x, by_c)
-                    if y0 <= m < y1 and inner <= x < outer:
-                        sum_ssim = fma(ssim, load(texels, m * width + x - shift), sum_ssim)
-                # texels count by weight; outside the picture nothing counts
-                at = m * width - shift
-                for x in range(inner - _PAD, outer + _PAD):
+                    # texels count by weight; padding has weight 0 and outside the plane nothing counts
                     column = x - shift
-                    texel = texels[at + x] if 0 <= column < true_width else np.float32(0)
-                    part_m[x] *= texel
-                    part_v[x] *= texel
-                    part_c[x] *= texel
+                    texel = load(texels, m * width + column) if 0 <= column < width else zero
+                    store(part_m, x, by_m * texel)
+                    store(part_v, x, by_v * texel)
+                    store(part_c, x, by_c * texel)
+                    if y0 <= m < y1 and inner <= x < outer:
+                        sum_ssim = fma(ssim, texel, sum_ssim)
             else:
                 part_m[:], part_v[:], part_c[:] = 0, 0, 0
             slot = (ym % _TAPS) * pitch
