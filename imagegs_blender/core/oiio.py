@@ -99,7 +99,7 @@ def _depth(path: Path, oiio: ModuleType, spec: ImageSpec) -> Depth:
     known = {oiio.UINT8: Depth.U8, oiio.UINT16: Depth.U16, oiio.HALF: Depth.F16, oiio.FLOAT: Depth.F32}
     formats = {f.basetype for f in spec.channelformats} or {spec.format.basetype}
     if not formats <= set(known):
-        raise ImageGSError(f"{path}: samples of type {spec.format} are not supported; save it as 16-bit or float")
+        raise ImageGSError(f"{path}: {_line(spec.format)} samples are not supported; save it as 16-bit or float")
     if formats == {oiio.HALF, oiio.FLOAT}:
         return Depth.F32
     if len(formats) > 1:
@@ -115,7 +115,8 @@ def _channels(path: Path, names: list[str]) -> str:
         return "LA"
     if len(set(letters)) == len(names) and letters in ("RG", "RGB", "RGBA"):
         return letters
-    raise ImageGSError(f"{path}: the channels {', '.join(names)} are not one image; save R, G, B (A) or one channel")
+    listed = _line(", ".join(names))
+    raise ImageGSError(f"{path}: the channels {listed} are not one image; save R, G, B (A) or one channel")
 
 
 def _line(message: object) -> str:
