@@ -56,7 +56,8 @@ class _Rate:
     """How many Gaussians the requested bytes allow, how they are rounded, and the bytes in the end."""
 
     def __init__(self, textures: TextureStack, settings: FitSettings) -> None:
-        self.textures, self.settings, self.bits = textures, settings, settings.bits
+        self.textures, self.settings = textures, settings
+        self.bits = settings.bits.at(textures.width, textures.height)
         self.texels = max(m.width * m.height for m in textures.maps)
         self.budget = int(settings.bpp * self.texels / 8) if settings.bpp else None
         self._scales: ScaleGrid | None = None

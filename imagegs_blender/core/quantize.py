@@ -2,7 +2,7 @@
 
 The two axes of a Gaussian are interchangeable and its rotation has period pi; codes use the form whose first scale is the
 larger and whose rotation is in [0, pi). A rotation by delta moves the rim of a Gaussian of aspect r = scale_1 / scale_2 by
-delta (r - 1/r) of its width, so round Gaussians get few rotation levels, needles all of them.
+delta (r - 1/r) of its width, so the number of rotation levels grows with r - 1/r: one for a disc, thousands for a needle.
 
 Features are decorrelated by a principal component analysis of the set; one step serves all components.
 """
@@ -16,8 +16,10 @@ import numpy as np
 from .gaussians import Gaussians
 from .settings import QuantizeBits
 
-NEEDLE = 4.0
-"""r - 1/r from which on a Gaussian gets all 2^rot rotation levels."""
+ELONGATED = 4.0
+"""r - 1/r at which a Gaussian gets 2^rot rotation levels."""
+
+MAX_ROTATION_LEVELS = 1 << 16
 
 BASIS_ONE = 127
 """Basis entries are stored as integers; this one means 1."""
@@ -111,7 +113,7 @@ def dequantize(codes: Codes) -> Gaussians:
 
 
 def rotation_levels(scale: np.ndarray, scale_step: float, rot_bits: int) -> np.ndarray:
-    """(N,) int32, 1 .. 2^rot: how many directions half a turn is divided into.
+    """(N,) int32, 1 .. MAX_ROTATION_LEVELS: how many directions half a turn is divided into.
 
     Readers on every machine must agree on it, so it uses additions, multiplications and divisions only.
     """
@@ -126,8 +128,7 @@ def rotation_levels(scale: np.ndarray, scale_step: float, rot_bits: int) -> np.n
     for d in range(longest + 1):
         aspect[d] = value
         value = min(value * growth, np.float64(1e30))
-    share = np.minimum((aspect - 1 / aspect) / NEEDLE, 1.0)
-    levels = 1 + np.floor(share * (2**rot_bits - 1)).astype(np.int32)
+    levels = np.minimum(1 + np.floor((aspect - 1 / aspect) / ELONGATED * 2**rot_bits), MAX_ROTATION_LEVELS).astype(np.int32)
     return levels[scale[:, 0] - scale[:, 1]]
 
 

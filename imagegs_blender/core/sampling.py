@@ -36,6 +36,8 @@ def draw(density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarra
     The texels are walked along a Morton curve, so that equal shares are compact patches: the points repel each other as
     in stratified sampling instead of clumping as independent draws do. The position within the texel is uniform.
     """
+    if count == 0:
+        return np.empty((0, 2), np.float32)
     height, width = density.shape
     order = morton_order(width, height)
     cumulative = np.cumsum(density.reshape(-1)[order], dtype=np.float64)

@@ -13,12 +13,13 @@ from .gaussians import MAX_TOPK
 class QuantizeBits:
     """Bits of each parameter's uniform code, 4..16. What is stored is entropy-coded and smaller.
 
-    pos    per axis, over the texture                   scale   per axis, over the logarithm of the range in use
-    rot    over half a turn, for a needle; rounder Gaussians use fewer levels
+    pos    per axis, over the texture; None: so many that a cell is a quarter of a texel or less
+    scale  per axis, over the logarithm of the range in use
+    rot    over half a turn, for a Gaussian four times longer than wide; rounder ones use fewer levels, needles more
     feat   over 0..1, for every component of the decorrelated features
     """
 
-    pos: int = 16
+    pos: int | None = 16
     scale: int = 12
     rot: int = 10
     feat: int = 12
@@ -26,8 +27,15 @@ class QuantizeBits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if value is None and field.name == "pos":
+                continue
             if not (isinstance(value, int) and 4 <= value <= 16):
                 raise ImageGSError(f"{field.name}-bits {value}: choose a whole number from 4 to 16")
+
+    def at(self, width: int, height: int) -> QuantizeBits:
+        """The same with pos chosen for a texture of this size, if it is None."""
+        quarter_texel = min(max((max(width, height) - 1).bit_length() + 2, 4), 16)
+        return self if self.pos is not None else replace(self, pos=quarter_texel)
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class FitSettings:
     plateau_steps: int = 0
     decay_ratio: float = 0.3
     settle_ratio: float = 0.25
-    bits: QuantizeBits = QuantizeBits(13, 7, 6, 7)
+    bits: QuantizeBits = QuantizeBits(None, 6, 6, 6)
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> FitSettings:

@@ -43,7 +43,8 @@ class Stream:
 
 def write(gaussians: Gaussians, maps: Sequence[MapInfo], bits: QuantizeBits | None = None) -> bytes:
     """Quantise and write; bits default to 16/12/10/12. Raises ImageGSError if something exceeds the format's limits."""
-    return pack(quantize(gaussians, bits or QuantizeBits()), maps)
+    _check_count(len(gaussians))
+    return pack(quantize(gaussians, (bits or QuantizeBits()).at(gaussians.width, gaussians.height)), maps)
 
 
 def read(data: bytes) -> Stream:
@@ -94,8 +95,7 @@ def info(data: bytes) -> dict:
 
 def pack(codes: Codes, maps: Sequence[MapInfo]) -> bytes:
     """Codes in any order -> bytes; Gaussians are stored in Morton order. read() gives the sorted codes back exactly."""
-    if not 1 <= len(codes) <= MAX_GAUSSIANS:
-        raise ImageGSError(f"{len(codes)} Gaussians can't be stored: 1 to {MAX_GAUSSIANS} can")
+    _check_count(len(codes))
     codes = codes.take(np.argsort(morton(codes.mean, codes.bits.pos), kind="stable"))
     writer = Writer()
     _write_codes(codes, writer)
@@ -209,6 +209,11 @@ def _head(codes: Codes, maps: Sequence[MapInfo]) -> bytes:
             head += struct.pack("<BBB", _KINDS.index(source.kind) | (scaled << 7), source.plane, source.plane_y)
             head += struct.pack("<ff", source.low, source.high) if scaled else b""
     return head
+
+
+def _check_count(count: int) -> None:
+    if not 1 <= count <= MAX_GAUSSIANS:
+        raise ImageGSError(f"{count} Gaussians can't be stored: 1 to {MAX_GAUSSIANS} can")
 
 
 def _check_limits(codes: Codes, maps: Sequence[MapInfo]) -> None:

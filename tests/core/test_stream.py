@@ -1,0 +1,103 @@
+"""The .igs file: what goes in comes out bit for bit, and nothing malformed comes in."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+
+import numpy as np
+import pytest
+
+from imagegs_blender.core import quantize, stream
+from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.gaussians import Gaussians
+from imagegs_blender.core.settings import QuantizeBits
+from imagegs_blender.core.stack import Channel, ColorSpace, Depth, MapInfo, Role
+
+MAPS = (
+    MapInfo("Farbe é", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGBA", 640, 480,
+            (Channel("plane", 0), Channel("plane", 1), Channel("plane", 2), Channel("constant", low=0.25))),
+    MapInfo("normal", Role.NORMAL, ColorSpace.RAW, Depth.U16, "RGB", 320, 240,
+            (Channel("plane", 3), Channel("plane", 4), Channel("normal_z", 3, 4))),
+    MapInfo("height", Role.DATA, ColorSpace.LINEAR, Depth.F32, "L", 640, 480, (Channel("plane", 5, low=-2.5, high=7.0),)),
+)  # fmt: skip
+
+
+def random_gaussians(count: int, planes: int, seed: int = 0) -> Gaussians:
+    rng = np.random.default_rng(seed)
+    return Gaussians(
+        rng.random((count, 2)).astype(np.float32),
+        np.exp(rng.normal(1, 0.6, (count, 2))).astype(np.float32),
+        rng.uniform(-7, 7, count).astype(np.float32),
+        rng.normal(0.5, 0.3, (count, planes)).astype(np.float32),
+        rng.normal(0, 0.3, count).astype(np.float32),
+        np.zeros(count, np.uint8),
+        640,
+        480,
+        True,
+        4,
+    )
+
+
+@pytest.mark.parametrize("bits", [QuantizeBits(), QuantizeBits(4, 4, 4, 4), QuantizeBits(16, 16, 16, 16)])
+@pytest.mark.parametrize(("count", "planes"), [(1, 1), (2, 6), (700, 6), (3000, 32)])
+def test_round_trip_bit_for_bit(count: int, planes: int, bits: QuantizeBits) -> None:
+    codes = quantize.quantize(random_gaussians(count, planes), bits)
+    maps = MAPS if planes >= 6 else ()
+    data = stream.pack(codes, maps)
+    read = stream.read(data)
+    order = np.argsort(stream.morton(codes.mean, bits.pos), kind="stable")
+    for name in ("mean", "scale", "rotation", "bias", "feature"):
+        np.testing.assert_array_equal(getattr(read.codes, name), getattr(codes, name)[order], err_msg=name)
+    assert read.maps == maps
+    assert stream.pack(read.codes, read.maps) == data
+
+
+def test_codes_are_near_the_gaussians() -> None:
+    """Quantised at 16/12/10/12 bits, every Gaussian keeps its shape: compared as covariance, which has no symmetric twins."""
+    g = random_gaussians(2000, 6)
+    restored = quantize.dequantize(quantize.quantize(g, QuantizeBits()))
+    assert np.abs(restored.mean - g.mean).max() <= 0.5 / 2**16 + 1e-7
+    assert np.abs(restored.feature - g.feature).max() < 2 / 2**12
+    relative = np.abs(restored.conic() - g.conic()).max(1) / np.abs(g.conic()).max(1)
+    assert relative.max() < 0.02
+
+
+def test_snapped_gaussians_keep_their_codes() -> None:
+    g = random_gaussians(500, 6)
+    bits = QuantizeBits(12, 6, 5, 6)
+    scales = quantize.ScaleGrid.of(g, bits)
+    codes = quantize.quantize(g, bits, scales)
+    again = quantize.quantize(quantize.dequantize(codes), bits, scales)
+    for name in ("mean", "scale", "rotation", "bias"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(codes, name), err_msg=name)
+
+
+def test_every_flipped_bit_and_every_cut_is_one_clear_error() -> None:
+    data = stream.write(random_gaussians(60, 6), MAPS, QuantizeBits(8, 5, 4, 5))
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position % 8
+        with pytest.raises(ImageGSError, match=r"\.igs stream"):
+            stream.read(bytes(damaged))
+        with pytest.raises(ImageGSError, match=r"\.igs stream"):
+            stream.read(data[:position])
+    with pytest.raises(ImageGSError, match="left over"):
+        stream.read(data + b"\0")
+
+
+def test_a_newer_version_says_so() -> None:
+    data = bytearray(stream.write(random_gaussians(5, 6), MAPS))
+    struct.pack_into("<H", data, 8, stream.VERSION + 1)
+    with pytest.raises(ImageGSError, match="version .* update imagegs_blender"):
+        stream.read(bytes(data))
+
+
+def test_limits_are_checked_when_writing() -> None:
+    g = random_gaussians(3, 6)
+    with pytest.raises(ImageGSError, match="0 Gaussians"):
+        stream.write(g.take(np.arange(0)), MAPS)
+    with pytest.raises(ImageGSError, match="1 to 255 bytes"):
+        stream.write(g, [dataclasses.replace(MAPS[0], name="x" * 300)])
+    with pytest.raises(ImageGSError, match="pos-bits 17"):
+        QuantizeBits(pos=17)
