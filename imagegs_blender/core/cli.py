@@ -169,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _BITS = {
-    "--pos-bits": ("pos", "each coordinate of a mean"),
+    "--pos-bits": ("pos", "each coordinate of a mean; by size: a quarter of a texel or finer"),
     "--scale-bits": ("scale", "each scale"),
     "--rot-bits": ("rot", "a rotation"),
     "--feat-bits": ("feat", "each component of a feature"),
@@ -178,7 +178,8 @@ _BITS = {
 
 def _defaults(*path: str) -> str:
     """What a setting is in each preset, for --help."""
-    values = {name: reduce(getattr, path, settings) for name, settings in PRESETS.items()}
+    found = {name: reduce(getattr, path, settings) for name, settings in PRESETS.items()}
+    values = {name: "by size" if value is None else value for name, value in found.items()}
     if len(set(values.values())) == 1:
         return f"default: {values['balanced']}"
     return "default: " + ", ".join(f"{name} {value}" for name, value in values.items())

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, prange
 
 from .errors import ImageGSError
-from .stack import Role
+from .stack import Role, value_range
 
 _RADIUS = 5
 _SIGMA = 1.5
@@ -25,7 +25,7 @@ def compare(
     Returns {"psnr": {"overall": dB, MAP: dB, ...}, "ssim": likewise}; identical maps have a PSNR of infinity. PSNR
     "overall" comes from the squared error pooled over all samples of all maps, SSIM "overall" is the mean over all
     channels of all maps. Samples are compared as 8-bit values: integers scaled by the range of their type, floats
-    by the range of values in the original.
+    by stack.value_range of the original.
 
     roles   what the maps hold, where known. Adds "normal_angle" (degrees) for NORMAL maps. In COLOR maps with
             straight alpha, the color of texels that are fully transparent in the original is not compared: nobody
@@ -81,14 +81,14 @@ def normal_angle(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def to_bytes(pixels: np.ndarray, original: np.ndarray) -> np.ndarray:
-    """pixels as uint8: integers by the range of their type; against a float original, by its range of values."""
+    """pixels as uint8: integers by the range of their type; against a float original, by stack.value_range of it."""
     if pixels.dtype == np.uint8 and original.dtype.kind == "u":
         return pixels
     values = pixels.astype(np.float32)
     if pixels.dtype.kind == "u":
         values /= np.iinfo(pixels.dtype).max
     if original.dtype.kind == "f":
-        low, high = original.min(), original.max()
+        low, high = value_range(original)
         values -= low
         values /= high - low if high > low else np.float32(1)
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)

@@ -179,6 +179,12 @@ def normal_z(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return 0.5 + 0.5 * np.sqrt(np.maximum(0, 1 - (2 * x - 1) ** 2 - (2 * y - 1) ** 2))
 
 
+def value_range(values: np.ndarray) -> tuple[float, float]:
+    """What 0 and 1 of a plane stand for in float samples: 0 and 1 if all lie between, as in integer maps, else their extremes."""
+    low, high = _f32(values.min()), _f32(values.max())
+    return (0.0, 1.0) if 0 <= low and high <= 1 else (low, high)
+
+
 class _Store:
     """The planes gathered so far, each distinct one once, at the size of the stack."""
 
@@ -256,10 +262,10 @@ def _normalise(m: SourceMap) -> tuple[np.ndarray, list[tuple[float, float]]]:
         values /= np.iinfo(m.pixels.dtype).max
         return values, [unit] * len(values)
     if m.role is Role.NORMAL and values[:2].min() >= 0 and values[:2].max() <= 1:
-        ranges = [unit, unit, *(_range(v) for v in values[2:])]
+        ranges = [unit, unit, *(value_range(v) for v in values[2:])]
     else:
         bare = values[[letter != "A" for letter in m.channels]]
-        ranges = [_range(v) if letter == "A" else _range(bare) for v, letter in zip(values, m.channels, strict=True)]
+        ranges = [value_range(v if letter == "A" else bare) for v, letter in zip(values, m.channels, strict=True)]
     for value, (low, high) in zip(values, ranges, strict=True):
         value -= np.float32(low)
         value /= np.float32(high - low) if high > low else np.float32(1)
@@ -290,10 +296,6 @@ def _decode(source: Channel, depth: Depth, inputs: list[np.ndarray], out: np.nda
         x *= np.float32(span)
         x += np.float32(low + 0.5 if integer else low)
         out[start : start + rows] = x.astype(np.float16) if depth is Depth.F16 else x
-
-
-def _range(values: np.ndarray) -> tuple[float, float]:
-    return _f32(values.min()), _f32(values.max())
 
 
 def _f32(value: float) -> float:
