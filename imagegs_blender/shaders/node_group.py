@@ -1,0 +1,280 @@
+"""The decoder as plain shader nodes: EEVEE and Cycles on every device, without the add-on once the tables are packed.
+
+For a point of the texture (core/tables.py describes the tables, core/gaussians.py the mathematics):
+
+    block, leaf -> M candidates;  D = P - M_i;  w_i = exp(conic_i . D^2 + p0_i)
+    out = sum w_i f_i / (sum w_i + EPS)   over the i with w_i >= the K-th largest w
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import e, exp
+
+import bpy
+
+from ..core.errors import ImageGSError
+from ..core.gaussians import CUTOFF, EPS
+from ..core.stack import Channel, ColorSpace, MapInfo
+from ..core.tables import NULL_LOG_WEIGHT, Tables
+from .expression import Graph, Texel, Value
+from .selection import kth_largest
+from .tables import BLOCKS, CELLS, GAUSSIANS, address, create_images
+
+MAX_LOD = 16.0
+BELOW_ONE = 1 - 2.0**-24
+AHEAD = 6
+"""Candidates whose geometry may be read ahead. Cycles reads textures as early as it can and holds 255 floats in all, so
+reading candidate i waits for the result of an earlier one."""
+
+STACK = 112
+"""Floats of features that may be read ahead."""
+
+MANY = 20
+"""Candidates above which weights are not held as vectors."""
+
+STEEP = 1e10
+"""Slope of the cut below the threshold: steep enough to be a step in float32."""
+
+
+def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT") -> bpy.types.ShaderNodeTree:
+    """A node group that decodes a stack, with its table images.
+
+    Inputs: Vector, the texture coordinates, as of an Image Texture node (a group can't know that nothing is linked: link a
+    Texture Coordinate or UV Map node), and LOD, 0 = full detail. Outputs: for each map "<name>" (the color that an
+    Image Texture node gives: scene-linear, greys in all channels) and "<name> Alpha" where it has alpha.
+    extension   what is outside of 0..1, as in an Image Texture node: REPEAT, EXTEND or CLIP
+    """
+    if extension not in ("REPEAT", "EXTEND", "CLIP"):
+        raise ImageGSError(f"{name}: extension {extension} can't be decoded; use REPEAT, EXTEND or CLIP")
+    tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+    _interface(tree, maps)
+    graph = Graph(tree)
+    images = create_images(tree.name, tables)
+
+    def texel(table: str, vector: Value, number: int = 0) -> Texel:
+        found = graph.image(images[table], vector, f"{table} {number}", "REPEAT" if table == GAUSSIANS else "EXTEND")
+        address(found.node, table, number, tables)
+        return found
+
+    def at(index: Value, after: Value | None) -> Value:
+        """Where a Gaussian is in its table; not to be read before `after` is known (z itself is ignored)."""
+        return graph.combine(index, index, 0.0 if after is None else after)
+
+    with graph.frame("Texture coordinates"):
+        inputs = graph.inputs()
+        point, inside = _point(inputs["Vector"], extension, tables)
+        position = _position(point, tables)
+        growth = (4**inputs["LOD"] - 1.0) * (1 / 6)
+    with graph.frame("Block, leaf, candidates"):
+        candidates = _candidates(graph, point, tables, texel)
+    sums = _Sums(tables, at, texel)
+    # K largest of all; where all count, three by three, so that few values are alive at a time
+    step = len(candidates) if tables.topk else 3
+    distances: list[Value] = []
+    for start in range(0, len(candidates), step):
+        group = candidates[start : start + step]
+        with graph.frame("Weights"):
+            weights, seconds = _weights(graph, group, position, growth, tables, distances, at, texel)
+        with graph.frame("The K largest" if tables.topk else "Cutoff"):
+            weights = _selected(weights, tables)
+        with graph.frame("Blend"):
+            sums.add(group, weights, seconds)
+    with graph.frame("Planes"):
+        planes = _Planes(graph, tables, *sums.blended())
+    with graph.frame("Maps"):
+        graph.output(_maps(graph, maps, planes, inside))
+    graph.arrange()
+    return tree
+
+
+def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
+    vector = tree.interface.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
+    vector.hide_value = True
+    lod = tree.interface.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
+    lod.min_value, lod.max_value, lod.default_value = 0.0, MAX_LOD, 0.0
+    lod.description = "Level of detail: 0 is full detail, each level halves the resolution"
+    for info in maps:
+        tree.interface.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
+        if "A" in info.channels:
+            tree.interface.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
+
+
+def _point(uv: Value, extension: str, tables: Tables) -> tuple[Value, Value | None]:
+    """Texture coordinates 0 <= x, y < 1, y down; and 1 inside, 0 outside where the texture is clipped."""
+    down = uv.times_plus((1, -1, 0), (0, 1, 0))
+    if extension == "REPEAT":
+        return down.fraction().min(BELOW_ONE), None
+    half = (0.5 / tables.width, 0.5 / tables.height, 0)
+    point = down.clamp(half, (1 - half[0], 1 - half[1], 0))
+    if extension == "EXTEND":
+        return point, None
+    return point, down.distance(down.clamp(0.0, 1.0)).less_than(1e-7)
+
+
+def _position(point: Value, tables: Tables) -> Value:
+    """(x, y, x + y) in texels, from the centre of the texture."""
+    size = (tables.width, tables.height, 0)
+    position = point.times_plus(size, (-size[0] / 2, -size[1] / 2, 0))
+    return position.dot((1, 1, 0)).times_plus((0, 0, 1), position)
+
+
+def _candidates(graph: Graph, point: Value, tables: Tables, texel: Callable[..., Texel]) -> list[Value]:
+    """The index + 0.5 of each of the M Gaussians that can matter at the point."""
+    block = texel(BLOCKS, point)
+    _, _, across = block.rgb.lanes
+    inside_block = (point * (tables.blocks.shape[1], tables.blocks.shape[0], 0)).fraction()
+    leaf = (inside_block * graph.combine(across, block.a)).floor() + block.rgb
+    cells = [texel(CELLS, leaf, number) for number in range(tables.candidates // 4)]
+    return [index for cell in cells for index in (*cell.rgb.lanes, cell.a)]
+
+
+def _weights(graph: Graph, candidates: list[Value], position: Value, growth: Value, tables: Tables,
+             distances: list[Value], at: Callable[..., Value], texel: Callable[..., Texel]) -> tuple[list[Value], list[Texel]]:
+    """w of the candidates, three to a vector, and their second texels.
+
+    LOD widens each Gaussian by the variance v of the footprint: with A the matrix of the conic and s = 2 v, the conic of
+    the wider one is (A + s det A) / E, E = 1 + s tr A + s^2 det A, and its weight falls with its area, by 1 / sqrt(E).
+    """
+    rows, seconds = [], []
+    for start in range(0, len(candidates), 3):
+        q, p0, trace, determinant, square = [], [], [], [], []
+        for index in candidates[start : start + 3]:
+            place = at(index, distances[-AHEAD] if len(distances) >= AHEAD else None)
+            first, second = texel(GAUSSIANS, place, 0), texel(GAUSSIANS, place, 1)
+            d = position - first.rgb
+            d2 = d * d
+            conic = second.rgb  # negative: -(a - b/2), -(c - b/2), -b/2
+            q.append(conic.dot(d2))
+            distances.append(q[-1])
+            p0.append(first.a)
+            trace.append(conic.dot((-1, -1, -2)))
+            total = conic.dot((1, 1, 1))
+            determinant.append(total * total - conic.dot(conic))  # twice
+            square.append(d2.dot((1, 1, 0)))
+            seconds.append(second)
+        p0 += [NULL_LOG_WEIGHT] * (3 - len(p0))
+        spread = graph.combine(*determinant) * growth * 0.5  # s det A
+        area = (graph.combine(*trace) + spread) * growth + 1.0  # E
+        p = (graph.combine(*q) - graph.combine(*square) * spread) / area + graph.combine(*p0)
+        w = e**p
+        rows.append(w * ((growth * (1 / tables.spread) + 1.0) / area**0.5 if tables.topk else 1.0 / area**0.5))
+    return rows, seconds
+
+
+def _selected(weights: list[Value], tables: Tables) -> list[Value]:
+    """The weights, 0 where they are not among the K largest or below the cutoff."""
+    threshold = exp(-CUTOFF)
+    if 0 < tables.topk < tables.candidates:
+        threshold = kth_largest(weights, tables.topk).max(threshold)
+    return [(w - threshold).min(0.0).times_plus(STEEP, w).max(0.0) for w in weights]
+
+
+class _Sums:
+    """The weighted sums of the features: RGB of texels 2, 3 ..., and alpha of texels 1, 2 ..."""
+
+    def __init__(self, tables: Tables, at: Callable[..., Value], texel: Callable[..., Texel]) -> None:
+        self.tables, self.at, self.texel = tables, at, texel
+        self.total: Value | None = None
+        self.colors: list[Value | None] = [None] * (tables.texels - 2)
+        self.alphas: list[Value | None] = [None] * max(0, tables.planes - 3 * len(self.colors))
+        self.history: list[Value] = []
+        self.ahead = max(1, STACK // (4 * tables.texels))
+
+    def add(self, candidates: list[Value], weights: list[Value], seconds: list[Texel]) -> None:
+        for row in weights:
+            self.total = row if self.total is None else self.total + row
+        shares = [lane for row in weights for lane in row.lanes]
+        for index, share, second in zip(candidates, shares, seconds, strict=False):
+            place = self.at(index, self.history[-self.ahead] if len(self.history) >= self.ahead else None)
+            texels = [second, *(self.texel(GAUSSIANS, place, number) for number in range(2, self.tables.texels))]
+            for i, found in enumerate(texels[1:]):
+                self.colors[i] = self._accumulate(self.colors[i], found.rgb, share)
+            for i in range(len(self.alphas)):
+                self.alphas[i] = self._accumulate(self.alphas[i], texels[i].a, share)
+            self.history.append((self.alphas or self.colors)[0])
+
+    def blended(self) -> tuple[list[Value], list[Value]]:
+        """sum w f / (sum w + EPS), or the plain sums."""
+        if not self.tables.topk:
+            return self.colors, self.alphas
+        scale = 1.0 / (self.total.dot((1, 1, 1)) + EPS)
+        return [color * scale for color in self.colors], [alpha * scale for alpha in self.alphas]
+
+    def _accumulate(self, total: Value | None, feature: Value, share: Value) -> Value:
+        if feature.is_vector and self.tables.candidates > MANY:
+            term = feature.scale(share)
+            return term if total is None else total + term
+        return feature * share if total is None else feature.times_plus(share, total)
+
+
+class _Planes:
+    """The decoded planes, clamped to 0..1, as scalars or three at a time."""
+
+    def __init__(self, graph: Graph, tables: Tables, colors: list[Value], alphas: list[Value]) -> None:
+        self.graph, self.tables = graph, tables
+        self.texels = [color.clamp(0.0, 1.0) for color in colors]
+        self.alphas = [alpha.clamp(0.0, 1.0) for alpha in alphas]
+
+    def scalar(self, plane: int) -> Value:
+        texel, channel = self.tables.slot(plane)
+        return self.alphas[texel - 1] if channel == 3 else self.texels[texel - 2].lanes[channel]
+
+    def vector(self, planes: Sequence[int]) -> Value:
+        slots = [self.tables.slot(plane) for plane in planes]
+        if [channel for _, channel in slots] == [0, 1, 2] and len({texel for texel, _ in slots}) == 1:
+            return self.texels[slots[0][0] - 2]
+        return self.graph.combine(*(self.scalar(plane) for plane in planes))
+
+
+def _maps(graph: Graph, maps: Sequence[MapInfo], planes: _Planes, inside: Value | None) -> dict[str, Value]:
+    outputs = {}
+    for info in maps:
+        letters = dict(zip(info.channels, info.sources, strict=True))
+        color = [letters.get(letter, letters.get("L")) for letter in "RGB"]
+        outputs[info.name] = _color(graph, [c or Channel("constant") for c in color], planes, info.color_space)
+        if "A" in letters:
+            outputs[f"{info.name} Alpha"] = _scalar(letters["A"], planes, graph)
+    return outputs if inside is None else {name: value * inside for name, value in outputs.items()}
+
+
+def _color(graph: Graph, channels: Sequence[Channel], planes: _Planes, space: ColorSpace) -> Value:
+    """Three channels as the color that an Image Texture node gives."""
+    if all(c.kind == "plane" for c in channels):
+        unit = planes.vector([c.plane for c in channels])
+    else:
+        unit = graph.combine(*(_unit(c, planes, graph) for c in channels))
+    color = _ranged(unit, channels)
+    return _scene_linear(color) if space is ColorSpace.SRGB else color
+
+
+def _unit(channel: Channel, planes: _Planes, graph: Graph) -> Value | float:
+    """A channel as 0..1, before it is put in its range."""
+    if channel.kind == "constant":
+        return 0.0
+    x = planes.scalar(channel.plane)
+    if channel.kind == "plane":
+        return x
+    across, down = x * 2.0 - 1.0, planes.scalar(channel.plane_y) * 2.0 - 1.0
+    return (1.0 - (across * across + down * down)).max(0.0) ** 0.5 * 0.5 + 0.5
+
+
+def _scalar(channel: Channel, planes: _Planes, graph: Graph) -> Value:
+    if channel.kind == "constant":
+        return graph.constant(channel.low)
+    return _ranged(_unit(channel, planes, graph), [channel])
+
+
+def _ranged(unit: Value, channels: Sequence[Channel]) -> Value:
+    """low + (high - low) * unit."""
+    if all((c.low, c.high) == (0.0, 1.0) for c in channels):
+        return unit
+    low, span = [c.low for c in channels], [c.high - c.low for c in channels]
+    return unit.times_plus(span, low) if unit.is_vector else unit.times_plus(span[0], low[0])
+
+
+def _scene_linear(color: Value) -> Value:
+    """The exact sRGB curve (IEC 61966-2-1): a line up to 0.04045, a power above, added up piece by piece."""
+    bend = 0.04045
+    power = color.max(bend).times_plus(1 / 1.055, 0.055 / 1.055) ** 2.4
+    return color.min(bend).times_plus(1 / 12.92, power - bend / 12.92)

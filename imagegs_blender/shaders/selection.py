@@ -1,0 +1,96 @@
+"""The K-th largest of many values as a pruned sorting network of minima and maxima.
+
+Comparators are described first and turned into nodes only where the result needs them, which prunes the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from typing import Any, Protocol
+
+
+class Comparable(Protocol):
+    """What a network is made of: see expression.Value."""
+
+    def min(self, other: Any) -> Any: ...
+
+    def max(self, other: Any) -> Any: ...
+
+
+class Wire:
+    """A value to be computed when asked for, once. None stands for minus infinity."""
+
+    def __init__(self, compute: Callable[[], Any]) -> None:
+        self._compute, self._done, self._value = compute, False, None
+
+    def value(self) -> Any:
+        if not self._done:
+            self._value, self._done = self._compute(), True
+        return self._value
+
+
+def kth_largest(rows: Sequence[Comparable], k: int) -> Comparable:
+    """The k-th largest of the 3 n lanes of n vectors (expression.Value with .lanes).
+
+    The three lanes are sorted at once as vectors; then the sorted lanes are merged: of two lists sorted downwards,
+    the k largest of both are max(a_i, b_(k+1-i)).
+    """
+    ordered = _sort([_given(row) for row in rows])
+    lanes = [[_lane(wire, lane) for wire in ordered[:k]] for lane in range(3)]
+    merged = _merge(lanes[0], lanes[1])[:k]
+    largest = [_larger(a, b) for a, b in zip_longest(merged, [None] * (k - len(lanes[2])) + lanes[2][::-1])]
+    result = largest[0]
+    for wire in largest[1:]:
+        result = _smaller(result, wire)
+    return result.value()
+
+
+def _given(value: Any) -> Wire:
+    return Wire(lambda: value)
+
+
+def _lane(wire: Wire, lane: int) -> Wire:
+    return Wire(lambda: wire.value().lanes[lane])
+
+
+def _larger(a: Wire | None, b: Wire | None) -> Wire | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return Wire(lambda: a.value().max(b.value()))
+
+
+def _smaller(a: Wire | None, b: Wire | None) -> Wire | None:
+    if a is None or b is None:
+        return None
+    return Wire(lambda: a.value().min(b.value()))
+
+
+def _exchange(wires: list[Wire | None], i: int, j: int) -> None:
+    wires[i], wires[j] = _larger(wires[i], wires[j]), _smaller(wires[i], wires[j])
+
+
+def _sort(wires: Sequence[Wire]) -> list[Wire]:
+    """All wires, largest first: Batcher's odd-even merge sort (1968)."""
+    if len(wires) == 1:
+        return list(wires)
+    half = (len(wires) + 1) // 2
+    return _merge(_sort(wires[:half]), _sort(wires[half:]))
+
+
+def _merge(a: Sequence[Wire], b: Sequence[Wire]) -> list[Wire]:
+    """Two lists sorted downwards, as one."""
+    size = 1 << (max(len(a), len(b)) - 1).bit_length()
+    merged: list[Wire | None] = [*a, *[None] * (size - len(a)), *b, *[None] * (size - len(b))]
+    _odd_even(merged, list(range(2 * size)))
+    return [wire for wire in merged if wire is not None]
+
+
+def _odd_even(wires: list[Wire | None], places: list[int]) -> None:
+    if len(places) == 2:
+        _exchange(wires, *places)
+        return
+    _odd_even(wires, places[0::2])
+    _odd_even(wires, places[1::2])
+    for n in range(1, len(places) - 2, 2):
+        _exchange(wires, places[n], places[n + 1])

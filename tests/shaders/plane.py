@@ -1,0 +1,82 @@
+"""A flat emission plane, texel for pixel: what a decoder gives at every texel centre, as rendered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import addon_utils
+import bpy
+import numpy as np
+
+EEVEE = "BLENDER_EEVEE" if bpy.app.version >= (5, 0) else "BLENDER_EEVEE_NEXT"
+ENGINES = ("CYCLES", EEVEE)
+
+
+def stage(group: bpy.types.ShaderNodeTree, width: int, height: int, lod: float = 0.0) -> list[str]:
+    """Replace the open file by one plane per output of the group, one above the other, each width x height pixels.
+
+    Returns the outputs, top first.
+    """
+    scene = bpy.context.scene
+    outputs = [item.name for item in group.interface.items_tree if item.in_out == "OUTPUT"]
+    for i, output in enumerate(outputs):
+        bpy.ops.mesh.primitive_plane_add(size=1, location=(0.5 * width, (len(outputs) - i - 0.5) * height, 0))
+        plane = bpy.context.object
+        plane.scale = (width, height, 1)
+        plane.data.materials.append(_material(group, output, lod))
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    camera.data.type = "ORTHO"
+    camera.data.ortho_scale = max(width, height * len(outputs))
+    camera.location = (0.5 * width, 0.5 * height * len(outputs), 10)
+    scene.render.resolution_x, scene.render.resolution_y = width, height * len(outputs)
+    scene.render.resolution_percentage = 100
+    return outputs
+
+
+def render(engine: str, folder: Path, outputs: list[str]) -> dict[str, np.ndarray]:
+    """Render the stage: output -> (height, width, 3) float32 scene-linear, row 0 on top."""
+    scene = bpy.context.scene
+    scene.render.engine = engine
+    scene.render.filter_size = 0.01
+    scene.render.image_settings.file_format = "OPEN_EXR"
+    scene.render.image_settings.color_depth = "32"
+    scene.render.filepath = str(folder / f"{engine}.exr")
+    if engine == "CYCLES":
+        scene.cycles.samples = 1
+        scene.cycles.use_denoising = False
+        scene.cycles.use_adaptive_sampling = False
+        scene.cycles.pixel_filter_type = "BOX"
+        scene.cycles.filter_width = 0.01
+        scene.cycles.max_bounces = 0
+    else:
+        scene.eevee.taa_render_samples = 1
+    bpy.ops.render.render(write_still=True)
+    picture = bpy.data.images.load(scene.render.filepath)
+    picture.colorspace_settings.name = "Non-Color"
+    width, height = picture.size
+    pixels = np.empty(width * height * 4, np.float32)
+    picture.pixels.foreach_get(pixels)
+    bpy.data.images.remove(picture)
+    pixels = pixels.reshape(height, width, 4)[::-1, :, :3]
+    return dict(zip(outputs, np.split(pixels, len(outputs)), strict=True))
+
+
+def enable_cycles() -> None:
+    addon_utils.enable("cycles")
+
+
+def _material(group: bpy.types.ShaderNodeTree, output: str, lod: float) -> bpy.types.Material:
+    material = bpy.data.materials.new(output)
+    material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    decoder = tree.nodes.new("ShaderNodeGroup")
+    decoder.node_tree = group
+    decoder.inputs["LOD"].default_value = lod
+    emission, surface = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(tree.nodes.new("ShaderNodeTexCoord").outputs["UV"], decoder.inputs["Vector"])
+    tree.links.new(decoder.outputs[output], emission.inputs["Color"])
+    tree.links.new(emission.outputs[0], surface.inputs["Surface"])
+    return material
