@@ -14,6 +14,7 @@ from .devices.cpu import Cpu
 from .gaussians import Gaussians
 from .optimizer import MIN_SCALE, Optimizer, scale_range
 from .settings import FitSettings
+from .solve import solve_features
 from .stack import TextureStack
 
 
@@ -149,17 +150,25 @@ class _Fit:
         return float(30.0 ** -max(0.0, along))
 
     def _settle(self, step: int, steps: int) -> int:
-        """Freeze one parameter after another to its code; refit the rest each time."""
+        """Freeze one parameter after another to its code and refit the rest; features in the end, in closed form if L2."""
         assert self.snap is not None
-        order = [("mean",), ("rotation", "scale"), ("bias",)]
-        for part, names in enumerate(order):
+        closed = min(_SOLVE_STEPS, steps) if self.loss == LossWeights(l2=self.loss.l2) else 0
+        stages = [("mean",), ("rotation", "scale"), ("bias",)]
+        for stage, names in enumerate(stages):
             self.optimizer.freeze(self.snap(self.optimizer.gaussians()), names)
-            until = steps * (part + 1) // len(order)
-            for k in range(steps * part // len(order), until):
-                along = (k - steps * part // len(order)) / max(1, until - steps * part // len(order))
-                self._step(step, "settling", 0.3 * 10.0**-along)
+            first, until = ((steps - closed) * part // len(stages) for part in (stage, stage + 1))
+            for k in range(first, until):
+                self._step(step, "settling", 0.3 * 10.0 ** -((k - first) / max(1, until - first)))
                 step += 1
+        if closed:
+            solved = solve_features(self.device, self.optimizer.splats(), closed - 3)
+            self.optimizer.value["feature"] = solved
+            step += closed
         return step
+
+
+_SOLVE_STEPS = 12
+"""Steps' worth of work for the features in the end: 9 iterations and what they start with."""
 
 
 class _Plateau:
