@@ -83,7 +83,7 @@ def _compare(before: Path, after: Path, out: Path) -> None:
     sheet = Image.new("RGB", (3 * width + 2 * gap, height + strip), (24, 24, 24))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=20)
     for i, (pixels, text) in enumerate(
-        [(first, "before: textures"), (second, "after: 2D Gaussians"), (difference, f"difference × {GAIN}")]
+        [(first, "before: textures"), (second, "after: 2D Gaussians"), (difference, f"difference x {GAIN}")]
     ):
         left = i * (width + gap)
         sheet.paste(Image.fromarray(pixels.astype(np.uint8)), (left, 0))
