@@ -1,0 +1,17 @@
+"""What a person can do: one file each, registered in this order."""
+
+from __future__ import annotations
+
+from . import compress, drop_originals, rebuild, restore
+
+_MODULES = (compress, restore, drop_originals, rebuild)
+
+
+def register() -> None:
+    for module in _MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(_MODULES):
+        module.unregister()

@@ -230,6 +230,8 @@ def _unusable_use(use: walk.ImageUse) -> str | None:
     foreign = walk.foreign_coordinates(node.inputs["Vector"], use.path)
     if foreign:
         return f"mapped by {foreign} coordinates, not by UV"
+    if node.extension == "MIRROR":
+        return "extension Mirror is not supported yet"
     if node.interpolation == "Closest":
         return "interpolation Closest shows single texels, which Gaussians would blur"
     if _old_mapping(node):
@@ -331,7 +333,7 @@ def _named(stacks: Sequence[list[_Candidate]]) -> list[StackPlan]:
     for candidates in stacks:
         materials = tuple(sorted({material for c in candidates for material, _ in c.spaces}))
         name = _unique(materials[0], taken)
-        names: set[str] = set()
+        names = {"overall"}  # what reports call all maps together
         maps = [_map(c, names) for c in sorted(candidates, key=lambda c: c.ref)]
         plans.append(StackPlan(name, materials, candidates[0].extension, tuple(maps)))
     return sorted(plans, key=lambda s: s.name)

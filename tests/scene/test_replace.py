@@ -157,6 +157,6 @@ def test_a_node_that_vanished_meanwhile_is_an_error_and_changes_nothing(scene: l
     tree = scene[0].node_tree
     tree.nodes.remove(tree.nodes[stack.maps[-1].nodes[-1].node])
     before = trees.dump(tree)
-    with pytest.raises(ImageGSError, match="first: node 'Image Texture.*' was removed or renamed"):
+    with pytest.raises(ImageGSError, match=r"first: node 'Image Texture.*' was removed or renamed"):
         replace.replace(stack, decoder(stack))
     assert trees.dump(tree) == before

@@ -1,0 +1,258 @@
+"""Compress the materials of .blend files without a window.
+
+    blender -b scene.blend --python imagegs_blender/batch.py -- --bpp 1.0 --output out.blend --report report.json
+    python -m imagegs_blender.batch scenes/*.blend --output compressed/        (Python with the bpy module)
+
+Exit code: 0 where everything asked for was done, 1 where something failed, 2 for wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:  # run as a script by blender --python: find the package that this file belongs to (PEP 366)
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = Path(__file__).resolve().parent.name
+    __import__(__package__)
+
+import argparse
+import glob
+import json
+import os
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import bpy
+
+from . import report
+from .core import files
+from .core.errors import ImageGSError
+from .core.settings import PRESETS, FitSettings
+from .operators import selection
+from .operators.compress import Outcome, Update, compress
+from .operators.rebuild import pack_tables, rebuild_tables
+from .scene import material_stack, replace
+
+Result = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Convert the files named on the command line (by default: of this process) and return the exit code."""
+    parser = _parser()
+    options = parser.parse_args(_command_line() if arguments is None else arguments)
+    try:
+        settings = FitSettings.preset(
+            options.preset, bpp=options.bpp, num_gaussians=options.num_gaussians, seed=options.seed
+        )
+        jobs = _jobs(options, parser)
+        if options.report:
+            files.check_writable(options.report)
+    except ImageGSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    results = [_try(source, output, settings, options) for source, output in jobs]
+    if options.report:
+        try:
+            files.write(options.report, json.dumps(report.document(settings, results), indent=2).encode())
+        except ImageGSError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    return int(any(result["error"] or result["failed"] for result in results))
+
+
+def _try(source: Path | None, output: Path | None, settings: FitSettings, options: argparse.Namespace) -> Result:
+    """Convert one file; whatever goes wrong is printed and reported, and does not stop the others."""
+    name = str(source or bpy.data.filepath)
+    start = time.perf_counter()
+    try:
+        result = _convert(source, output, settings, options)
+    except ImageGSError as error:
+        result = report.failure(str(error))
+    except Exception as error:  # blender -b would go on and exit with 0
+        traceback.print_exc()
+        result = report.failure(f"internal error, please report it: {error!r}")
+    result = {"file": name, "output": output and str(output), "seconds": time.perf_counter() - start} | result
+    if not options.quiet:
+        print(report.table(result))
+    for problem in report.errors(result):
+        print(f"error: {problem}", file=sys.stderr)
+    return result
+
+
+def _convert(source: Path | None, output: Path | None, settings: FitSettings, options: argparse.Namespace) -> Result:
+    """Compress one file and save it. Raises ImageGSError where nothing could be saved."""
+    if source is not None:
+        _open(source)
+    problems = [{"material": None, "error": problem} for problem in rebuild_tables()]
+    materials = _materials(options)
+    found = {material.name for material in materials}
+    problems += [
+        {"material": name, "error": "no material of this name"} for name in options.materials or () if name not in found
+    ]
+    plan = material_stack.plan(materials)
+    if output is None:
+        print(plan)
+        return report.result(Outcome(plan), problems)
+    with _packed({image.image.find() for stack in plan.stacks for image in stack.maps}):
+        before = _size_when_saved()
+    outcome = compress(materials, settings, None if options.quiet else _Progress())
+    if options.drop_originals:
+        replace.drop_originals(materials)
+    if options.self_contained:
+        pack_tables()
+    _save(output)
+    return report.result(outcome, problems) | {"bytes_before": before, "bytes_after": output.stat().st_size}
+
+
+def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
+    """The materials asked for; by default every one that is used."""
+    if options.selected:
+        return selection.materials(obj for obj in bpy.context.view_layer.objects if obj.select_get())
+    if options.materials:
+        return [material for material in bpy.data.materials if material.name in options.materials]
+    return [material for material in bpy.data.materials if material.users and not material.is_grease_pencil]
+
+
+def _open(path: Path) -> None:
+    if not path.is_file():
+        raise ImageGSError(f"{path}: file not found; name a .blend file")
+    try:
+        bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False)
+    except RuntimeError as error:
+        raise ImageGSError(f"{path}: can't be opened ({_line(error)}); name a .blend file") from error
+
+
+def _save(path: Path) -> None:
+    """Save the open file, compressed, in one piece; relative paths go on pointing to the same files."""
+    with files.replacing(path.resolve()) as temporary:
+        try:
+            bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
+        except RuntimeError as error:
+            raise ImageGSError(f"{path}: can't be saved ({_line(error)})") from error
+
+
+@contextmanager
+def _packed(images: set[bpy.types.Image]) -> Iterator[None]:
+    """The images packed for as long as the context lasts."""
+    loose = [image for image in images if image.source == "FILE" and not image.packed_file and not image.is_dirty]
+    for image in loose:
+        image.pack()
+    try:
+        yield
+    finally:
+        for image in loose:
+            image.unpack(method="REMOVE")
+
+
+def _size_when_saved() -> int:
+    """Bytes of the open file, saved as _save() does."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "copy.blend")
+        _save(copy)
+        return copy.stat().st_size
+
+
+class _Progress:
+    """Prints where the work is: a line that is overwritten on a terminal, else a line every two seconds."""
+
+    def __init__(self) -> None:
+        self._said, self._next = "", 0.0
+
+    def __call__(self, update: Update) -> None:
+        now = time.perf_counter()
+        terminal = sys.stdout.isatty()
+        new = update.stack != self._said
+        if update.progress is None or not (new or terminal or now >= self._next):
+            return
+        self._said, self._next = update.stack, now + 2
+        p = update.progress
+        quality = "" if p.psnr is None else f", {p.psnr:.2f} dB"
+        line = f"[{update.index + 1}/{update.count}] {update.stack}: {p.phase} {p.step}/{p.steps}{quality}"
+        print(f"\r{line:<78}" if terminal else line, end="" if terminal else "\n", flush=True)
+
+
+def _jobs(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[tuple[Path | None, Path | None]]:
+    """(input, output) of every file; an input of None is the file that is open in Blender."""
+    sources: list[Path | None] = [Path(path) for pattern in options.files for path in _expand(pattern)]
+    if not sources:
+        if not bpy.data.filepath:
+            parser.error("name at least one .blend file")
+        sources = [None]
+    if options.dry_run:
+        return [(source, None) for source in sources]
+    if options.output is None:
+        parser.error("name an --output (or use --dry-run)")
+    target = Path(options.output)
+    if len(sources) > 1 and not target.is_dir():
+        parser.error(f"{target}: several files need an existing folder as --output")
+    names = [Path(source or bpy.data.filepath).name for source in sources]
+    outputs = [target / name for name in names] if target.is_dir() else [target]
+    for source, output in zip(sources, outputs, strict=True):
+        original = Path(source or bpy.data.filepath)
+        if outputs.count(output) > 1:
+            raise ImageGSError(f"{output}: two inputs have this name; convert them into different folders")
+        if target.is_dir() and original.exists() and output.exists() and output.samefile(original):
+            raise ImageGSError(
+                f"{output}: would overwrite its original; choose another folder, or name the file itself"
+            )
+        files.check_writable(output)
+    return list(zip(sources, outputs, strict=True))
+
+
+def _expand(pattern: str) -> list[str]:
+    """The files that a name or a glob stands for, for shells that do not expand globs; a plain name stays as it is."""
+    if not glob.has_magic(pattern) or os.path.exists(pattern):
+        return [pattern]
+    return sorted(glob.glob(pattern, recursive=True)) or [pattern]
+
+
+def _command_line() -> list[str]:
+    """This process's arguments: behind "--" where Blender has its own in front."""
+    if "--" in sys.argv:
+        return sys.argv[sys.argv.index("--") + 1 :]
+    return [] if bpy.app.binary_path else sys.argv[1:]
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).removeprefix("Error: ").split())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="imagegs_blender.batch",
+        description="Compress the textures of .blend files into 2D Gaussians that a shader decodes.",
+        epilog="Exit code: 0 if everything asked for was done, 1 if something failed, 2 for wrong usage.",
+    )
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE.blend", help="files or globs; by default the file that is open in Blender")
+    add("--output", "-o", metavar="FILE|FOLDER", help="where to save; an existing folder where there are several files")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--bpp", type=float, help="bits per pixel of the largest map of a stack, all maps together")
+    amount.add_argument("--num-gaussians", type=int, metavar="N", help="Gaussians per stack")
+    add("--preset", default="balanced", help=f"one of {', '.join(PRESETS)} (%(default)s)")
+    add("--seed", type=int, default=0, help="the same seed gives the same bytes (%(default)s)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--selected", action="store_true", help="only the materials of the objects that are selected")
+    which.add_argument("--materials", nargs="+", metavar="NAME", help="only these materials")
+    add("--drop-originals", action="store_true", help="remove the original images from the saved file")
+    add("--self-contained", action="store_true", help="pack the decode tables: renders without the add-on")
+    add("--report", metavar="FILE.json", help="write what was done, and what was not")
+    add("--dry-run", action="store_true", help="say what would be compressed, and what not, and save nothing")
+    add("--quiet", action="store_true", help="print errors only")
+    return parser
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    if code:
+        sys.exit(code)

@@ -1,0 +1,32 @@
+"""Put the original image nodes of materials back."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..scene import replace
+from . import selection
+
+
+class IMAGEGS_OT_restore(bpy.types.Operator):
+    """Put the original image textures of the selected objects' materials back, with every link as it was"""
+
+    bl_idname = "imagegs.restore"
+    bl_label = "Restore Originals"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        count = replace.restore(selection.materials(context.selected_objects))
+        if not count:
+            self.report({"WARNING"}, "nothing to restore: select objects with compressed materials that keep originals")
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{count} image nodes restored")
+        return {"FINISHED"}
+
+
+def register() -> None:
+    bpy.utils.register_class(IMAGEGS_OT_restore)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(IMAGEGS_OT_restore)

@@ -1,0 +1,168 @@
+"""Headless conversion as a user runs it: in processes of its own, judged by exit code, output and files."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+from PIL import Image
+
+from imagegs_blender.operators.rebuild import rebuild_tables
+from imagegs_blender.scene import replace, storage
+from tests.scene import trees
+
+ROOT = Path(__file__).resolve().parent.parent
+FAST = ("--preset", "fast", "--num-gaussians", "60")
+
+
+def batch(*arguments: Any) -> subprocess.CompletedProcess[str]:
+    """python -m imagegs_blender.batch ARGUMENTS"""
+    command = [sys.executable, "-m", "imagegs_blender.batch", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def errors(run: subprocess.CompletedProcess[str]) -> list[str]:
+    """The error lines; a traceback is a failure of the test."""
+    assert "Traceback" not in run.stderr + run.stdout, run.stderr + run.stdout
+    return [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    """A saved file with two textured materials, one with box mapping, one without textures, and textures beside it."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    (tmp_path / "textures").mkdir()
+    for name in ("brick", "paint"):
+        _, tree = trees.material(name)
+        color = trees.image(f"{name} color", tmp_path / "textures", "RGBA", (64, 48))
+        trees.texture(tree, color, ("Color", "Principled BSDF", "Base Color"), ("Alpha", "Principled BSDF", "Alpha"))
+        rough = trees.image(f"{name} rough", tmp_path / "textures", "L", (32, 24), "Non-Color")
+        trees.texture(tree, rough, ("Color", "Principled BSDF", "Roughness"))
+    _, tree = trees.material("boxed")
+    boxed = trees.texture(tree, bpy.data.images["brick color"], ("Color", "Principled BSDF", "Base Color"))
+    boxed.projection = "BOX"
+    trees.material("plain")
+    path = tmp_path / "scene.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), relative_remap=True)
+    for image in bpy.data.images:
+        image.filepath = bpy.path.relpath(image.filepath)
+    bpy.ops.wm.save_mainfile()
+    path.with_suffix(".blend1").unlink(missing_ok=True)
+    return path
+
+
+def dump() -> dict[str, Any]:
+    return {material.name: trees.dump(material.node_tree) for material in bpy.data.materials}
+
+
+def test_a_file_is_compressed_reported_reopened_and_restored(scene: Path, tmp_path: Path) -> None:
+    before, original = dump(), scene.read_bytes()
+    folder = tmp_path / "elsewhere" / "deep"
+    folder.mkdir(parents=True)
+    out, report = folder / "out.blend", tmp_path / "report.json"
+
+    run = batch(scene, *FAST, "--output", out, "--report", report)
+
+    assert (run.returncode, errors(run)) == (0, []), run.stderr
+    assert scene.read_bytes() == original
+    assert [p.name for p in folder.iterdir()] == ["out.blend"], "no temporary files, no backups"
+    (result,) = json.loads(report.read_text())["files"]
+    rows = {row["material"]: row for row in result["materials"]}
+    assert set(rows) == {"brick", "paint"}
+    row = rows["brick"]
+    assert row["images"] == {"brick color": "brick color", "brick rough": "brick rough"}
+    assert row["feeds"] == {"brick color": ["alpha", "basecolor"], "brick rough": ["roughness"]}
+    assert (row["width"], row["height"], row["num_gaussians"]) == (64, 48, 60)
+    assert row["bpp"] == pytest.approx(8 * row["bytes"] / (64 * 48), rel=1e-6)
+    assert set(row["psnr"]) == set(row["ssim"]) == {"overall", "brick color", "brick rough"}
+    assert result["skipped"] == [
+        {"material": "boxed", "image": "brick color", "reason": "box projection: not mapped by UV"},
+        {"material": "plain", "image": None, "reason": "no image textures"},
+    ]
+    assert result["failed"] == [] and result["bytes_after"] == out.stat().st_size
+    assert "brick" in run.stdout and "left as it is: plain: no image textures" in run.stdout
+
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert rebuild_tables() == []
+    assert sum(len(storage.stream(group)) for group in storage.decoders()) == result["bytes_streams"]
+    image = bpy.data.images["brick color"]
+    assert Path(image.filepath_from_user()).resolve() == scene.parent / "textures" / "brick color.png"
+    replace.restore(bpy.data.materials)
+    assert dump() == before
+
+
+def test_as_a_script_inside_blender_on_the_open_file(scene: Path, tmp_path: Path) -> None:
+    """blender -b scene.blend --python imagegs_blender/batch.py -- OPTIONS, with Blender's part played by the module."""
+    out, script = tmp_path / "out.blend", ROOT / "imagegs_blender" / "batch.py"
+    options = ["--output", str(out), "--materials", "brick", "--drop-originals", "--self-contained", "--quiet", *FAST]
+    blender = (
+        "import bpy, runpy, sys\n"
+        f"bpy.ops.wm.open_mainfile(filepath={str(scene)!r})\n"
+        f"sys.argv = ['blender', '-b', {str(scene)!r}, '--python', {str(script)!r}, '--', *{options!r}]\n"
+        f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", blender], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (run.returncode, errors(run)) == (0, []), run.stderr
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    (group,) = storage.decoders()
+    assert "brick rough" not in bpy.data.images and "paint rough" in bpy.data.images
+    assert "brick color" in bpy.data.images, "another material uses it with box mapping"
+    tables = {node.image for node in group.nodes if getattr(node, "image", None)}
+    assert tables and all(image.packed_file for image in tables)
+
+
+def test_what_fails_does_not_stop_the_rest(scene: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "textures" / "paint color.png"
+    jpeg = io.BytesIO()
+    Image.open(picture).convert("RGB").save(jpeg, "JPEG", quality=95)
+    picture.write_bytes(jpeg.getvalue()[:-500])  # Blender shows what there is of a truncated JPEG
+    (tmp_path / "out").mkdir()
+    wanted = ("--materials", "brick", "paint", "nobody")
+    files = (tmp_path / "absent.blend", tmp_path / "sc*.blend")
+    run = batch(*files, *FAST, "--output", tmp_path / "out", "--report", tmp_path / "r.json", *wanted)
+    assert run.returncode == 1
+    absent, nobody, damaged = errors(run)
+    assert absent == f"error: {tmp_path / 'absent.blend'}: file not found; name a .blend file"
+    assert "paint" in damaged and "paint color.png" in damaged
+    assert nobody == f"error: {scene}: nobody: no material of this name"
+    first, second = json.loads((tmp_path / "r.json").read_text())["files"]
+    assert first["error"] and not second["error"]
+    assert [row["material"] for row in second["materials"]] == ["brick"]
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["scene.blend"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["{scene}"], 2, "name an --output"),
+        ([], 2, "name at least one .blend file"),
+        (["{scene}", "{scene}", "--output", "{folder}/a.blend"], 2, "several files need an existing folder"),
+        (["{scene}", "--output", "{folder}/none/a.blend"], 1, "error: {folder}/none: folder not found"),
+        (["{scene}", "--output", "{folder}"], 1, "scene.blend: would overwrite its original"),
+        (["{folder}/textures/paint rough.png", "--output", "{folder}/a.blend"], 1, "paint rough.png: can't be opened"),
+        (["{scene}", "--output", "{folder}/a.blend", "--bpp", "0"], 1, "error: bpp 0.0: choose a number above 0"),
+        (["{scene}", "--output", "{folder}/a.blend", "--preset", "best"], 1, "error: preset 'best' is unknown"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_writes_nothing(scene: Path, arguments: list[str], code: int, message: str) -> None:
+    folder = scene.parent
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    run = batch(*(argument.format(scene=scene, folder=folder) for argument in arguments))
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+    assert message.format(folder=folder) in run.stderr.splitlines()[-1]
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_dry_run_prints_the_plan_and_saves_nothing(scene: Path) -> None:
+    before = sorted(scene.parent.rglob("*"))
+    run = batch(scene, "--dry-run")
+    assert (run.returncode, errors(run)) == (0, [])
+    assert "brick color: alpha, basecolor; color, srgb, RGBA, 64 x 48" in run.stdout
+    assert sorted(scene.parent.rglob("*")) == before
