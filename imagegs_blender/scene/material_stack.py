@@ -348,6 +348,7 @@ def _map(candidate: _Candidate, names: set[str]) -> MapPlan:
         role = roles.pop() if len(roles) == 1 else Role.DATA
     name = _unique(os.path.splitext(candidate.ref.name)[0] or candidate.ref.name, names)
     names.add(f"{name} Alpha")
+    width, height = candidate.image.size
     return MapPlan(
         name,
         candidate.ref,
@@ -356,7 +357,8 @@ def _map(candidate: _Candidate, names: set[str]) -> MapPlan:
         tuple(sorted({want.label for want in candidate.wants})),
         candidate.channels,
         candidate.alpha_linked,
-        *candidate.image.size,
+        width,
+        height,
         tuple(sorted(candidate.nodes)),
     )
 

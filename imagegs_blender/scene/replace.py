@@ -140,7 +140,7 @@ def _take_place(
             "links": [_link_record(link) for link in links],
             "vector": _link_record(vector) if vector else None,
             "parent": node.parent.name if node.parent else None,
-            "location": list(node.location),
+            "location": [node.location.x, node.location.y],
             "hide": node.hide,
             "select": node.select,
         }

@@ -32,6 +32,8 @@ def decoders() -> Iterator[bpy.types.ShaderNodeTree]:
 
 def store(group: bpy.types.ShaderNodeTree, stream: bytes, record: dict[str, Any]) -> None:
     """Put a stream, and a record that JSON can hold, into a node group."""
+    if STREAM in group:
+        del group[STREAM]  # Blender cuts bytes at the first zero where it assigns them to a property that exists
     group[STREAM] = stream
     group[STREAM_VERSION] = VERSION
     group[RECORD] = json.dumps(record, sort_keys=True)
