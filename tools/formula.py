@@ -104,10 +104,17 @@ def srgb(code: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
+def new_material(name: str) -> bpy.types.Material:
+    """A material with Blender's default nodes."""
+    material = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0):
+        material.use_nodes = True
+    return material
+
+
 def new_texture(name: str) -> tuple[Value, Value]:
     """The texture coordinates (u, v), v upwards, of a new procedural material."""
-    material = bpy.data.materials.new(name)
-    material.use_nodes = True
+    material = new_material(name)
     tree = material.node_tree
     tree.nodes.clear()
     split = tree.nodes.new("ShaderNodeSeparateXYZ")
@@ -166,8 +173,7 @@ def bake_normal(height: Value, depth: float, name: str) -> bpy.types.Image:
 def bake_objects(objects: list[bpy.types.Object], name: str) -> bpy.types.Image:
     """The emission of objects lying between z = 0 and 0.1 over the unit square, seen from above."""
     image = _new_image(name, "Non-Color")
-    material = bpy.data.materials.new(name)
-    material.use_nodes = True
+    material = new_material(name)
     material.node_tree.nodes.active = _image_node(material.node_tree, image)
     sheet = _sheet(material)
     for item in objects:

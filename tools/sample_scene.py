@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bpy
-from formula import srgb
+from formula import new_material, srgb
 from mathutils import Matrix, Vector
 from sample_textures import label, leaf, tiles
 
@@ -132,7 +132,8 @@ def _light_and_camera() -> None:
     sun.energy, sun.angle, sun.color = 4.6, math.radians(2.5), (1, 0.9, 0.76)
     _place(bpy.data.objects.new("Sun", sun), Vector((-5, -3.5, 5.2)), Vector((0.2, 0.4, 0.8)))
     scene.world = bpy.data.worlds.new("Sky")
-    scene.world.use_nodes = True
+    if bpy.app.version < (5, 0):
+        scene.world.use_nodes = True
     background = scene.world.node_tree.nodes["Background"]
     background.inputs["Color"].default_value = (0.55, 0.68, 0.9, 1)
     background.inputs["Strength"].default_value = 0.55
@@ -164,8 +165,7 @@ def _maps(folder: Path, name: str) -> Maps:
 
 
 def _principled(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.types.Node]:
-    material = bpy.data.materials.new(name)
-    material.use_nodes = True
+    material = new_material(name)
     return material, material.node_tree, material.node_tree.nodes["Principled BSDF"]
 
 

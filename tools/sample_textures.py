@@ -15,6 +15,7 @@ from formula import (
     bake_objects,
     evaluate,
     image_channels,
+    new_material,
     new_texture,
     noise,
     save,
@@ -195,8 +196,7 @@ def _text(body: str, x: float, y: float, size: float, color: tuple[float, float,
     curve = bpy.data.curves.new(body or "blank", "FONT")
     curve.body, curve.size, curve.align_x, curve.align_y = body, size, "CENTER", "CENTER"
     curve.resolution_u = 8
-    material = bpy.data.materials.new("letter")
-    material.use_nodes = True
+    material = new_material("letter")
     tree = material.node_tree
     tree.nodes.clear()
     emission = tree.nodes.new("ShaderNodeEmission")
