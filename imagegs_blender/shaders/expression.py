@@ -104,12 +104,12 @@ class Texel:
 class Graph:
     """Adds nodes to a tree, in the order of the formula.
 
-    Cycles evaluates nodes in that order, as long as none waits for an implicit conversion; so what is created late is
-    computed late, and few values are alive at a time (its stack holds 255 floats).
+    ordered   convert scalars to vectors with nodes of their own. Cycles evaluates nodes in the order of their creation,
+              but implicit conversions last, which is cheaper but keeps more values alive (its stack holds 255 floats)
     """
 
-    def __init__(self, tree: bpy.types.ShaderNodeTree) -> None:
-        self.tree = tree
+    def __init__(self, tree: bpy.types.ShaderNodeTree, ordered: bool) -> None:
+        self.tree, self.ordered = tree, ordered
         self._frame: bpy.types.Node | None = None
         self._vectors: dict[bpy.types.NodeSocket, Value] = {}
         self._lanes: dict[bpy.types.NodeSocket, tuple[Value, Value, Value]] = {}
@@ -161,8 +161,8 @@ class Graph:
         return self._apply(self.node("ShaderNodeCombineXYZ"), (x, y, z), "Vector")
 
     def broadcast(self, value: Value) -> Value:
-        """(x, x, x) of a scalar. Cycles would convert as well, but would put it after all other nodes."""
-        if value.is_vector:
+        """(x, x, x) of a scalar, with a node only where the order of evaluation matters."""
+        if value.is_vector or not self.ordered:
             return value
         if value.socket not in self._vectors:
             self._vectors[value.socket] = self.combine(value, value, value)

@@ -23,12 +23,15 @@ from .tables import BLOCKS, CELLS, GAUSSIANS, address, create_images
 
 MAX_LOD = 16.0
 BELOW_ONE = 1 - 2.0**-24
-AHEAD = 6
-"""Candidates whose geometry may be read ahead. Cycles reads textures as early as it can and holds 255 floats in all, so
-reading candidate i waits for the result of an earlier one."""
+READ_AT_ONCE = 400
+"""Floats of candidates up to which nodes may be evaluated in any order: Cycles reads textures as early as it can, and
+its stack holds 255 floats. Above, each candidate waits for the result of an earlier one, at some cost."""
 
-STACK = 112
-"""Floats of features that may be read ahead."""
+AHEAD = 6
+"""Candidates whose geometry is read ahead, where they wait."""
+
+FEATURES_AHEAD = 80
+"""Floats of features that are read ahead, where they wait."""
 
 MANY = 20
 """Candidates above which weights are not held as vectors."""
@@ -40,16 +43,16 @@ STEEP = 1e10
 def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT") -> bpy.types.ShaderNodeTree:
     """A node group that decodes a stack, with its table images.
 
-    Inputs: Vector, the texture coordinates, as of an Image Texture node (a group can't know that nothing is linked: link a
-    Texture Coordinate or UV Map node), and LOD, 0 = full detail. Outputs: for each map "<name>" (the color that an
-    Image Texture node gives: scene-linear, greys in all channels) and "<name> Alpha" where it has alpha.
+    Inputs: Vector, the texture coordinates, as of an Image Texture node (but a group can't know that nothing is linked:
+    link a Texture Coordinate or UV Map node), and LOD, 0 = full detail. Outputs: for each map "<name>" (the color that
+    an Image Texture node gives: scene-linear, greys in all channels) and "<name> Alpha" where it has alpha.
     extension   what is outside of 0..1, as in an Image Texture node: REPEAT, EXTEND or CLIP
     """
     if extension not in ("REPEAT", "EXTEND", "CLIP"):
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use REPEAT, EXTEND or CLIP")
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     _interface(tree, maps)
-    graph = Graph(tree)
+    graph = Graph(tree, ordered=tables.candidates * (3 + 4 * tables.texels) > READ_AT_ONCE)
     images = create_images(tree.name, tables)
 
     def texel(table: str, vector: Value, number: int = 0) -> Texel:
@@ -59,13 +62,14 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
 
     def at(index: Value, after: Value | None) -> Value:
         """Where a Gaussian is in its table; not to be read before `after` is known (z itself is ignored)."""
-        return graph.combine(index, index, 0.0 if after is None else after)
+        return graph.combine(index, index, 0.0 if after is None else after) if graph.ordered else index
 
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
         point, inside = _point(inputs["Vector"], extension, tables)
         position = _position(point, tables)
-        growth = (4**inputs["LOD"] - 1.0) * (1 / 6)
+        growth = (4 ** inputs["LOD"] - 1.0) * (1 / 6)
+        choosy = (1.0 - inputs["LOD"] * 0.5).max(0.0)
     with graph.frame("Block, leaf, candidates"):
         candidates = _candidates(graph, point, tables, texel)
     sums = _Sums(tables, at, texel)
@@ -77,7 +81,7 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
         with graph.frame("Weights"):
             weights, seconds = _weights(graph, group, position, growth, tables, distances, at, texel)
         with graph.frame("The K largest" if tables.topk else "Cutoff"):
-            weights = _selected(weights, tables)
+            weights = _selected(weights, choosy, tables)
         with graph.frame("Blend"):
             sums.add(group, weights, seconds)
     with graph.frame("Planes"):
@@ -129,12 +133,15 @@ def _candidates(graph: Graph, point: Value, tables: Tables, texel: Callable[...,
     return [index for cell in cells for index in (*cell.rgb.lanes, cell.a)]
 
 
-def _weights(graph: Graph, candidates: list[Value], position: Value, growth: Value, tables: Tables,
-             distances: list[Value], at: Callable[..., Value], texel: Callable[..., Texel]) -> tuple[list[Value], list[Texel]]:
+def _weights(
+    graph: Graph, candidates: list[Value], position: Value, growth: Value, tables: Tables, distances: list[Value],
+    at: Callable[..., Value], texel: Callable[..., Texel],
+) -> tuple[list[Value], list[Texel]]:
     """w of the candidates, three to a vector, and their second texels.
 
-    LOD widens each Gaussian by the variance v of the footprint: with A the matrix of the conic and s = 2 v, the conic of
-    the wider one is (A + s det A) / E, E = 1 + s tr A + s^2 det A, and its weight falls with its area, by 1 / sqrt(E).
+    LOD widens each Gaussian by the variance v of the footprint: with A the matrix of the conic and s = 2 v, the conic
+    of the wider one is (A + s det A) / E, E = 1 + s tr A + s^2 det A, and its weight falls with its area, by
+    1 / sqrt(E). Nothing of this is computed by Cycles where LOD is 0 and unlinked: it folds constants.
     """
     rows, seconds = [], []
     for start in range(0, len(candidates), 3):
@@ -162,11 +169,14 @@ def _weights(graph: Graph, candidates: list[Value], position: Value, growth: Val
     return rows, seconds
 
 
-def _selected(weights: list[Value], tables: Tables) -> list[Value]:
-    """The weights, 0 where they are not among the K largest or below the cutoff."""
+def _selected(weights: list[Value], choosy: Value, tables: Tables) -> list[Value]:
+    """The weights, 0 where they are not among the K largest or below the cutoff.
+
+    At coarse LODs all candidates count: what is widened overlaps more (+4 dB against the mip from LOD 2 on).
+    """
     threshold = exp(-CUTOFF)
     if 0 < tables.topk < tables.candidates:
-        threshold = kth_largest(weights, tables.topk).max(threshold)
+        threshold = (kth_largest(weights, tables.topk) * choosy).max(threshold)
     return [(w - threshold).min(0.0).times_plus(STEEP, w).max(0.0) for w in weights]
 
 
@@ -179,7 +189,7 @@ class _Sums:
         self.colors: list[Value | None] = [None] * (tables.texels - 2)
         self.alphas: list[Value | None] = [None] * max(0, tables.planes - 3 * len(self.colors))
         self.history: list[Value] = []
-        self.ahead = max(1, STACK // (4 * tables.texels))
+        self.ahead = max(1, FEATURES_AHEAD // (4 * tables.texels))
 
     def add(self, candidates: list[Value], weights: list[Value], seconds: list[Texel]) -> None:
         for row in weights:
@@ -192,7 +202,7 @@ class _Sums:
                 self.colors[i] = self._accumulate(self.colors[i], found.rgb, share)
             for i in range(len(self.alphas)):
                 self.alphas[i] = self._accumulate(self.alphas[i], texels[i].a, share)
-            self.history.append((self.alphas or self.colors)[0])
+            self.history.append((self.colors or self.alphas)[-1])
 
     def blended(self) -> tuple[list[Value], list[Value]]:
         """sum w f / (sum w + EPS), or the plain sums."""

@@ -1,6 +1,6 @@
 """Decode tables as Blender images, and how image nodes address them.
 
-Images are float32, Non-Color, generated: a .blend stores their names and sizes, not their pixels, unless they are packed.
+Images are float32, Non-Color, generated: a .blend stores their names and sizes but not their pixels, unless packed.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import addon_utils
 import bpy
 import numpy as np
 
@@ -12,9 +11,15 @@ EEVEE = "BLENDER_EEVEE" if bpy.app.version >= (5, 0) else "BLENDER_EEVEE_NEXT"
 ENGINES = ("CYCLES", EEVEE)
 
 
-def stage(group: bpy.types.ShaderNodeTree, width: int, height: int, lod: float = 0.0) -> list[str]:
-    """Replace the open file by one plane per output of the group, one above the other, each width x height pixels.
+Window = tuple[float, float, float]
 
+
+def stage(
+    group: bpy.types.ShaderNodeTree, width: int, height: int, lod: float = 0.0, window: Window = (0.0, 0.0, 1.0)
+) -> list[str]:
+    """Add one plane per output of the group, one above the other, each width x height pixels, and a camera on them.
+
+    window   (u, v, size) of the texture coordinates that a plane shows
     Returns the outputs, top first.
     """
     scene = bpy.context.scene
@@ -23,7 +28,7 @@ def stage(group: bpy.types.ShaderNodeTree, width: int, height: int, lod: float =
         bpy.ops.mesh.primitive_plane_add(size=1, location=(0.5 * width, (len(outputs) - i - 0.5) * height, 0))
         plane = bpy.context.object
         plane.scale = (width, height, 1)
-        plane.data.materials.append(_material(group, output, lod))
+        plane.data.materials.append(_material(group, output, lod, window))
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(camera)
     scene.camera = camera
@@ -53,7 +58,12 @@ def render(engine: str, folder: Path, outputs: list[str]) -> dict[str, np.ndarra
     else:
         scene.eevee.taa_render_samples = 1
     bpy.ops.render.render(write_still=True)
-    picture = bpy.data.images.load(scene.render.filepath)
+    return read(Path(scene.render.filepath), outputs)
+
+
+def read(path: Path, outputs: list[str]) -> dict[str, np.ndarray]:
+    """The picture that render wrote, cut into its outputs."""
+    picture = bpy.data.images.load(str(path))
     picture.colorspace_settings.name = "Non-Color"
     width, height = picture.size
     pixels = np.empty(width * height * 4, np.float32)
@@ -64,10 +74,12 @@ def render(engine: str, folder: Path, outputs: list[str]) -> dict[str, np.ndarra
 
 
 def enable_cycles() -> None:
+    import addon_utils  # part of Blender: found once bpy is imported
+
     addon_utils.enable("cycles")
 
 
-def _material(group: bpy.types.ShaderNodeTree, output: str, lod: float) -> bpy.types.Material:
+def _material(group: bpy.types.ShaderNodeTree, output: str, lod: float, window: Window) -> bpy.types.Material:
     material = bpy.data.materials.new(output)
     material.use_nodes = True
     tree = material.node_tree
@@ -76,7 +88,11 @@ def _material(group: bpy.types.ShaderNodeTree, output: str, lod: float) -> bpy.t
     decoder.node_tree = group
     decoder.inputs["LOD"].default_value = lod
     emission, surface = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
-    tree.links.new(tree.nodes.new("ShaderNodeTexCoord").outputs["UV"], decoder.inputs["Vector"])
+    mapping = tree.nodes.new("ShaderNodeMapping")
+    mapping.inputs["Location"].default_value = (*window[:2], 0)
+    mapping.inputs["Scale"].default_value = (window[2], window[2], 1)
+    tree.links.new(tree.nodes.new("ShaderNodeTexCoord").outputs["UV"], mapping.inputs["Vector"])
+    tree.links.new(mapping.outputs["Vector"], decoder.inputs["Vector"])
     tree.links.new(decoder.outputs[output], emission.inputs["Color"])
     tree.links.new(emission.outputs[0], surface.inputs["Surface"])
     return material

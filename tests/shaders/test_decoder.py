@@ -1,0 +1,222 @@
+"""What the decoder renders is what the definition says, in both engines, with and without the add-on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from imagegs_blender.core import tables
+from imagegs_blender.core.devices import reference
+from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.gaussians import Gaussians
+from imagegs_blender.core.stack import Channel, ColorSpace, Depth, MapInfo, Role, normal_z
+from imagegs_blender.shaders import node_group
+from imagegs_blender.shaders import tables as table_images
+
+from . import plane
+
+WIDTH, HEIGHT = 160, 128
+JITTER = (-0.005, 0.0, 0.005)
+"""Texels: Cycles samples somewhere in the middle hundredth of a pixel, however narrow its filter."""
+
+
+
+def info(name: str, role: Role, space: ColorSpace, depth: Depth, channels: str, *sources: Channel | int) -> MapInfo:
+    """A map of the size of the stack; a number stands for the plane of that number."""
+    full = tuple(Channel("plane", source) if isinstance(source, int) else source for source in sources)
+    return MapInfo(name, role, space, depth, channels, WIDTH, HEIGHT, full)
+
+
+def constant(level: float) -> Channel:
+    return Channel("constant", low=level, high=level)
+
+
+MAPS = (
+    info("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGBA", 0, 1, 2, 3),
+    info("normal", Role.NORMAL, ColorSpace.RAW, Depth.U16, "RGB", 4, 5, Channel("normal_z", 4, 5)),
+    info("height", Role.DATA, ColorSpace.RAW, Depth.F32, "L", Channel("plane", 6, low=-0.25, high=0.5)),
+    info("flat", Role.DATA, ColorSpace.LINEAR, Depth.U8, "RGBA", constant(0.25), 6, constant(1.0), constant(0.5)),
+)
+
+
+def stack(topk: int, wrap: bool) -> Gaussians:
+    """Gaussians with features that vary over the texture as a fit's do."""
+    rng = np.random.default_rng(topk)
+    count = 600
+    mean = rng.random((count, 2))
+    scale = 4.6 * np.exp(0.4 * rng.standard_normal((count, 2)))
+    waves = 2 * np.pi * (mean @ rng.integers(-3, 4, (2, 7)) + rng.random(7))
+    feature = 0.5 + 0.35 * np.sin(waves) + 0.05 * rng.standard_normal((count, 7))
+    feature[:, 4:6] = 0.5 + 0.6 * (feature[:, 4:6] - 0.5)
+    arrays = (mean, np.minimum(scale, 12), rng.uniform(0, np.pi, count), feature, 0.2 * rng.standard_normal(count))
+    level = np.zeros(count, np.uint8)
+    return Gaussians(*(a.astype(np.float32) for a in arrays), level, WIDTH, HEIGHT, wrap, topk)
+
+
+def expected(planes: np.ndarray) -> dict[str, np.ndarray]:
+    """Planes (7, H, W) -> output -> (H, W, 3), the color still sRGB-encoded."""
+    p = np.clip(planes, 0, 1)
+    one = np.ones_like(p[0])
+    return {
+        "color": np.stack([p[0], p[1], p[2]], 2),
+        "color Alpha": np.stack([p[3]] * 3, 2),
+        "normal": np.stack([p[4], p[5], normal_z(p[4], p[5])], 2),
+        "height": np.stack([np.maximum(0.75 * p[6] - 0.25, 0)] * 3, 2),  # an emission can't be negative
+        "flat": np.stack([0.25 * one, p[6], one], 2),
+        "flat Alpha": np.stack([0.5 * one] * 3, 2),
+    }
+
+
+def encoded(rendered: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Undo what a decoder does with an sRGB map."""
+    x = rendered["color"].astype(np.float64)
+    srgb = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-9) ** (1 / 2.4) - 0.055)
+    return {name: np.maximum(pixels, 0) for name, pixels in {**rendered, "color": srgb}.items()}
+
+
+def centers(dx: float = 0.0, dy: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.meshgrid((np.arange(WIDTH) + 0.5 + dx) / WIDTH, (np.arange(HEIGHT) + 0.5 + dy) / HEIGHT)
+    return x, y
+
+
+def check(rendered: dict[str, np.ndarray], gaussians: Gaussians, built: tables.Tables) -> None:
+    """Within 1/255 for 99.9 % of the texels, and 2/255 everywhere of what is in reach of Cycles' jitter."""
+    truth = expected(reference.render(gaussians))
+    near = [expected(np.moveaxis(tables.lookup(built, *centers(*d)), 2, 0)) for d in product(JITTER, JITTER)]
+    assert set(rendered) == set(truth)
+    for name, pixels in encoded(rendered).items():
+        off = 255 * np.abs(pixels - truth[name]).max(2)
+        assert (off <= 1).mean() >= 0.999, f"{name}: {off.max()}"
+        worst = 255 * np.min([np.abs(pixels - other[name]).max(2) for other in near], axis=0)
+        assert worst.max() <= 2, f"{name}: {np.argwhere(worst > 2)}"
+
+
+@pytest.mark.parametrize("engine", plane.ENGINES)
+@pytest.mark.parametrize(("topk", "wrap"), [(4, True), (10, False)])
+def test_rendered_texels(tmp_path: Path, engine: str, topk: int, wrap: bool) -> None:
+    gaussians = stack(topk, wrap)
+    built = tables.build(gaussians)
+    group = node_group.build("Stack", MAPS, built)
+    check(plane.render(engine, tmp_path, plane.stage(group, WIDTH, HEIGHT)), gaussians, built)
+
+
+@pytest.mark.parametrize(("topk", "planes"), [(0, 9), (16, 32), (1, 1)])
+def test_cycles_takes_every_size_of_decoder(tmp_path: Path, topk: int, planes: int) -> None:
+    """The largest graphs must fit the stack of Cycles, which renders one flat color where they don't."""
+    gaussians = stack(topk, True)
+    feature = np.tile(gaussians.feature, (1, 5))[:, :planes] * (1 if topk else 0.2)
+    scale = gaussians.scale * (1 if topk else 0.5)
+    gaussians = replace(gaussians, feature=feature.astype(np.float32), scale=scale)
+    triples = [(0, planes // 2, planes - 1), (planes - 1, planes // 3, 0)]
+    maps = [info(f"map {i}", Role.DATA, ColorSpace.RAW, Depth.U8, "RGB", *triple) for i, triple in enumerate(triples)]
+    built = tables.build(gaussians)
+    rendered = plane.render("CYCLES", tmp_path, plane.stage(node_group.build("Stack", maps, built), WIDTH, HEIGHT))
+    truth = np.clip(reference.render(gaussians), 0, 1)
+    for one in maps:
+        pixels = np.stack([truth[source.plane] for source in one.sources], 2)
+        assert (np.abs(rendered[one.name] - pixels).max(2) <= 1 / 255).mean() >= 0.999
+
+
+def test_self_contained_file_renders_without_the_package(tmp_path: Path) -> None:
+    built = tables.build(stack(4, True))
+    group = node_group.build("Stack", MAPS, built)
+    outputs = plane.stage(group, WIDTH, HEIGHT)
+    before = plane.render("CYCLES", tmp_path, outputs)
+    table_images.pack(group)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "packed.blend"))
+    script = (
+        "import sys, bpy, addon_utils; addon_utils.enable('cycles'); bpy.ops.wm.open_mainfile(filepath=sys.argv[1]);"
+        "bpy.context.scene.render.filepath = sys.argv[2]; bpy.ops.render.render(write_still=True);"
+        "assert not any('imagegs' in name for name in sys.modules)"
+    )
+    picture = tmp_path / "after.exr"
+    command = [sys.executable, "-I", "-c", script, str(tmp_path / "packed.blend"), str(picture)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    after = plane.read(picture, outputs)
+    for name in outputs:
+        np.testing.assert_allclose(after[name], before[name], atol=1e-5)
+
+
+def test_tables_are_not_saved_and_come_back(tmp_path: Path) -> None:
+    built = tables.build(stack(4, True))
+    node_group.build("Stack", MAPS, built).use_fake_user = True
+    path = str(tmp_path / "bare.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    group = bpy.data.node_groups["Stack"]
+    images = table_images.images_of(group)
+    assert not np.array_equal(texels(images["cells"]), built.cells)
+    table_images.update_images(group, built)
+    for name, image in images.items():
+        assert np.array_equal(texels(image), getattr(built, name))
+
+
+def test_packed_tables_survive_and_can_be_updated(tmp_path: Path) -> None:
+    built = tables.build(stack(4, True))
+    group = node_group.build("Stack", MAPS, built)
+    group.use_fake_user = True
+    table_images.pack(group)
+    path = str(tmp_path / "packed.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    group = bpy.data.node_groups["Stack"]
+    for name, image in table_images.images_of(group).items():
+        assert np.array_equal(texels(image), getattr(built, name))
+    other = tables.build(stack(4, False))
+    table_images.update_images(group, other)
+    for name, image in table_images.images_of(group).items():
+        assert np.array_equal(texels(image), getattr(other, name))
+
+
+@pytest.mark.parametrize("extension", ["EXTEND", "CLIP"])
+def test_outside_of_the_texture(tmp_path: Path, extension: str) -> None:
+    gaussians = stack(4, False)
+    group = node_group.build("Stack", MAPS[:1], tables.build(gaussians), extension)
+    outputs = plane.stage(group, WIDTH, HEIGHT, window=(-0.5, -0.5, 2.0))
+    color = encoded(plane.render("CYCLES", tmp_path, outputs))["color"]
+    if extension == "CLIP":
+        assert not color[: HEIGHT // 4].any() and not color[:, -WIDTH // 4 :].any()
+        assert color[HEIGHT // 4 : -HEIGHT // 4, WIDTH // 4 : -WIDTH // 4].min() > 0
+    else:
+        row = color[HEIGHT // 2]
+        np.testing.assert_allclose(row[: WIDTH // 4], np.tile(row[:1], (WIDTH // 4, 1)), atol=1e-4)
+        edge = np.clip(reference.render(gaussians)[:3, HEIGHT // 2 - 1 : HEIGHT // 2 + 2, 0], 0, 1)
+        assert (edge.min(1) - 0.01 <= row[0]).all() and (row[0] <= edge.max(1) + 0.01).all()
+
+
+def test_coarse_lod_is_smoother(tmp_path: Path) -> None:
+    gaussians = stack(10, True)
+    noise = np.random.default_rng(0).random(gaussians.feature.shape).astype(np.float32)
+    group = node_group.build("Stack", MAPS[2:3], tables.build(replace(gaussians, feature=noise)))
+    detail = {}
+    for lod in (0.0, 4.0):
+        bpy.ops.object.select_all(action="SELECT")
+        bpy.ops.object.delete()
+        height = plane.render("CYCLES", tmp_path, plane.stage(group, WIDTH, HEIGHT, lod=lod))["height"][..., 0]
+        detail[lod] = np.abs(np.diff(height, axis=1)).mean(), height.mean()
+    assert detail[4.0][0] < 0.9 * detail[0.0][0]
+    assert abs(detail[4.0][1] - detail[0.0][1]) < 0.02
+
+
+def test_sockets_and_unknown_extension() -> None:
+    built = tables.build(stack(4, True))
+    group = node_group.build("Stack", MAPS, built)
+    sockets = [(item.name, item.identifier) for item in group.interface.items_tree]
+    names = ["Vector", "LOD", "color", "color Alpha", "normal", "height", "flat", "flat Alpha"]
+    assert sorted(sockets) == sorted((name, f"Socket_{i}") for i, name in enumerate(names))
+    with pytest.raises(ImageGSError, match="MIRROR"):
+        node_group.build("Stack", MAPS, built, "MIRROR")
+
+
+def texels(image: bpy.types.Image) -> np.ndarray:
+    width, height = image.size
+    found = np.empty(width * height * 4, np.float32)
+    image.pixels.foreach_get(found)
+    return found.reshape(height, width, 4)
