@@ -49,7 +49,9 @@ def encode(textures: TextureStack, settings: FitSettings, progress: Report | Non
         "seconds": time.perf_counter() - start,
     }
     originals = stack.images(textures.planes, textures.maps, textures.wrap)
-    return Encoded(data, report | metrics.compare(originals, decode.images(result), {m.name: m.role for m in textures.maps}))
+    return Encoded(
+        data, report | metrics.compare(originals, decode.images(result), {m.name: m.role for m in textures.maps})
+    )
 
 
 class _Rate:

@@ -57,7 +57,13 @@ def fit(
 
 class _Fit:
     def __init__(
-        self, stack: TextureStack, settings: FitSettings, count: int, progress: Report | None, snap: Snap | None, recount: Count | None
+        self,
+        stack: TextureStack,
+        settings: FitSettings,
+        count: int,
+        progress: Report | None,
+        snap: Snap | None,
+        recount: Count | None,
     ) -> None:
         self.stack, self.settings, self.count, self.snap, self.recount = stack, settings, count, snap, recount
         self.progress = progress or (lambda _: None)
@@ -130,18 +136,25 @@ class _Fit:
 
     def _error(self) -> np.ndarray:
         """(H, W): what the picture lacks, as the density of the next Gaussians."""
+        error = self._square_error() ** (self.settings.error_power / 2)
+        return error if self.stack.weights is None else error * self.stack.weights
+
+    def _square_error(self) -> np.ndarray:
+        """(H, W): mean over the planes of the squared error."""
         picture = self.device.render(self.optimizer.splats())
         error = np.zeros(picture.shape[1:], np.float32)
         for ours, theirs in zip(picture, self.stack.planes, strict=True):
             error += (ours - theirs) ** 2
-        error = error ** (self.settings.error_power / 2)
-        return error if self.stack.weights is None else error * self.stack.weights
+        return error / len(picture)
 
     def _step(self, step: int, phase: str, slow_down: float) -> Loss:
         loss, gradient = self.device.gradient(self.optimizer.splats(), self.loss)
         self.optimizer.step(gradient, slow_down)
-        self.progress(Progress(phase, step + 1, self.settings.max_steps, loss.psnr, time.perf_counter() - self.started))
+        self._report(phase, step + 1, loss.psnr)
         return loss
+
+    def _report(self, phase: str, step: int, psnr: float) -> None:
+        self.progress(Progress(phase, step, self.settings.max_steps, psnr, time.perf_counter() - self.started))
 
     def _decay(self, step: int, steps: int) -> float:
         """1, then over the last decay_ratio of the steps geometrically down to 1/30."""
@@ -164,6 +177,7 @@ class _Fit:
             solved = solve_features(self.device, self.optimizer.splats(), closed - 3)
             self.optimizer.value["feature"] = solved
             step += closed
+            self._report("settling", step, -10 * np.log10(max(float(np.mean(self._square_error())), 1e-12)))
         return step
 
 
@@ -172,7 +186,7 @@ _SOLVE_STEPS = 12
 
 
 class _Plateau:
-    """Image-GS's schedule: the rates fall tenfold once, then the fit ends, when PSNR and SSIM have stalled for `patience` steps."""
+    """Image-GS's schedule: when PSNR and SSIM stall for `patience` steps, the rates fall tenfold, then the fit ends."""
 
     def __init__(self, patience: int) -> None:
         self.patience, self.factor = patience, 1.0

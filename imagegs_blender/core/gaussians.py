@@ -74,5 +74,7 @@ class Gaussians:
 
     def take(self, index: np.ndarray) -> Gaussians:
         """The Gaussians at index (any NumPy index of the first axis), in that order."""
-        arrays = {name: getattr(self, name)[index] for name in ("mean", "scale", "rotation", "feature", "bias", "level")}
+        arrays = {
+            name: getattr(self, name)[index] for name in ("mean", "scale", "rotation", "feature", "bias", "level")
+        }
         return replace(self, **arrays)

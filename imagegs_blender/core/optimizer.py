@@ -65,8 +65,12 @@ class Optimizer:
         """One Adam step; the rates are multiplied by slow_down."""
         by_scale, by_rotation = self._chain(gradient.conic)
         gradients = {
-            "mean": gradient.center, "scale": by_scale, "rotation": by_rotation, "bias": gradient.bias, "feature": gradient.feature,
-        }  # fmt: skip
+            "mean": gradient.center,
+            "scale": by_scale,
+            "rotation": by_rotation,
+            "bias": gradient.bias,
+            "feature": gradient.feature,
+        }
         for name in self._free():
             first, second, steps = self._moments[name]
             width = self.value[name].size // max(len(self), 1)
@@ -122,8 +126,8 @@ class Optimizer:
 
     def _keep_in_range(self) -> None:
         low, high = scale_range(self.grid)
-        bounds = (1 / high, 1 / low) if self.inverse_scale else (np.log(low), np.log(high))
-        np.clip(self.value["scale"], *np.float32(bounds), out=self.value["scale"])
+        lowest, highest = (1 / high, 1 / low) if self.inverse_scale else (np.log(low), np.log(high))
+        np.clip(self.value["scale"], lowest, highest, out=self.value["scale"])
         np.clip(self.value["bias"], -MAX_BIAS, MAX_BIAS, out=self.value["bias"])
         mean, size = self.value["mean"], np.array([self.grid.width, self.grid.height], np.float32)
         if "mean" not in self.frozen:

@@ -55,6 +55,12 @@ class Codes:
     def __len__(self) -> int:
         return len(self.mean)
 
+    @property
+    def pos_bits(self) -> int:
+        """Bits of each coordinate of a mean."""
+        assert self.bits.pos is not None, "bits of a stream are decided: QuantizeBits.at"
+        return self.bits.pos
+
     def take(self, index: np.ndarray) -> Codes:
         """The Gaussians at index, in that order."""
         return replace(self, **{n: getattr(self, n)[index] for n in ("mean", "scale", "rotation", "bias", "feature")})
@@ -89,9 +95,10 @@ def quantize(
     components = (gaussians.feature.astype(np.float64) - center) @ inverse
     step = float(np.float32(feature_step or 2.0**-bits.feat))
     scale, rotation = _canonical(gaussians, scales, bits)
+    cells = 2 ** (bits.at(gaussians.width, gaussians.height).pos or 0)
     return Codes(
         bits, scales.low, scales.step, step, center, basis,
-        np.clip((gaussians.mean.astype(np.float64) * 2**bits.pos).astype(np.int32), 0, 2**bits.pos - 1),
+        np.clip((gaussians.mean.astype(np.float64) * cells).astype(np.int32), 0, cells - 1),
         scale, rotation, np.rint(gaussians.bias / scales.step).astype(np.int32), np.rint(components / step).astype(np.int32),
         gaussians.width, gaussians.height, gaussians.wrap, gaussians.topk,
     )  # fmt: skip
@@ -102,7 +109,7 @@ def dequantize(codes: Codes) -> Gaussians:
     components = codes.feature * codes.feature_step
     levels = rotation_levels(codes.scale, codes.scale_step, codes.bits.rot)
     return Gaussians(
-        ((codes.mean + 0.5) / 2**codes.bits.pos).astype(np.float32),
+        ((codes.mean + 0.5) / 2**codes.pos_bits).astype(np.float32),
         np.exp(codes.scale_low + codes.scale * codes.scale_step).astype(np.float32),
         (np.pi * (codes.rotation + 0.5) / levels).astype(np.float32),
         (codes.feature_center + components @ (codes.feature_basis / BASIS_ONE)).astype(np.float32),
@@ -128,7 +135,9 @@ def rotation_levels(scale: np.ndarray, scale_step: float, rot_bits: int) -> np.n
     for d in range(longest + 1):
         aspect[d] = value
         value = min(value * growth, np.float64(1e30))
-    levels = np.minimum(1 + np.floor((aspect - 1 / aspect) / ELONGATED * 2**rot_bits), MAX_ROTATION_LEVELS).astype(np.int32)
+    levels = np.minimum(1 + np.floor((aspect - 1 / aspect) / ELONGATED * 2**rot_bits), MAX_ROTATION_LEVELS).astype(
+        np.int32
+    )
     return levels[scale[:, 0] - scale[:, 1]]
 
 

@@ -56,7 +56,9 @@ def read(data: bytes) -> Stream:
         raise ImageGSError("not a .igs stream: the first bytes are not its signature")
     version, flags = struct.unpack_from("<HH", data, 8)
     if version > VERSION:
-        raise ImageGSError(f"this .igs stream has version {version}; this program reads up to {VERSION}: update imagegs_blender")
+        raise ImageGSError(
+            f"this .igs stream has version {version}; this program reads up to {VERSION}: update imagegs_blender"
+        )
     if version < 1 or flags:
         raise ImageGSError("not a valid .igs stream: its version or flags are impossible")
     head, models, payload = _sections(data)
@@ -96,7 +98,7 @@ def info(data: bytes) -> dict:
 def pack(codes: Codes, maps: Sequence[MapInfo]) -> bytes:
     """Codes in any order -> bytes; Gaussians are stored in Morton order. read() gives the sorted codes back exactly."""
     _check_count(len(codes))
-    codes = codes.take(np.argsort(morton(codes.mean, codes.bits.pos), kind="stable"))
+    codes = codes.take(np.argsort(morton(codes.mean, codes.pos_bits), kind="stable"))
     writer = Writer()
     _write_codes(codes, writer)
     body = b""
@@ -118,7 +120,7 @@ def morton(mean: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _write_codes(codes: Codes, writer: Writer) -> None:
-    _write_means(morton(codes.mean, codes.bits.pos), 2 * codes.bits.pos, writer)
+    _write_means(morton(codes.mean, codes.pos_bits), 2 * codes.pos_bits, writer)
     neighbor = nearest_earlier(codes.mean)
     first, second = np.ascontiguousarray(codes.scale.T)
     _write_predicted(first, neighbor, writer)
@@ -131,7 +133,7 @@ def _write_codes(codes: Codes, writer: Writer) -> None:
 
 def _read_codes(codes: Codes, count: int, reader: Reader) -> Codes:
     """codes holds what HEAD says and no Gaussians yet."""
-    mean = _read_means(count, codes.bits.pos, reader)
+    mean = _read_means(count, codes.pos_bits, reader)
     neighbor = nearest_earlier(mean)
     first = _read_predicted(count, neighbor, reader)
     difference = reader.column(count)
@@ -304,7 +306,9 @@ def _sections(data: bytes) -> list[bytes]:
     at, parts = 12, []
     for name in _SECTIONS:
         if data[at : at + 4] != name or len(data) < at + 12:
-            raise ImageGSError(f"not a valid .igs stream: section {name.decode()} is missing; the file may be cut short")
+            raise ImageGSError(
+                f"not a valid .igs stream: section {name.decode()} is missing; the file may be cut short"
+            )
         size, check = struct.unpack_from("<II", data, at + 4)
         part = data[at + 12 : at + 12 + size]
         if len(part) != size:

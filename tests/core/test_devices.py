@@ -63,7 +63,9 @@ def test_cpu_agrees_with_reference(topk: int, wrap: bool, loss: str) -> None:
 @pytest.mark.parametrize("topk", [0, 4, 10])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_reference_gradient_is_the_derivative(topk: int, wrap: bool, loss: str) -> None:
-    torch = pytest.importorskip("torch", reason="torch is not installed: the gradient is not checked against autograd here")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: the gradient is not checked against autograd here"
+    )
     grid = Grid(24, 21, wrap, topk)
     splats = random_splats(40, 3, grid, seed=3)
     target, texels = random_target(3, grid, seed=2)

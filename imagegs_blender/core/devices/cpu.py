@@ -29,7 +29,11 @@ class Cpu:
     def gradient(self, splats: Splats, weights: LossWeights) -> tuple[Loss, Splats]:
         lists = tile_lists(splats, self.grid)
         entries = np.empty((len(lists.gaussian), 6 + splats.feature.shape[1]), np.float32)
-        loss = self._with_ssim(splats, lists, weights, entries) if weights.ssim else self._pointwise(splats, lists, weights, entries)
+        loss = (
+            self._with_ssim(splats, lists, weights, entries)
+            if weights.ssim
+            else self._pointwise(splats, lists, weights, entries)
+        )
         parts = [np.empty_like(a) for a in (splats.center, splats.conic, splats.bias, splats.feature)]
         kernels.collect(lists.by_gaussian, lists.slot, entries, splats.conic, *parts)
         return loss, Splats(*parts)
@@ -47,8 +51,11 @@ class Cpu:
         if self._picture is None:
             shape = self.target.shape
             self._picture = (
-                np.empty(shape, np.float32), np.empty(shape[1:], np.float32), np.empty(shape[1:], np.float32), np.zeros(shape, np.float32),
-            )  # fmt: skip
+                np.empty(shape, np.float32),
+                np.empty(shape[1:], np.float32),
+                np.empty(shape[1:], np.float32),
+                np.zeros(shape, np.float32),
+            )
         out, kth, norm, slope = self._picture
         arguments = _arguments(splats, lists, self.grid)
         kernels.render(*arguments, out.ravel(), kth.ravel(), norm.ravel())
@@ -71,7 +78,9 @@ def _arguments(splats: Splats, lists: TileLists, grid: Grid) -> tuple:
     """What every kernel starts with: size, lists, splats, a tuple of K zeros, whether weights are normalised."""
     height, width = _padded_size(grid.height, grid.width)
     size = (grid.width, grid.height, width // TILE, height // TILE)
-    arrays = tuple(np.ascontiguousarray(a, np.float32) for a in (splats.center, splats.conic, splats.bias, splats.feature))
+    arrays = tuple(
+        np.ascontiguousarray(a, np.float32) for a in (splats.center, splats.conic, splats.bias, splats.feature)
+    )
     return size, (lists.start, lists.gaussian, lists.copy), arrays, (0,) * max(grid.topk, 1), grid.topk > 0
 
 

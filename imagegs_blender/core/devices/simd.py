@@ -69,7 +69,9 @@ def _pointer(context, builder, array_type, array, index, index_type):
 
 
 def _check_array(array) -> None:
-    if not (isinstance(array, types.Array) and array.dtype == types.float32 and array.ndim == 1 and array.layout == "C"):
+    if not (
+        isinstance(array, types.Array) and array.dtype == types.float32 and array.ndim == 1 and array.layout == "C"
+    ):
         raise TypeError(f"lanes are read from one-dimensional contiguous float32 arrays, not {array}")
 
 

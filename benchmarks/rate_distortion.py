@@ -1,0 +1,118 @@
+"""Bytes against PSNR: ours beside JPEG, WebP, AVIF, ASTC and BC7 on the same maps, in one run.
+
+    python benchmarks/rate_distortion.py FOLDER_OR_IMAGE... --output build/benchmarks/rd [--presets balanced]
+        [--bppc 0.01 0.02 0.05 0.1] [--no-peers]
+
+Writes OUTPUT.tsv (a line per point: input, codec, setting, bytes, bpp, bppc, PSNR over all texels of all channels on 8-bit
+values, wall and CPU seconds) and OUTPUT-NAME.png, a plot per input. Maps deeper than 8 bits are converted to 8 bits first,
+for all alike. Needs `pip install imagegs-blender[bench]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+from matplotlib import pyplot  # noqa: E402
+
+if __package__:
+    from . import peers
+else:
+    import peers
+
+from imagegs_blender.core import codec, decode, images, metrics, stack, stream  # noqa: E402
+from imagegs_blender.core.settings import FitSettings  # noqa: E402
+from imagegs_blender.core.stack import Depth, SourceMap  # noqa: E402
+
+COLUMNS = ("input", "codec", "setting", "bytes", "bpp", "bppc", "psnr", "gaussians", "seconds", "cpu_seconds")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("inputs", nargs="+", type=Path)
+    parser.add_argument("--output", type=Path, required=True, help="where the .tsv and the plots go, without suffix")
+    parser.add_argument("--presets", nargs="*", default=["balanced"])
+    parser.add_argument("--bppc", nargs="+", type=float, default=[0.01, 0.02, 0.04, 0.08])
+    parser.add_argument("--max-steps", type=int, help="instead of the preset's")
+    parser.add_argument("--no-peers", action="store_true")
+    args = parser.parse_args()
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    with open(args.output.with_suffix(".tsv"), "w", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, delimiter="\t")
+        table.writeheader()
+        for path in args.inputs:
+            rows = []
+            for row in points(path, args):
+                table.writerow(row)
+                file.flush()
+                rows.append(row)
+                print("\t".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()), flush=True)
+            plot(rows, path.stem, args.output.with_name(f"{args.output.name}-{path.stem}.png"))
+
+
+def points(path: Path, args: argparse.Namespace):  # noqa: ANN201
+    """Rows of the table for one input."""
+    maps = [eight_bits(m) for m in images.read_maps(path)]
+    pixels = {m.name: m.pixels for m in maps}
+    roles = {m.name: m.role for m in maps}
+    texels = max(m.pixels.shape[0] * m.pixels.shape[1] for m in maps)
+    channels = sum(len(m.channels) for m in maps)
+
+    def row(name: str, setting: str, size: int, decoded: peers.Maps, count: int, wall: float, cpu: float) -> dict:
+        psnr = metrics.compare(pixels, decoded, roles)["psnr"]["overall"]
+        bpp = 8 * size / texels
+        values = (path.stem, name, setting, size, bpp, bpp / channels, psnr, count, wall, cpu)
+        return dict(zip(COLUMNS, values, strict=True))
+
+    if not args.no_peers:
+        for name, setting, size, decoded in peers.curves(pixels):
+            yield row(name, setting, size, decoded, 0, 0.0, 0.0)
+    textures = stack.build(maps)
+    for preset in args.presets:
+        for bppc in args.bppc:
+            start = time.perf_counter(), time.process_time()
+            encoded = codec.encode(textures, FitSettings.preset(preset, bpp=bppc * channels, max_steps=args.max_steps))
+            wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
+            decoded = decode.images(stream.read(encoded.data))
+            yield row(
+                f"ours {preset}",
+                f"{bppc:g} bppc",
+                len(encoded.data),
+                decoded,
+                encoded.report["num_gaussians"],
+                wall,
+                cpu,
+            )
+
+
+def eight_bits(m: SourceMap) -> SourceMap:
+    """The map as 8-bit values, which every codec here takes; grey with alpha becomes grey."""
+    pixels = metrics.to_bytes(m.pixels, m.pixels)
+    if m.channels == "LA":
+        return replace(m, depth=Depth.U8, pixels=np.ascontiguousarray(pixels[..., :1]), channels="L")
+    return replace(m, depth=Depth.U8, pixels=pixels)
+
+
+def plot(rows: list[dict], title: str, path: Path) -> None:
+    """PSNR over bits per pixel per channel, one line per codec."""
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for name in dict.fromkeys(row["codec"] for row in rows):
+        line = sorted((row["bppc"], row["psnr"]) for row in rows if row["codec"] == name)
+        bold = {"linewidth": 2.5, "color": "black"} if name.startswith("ours") else {"linewidth": 1.2}
+        axes.plot(*np.transpose(line), marker="o", markersize=4, label=name, **bold)
+    axes.set(xscale="log", xlabel="bits per pixel per channel", ylabel="PSNR over all channels, dB", title=title)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()
