@@ -161,7 +161,9 @@ def _determinant(conic: np.ndarray) -> np.ndarray:
     return a * c - b * b / 4
 
 
-def _gaussian_table(gaussians: Gaussians, mean: np.ndarray, conic: np.ndarray, size: np.ndarray, copies: np.ndarray):
+def _gaussian_table(
+    gaussians: Gaussians, mean: np.ndarray, conic: np.ndarray, size: np.ndarray, copies: np.ndarray
+) -> tuple[np.ndarray, int]:
     """((h, w, 4) table, T): the Gaussians, their copies across the border, the null Gaussian."""
     count, planes = gaussians.feature.shape
     texels = -(-(7 + planes) // 4)

@@ -147,10 +147,10 @@ class Graph:
         return self._apply(node, operands, "Value")
 
     def vector_math(self, operation: str, *operands: Operand, result: str = "Vector") -> Value:
-        operands = [self.broadcast(o) if isinstance(o, Value) else o for o in operands]
+        wide = [self.broadcast(o) if isinstance(o, Value) else o for o in operands]
         node = self.node("ShaderNodeVectorMath")
         node.operation = operation
-        return self._apply(node, operands, result)
+        return self._apply(node, wide, result)
 
     def constant(self, number: float) -> Value:
         node = self.node("ShaderNodeValue")
@@ -172,7 +172,8 @@ class Graph:
         if value.socket not in self._lanes:
             node = self.node("ShaderNodeSeparateXYZ")
             self.tree.links.new(value.socket, node.inputs[0])
-            self._lanes[value.socket] = tuple(Value(self, socket) for socket in node.outputs)
+            x, y, z = (Value(self, socket) for socket in node.outputs)
+            self._lanes[value.socket] = x, y, z
         return self._lanes[value.socket]
 
     def image(self, image: bpy.types.Image, vector: Value, label: str, extension: str) -> Texel:

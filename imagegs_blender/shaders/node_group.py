@@ -145,7 +145,8 @@ def _weights(
     """
     rows, seconds = [], []
     for start in range(0, len(candidates), 3):
-        q, p0, trace, determinant, square = [], [], [], [], []
+        q, trace, determinant, square = [], [], [], []
+        p0: list[Value | float] = []
         for index in candidates[start : start + 3]:
             place = at(index, distances[-AHEAD] if len(distances) >= AHEAD else None)
             first, second = texel(GAUSSIANS, place, 0), texel(GAUSSIANS, place, 1)

@@ -72,7 +72,7 @@ def _fill(image: bpy.types.Image, texels: np.ndarray) -> None:
     image.source = "GENERATED"
     image.use_generated_float = True
     image.generated_width, image.generated_height = width, height
-    image.colorspace_settings.name = "Non-Color"
+    image.colorspace_settings.name = "Non-Color"  # type: ignore[assignment]
     image.alpha_mode = "CHANNEL_PACKED"
     image.use_half_precision = False
     image.pixels.foreach_set(np.ascontiguousarray(texels, np.float32).ravel())
