@@ -77,7 +77,7 @@ def _try(source: Path | None, output: Path | None, settings: FitSettings, option
         traceback.print_exc()
         result = report.failure(f"internal error, please report it: {error!r}")
     result = {"file": name, "output": output and str(output), "seconds": time.perf_counter() - start} | result
-    if not options.quiet:
+    if not options.quiet and not options.dry_run:
         print(report.table(result))
     for problem in report.errors(result):
         print(f"error: {problem}", file=sys.stderr)
@@ -96,7 +96,7 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
     ]
     plan = material_stack.plan(materials)
     if output is None:
-        print(plan)
+        print(f"{bpy.data.filepath}\n{plan}")
         return report.result(Outcome(plan), problems)
     with _packed({image.image.find() for stack in plan.stacks for image in stack.maps}):
         before = _size_when_saved()
@@ -167,13 +167,14 @@ class _Progress:
         now = time.perf_counter()
         terminal = sys.stdout.isatty()
         new = update.stack != self._said
-        if update.progress is None or not (new or terminal or now >= self._next):
+        p = update.progress
+        if p is None or not (new or terminal or p.step == p.steps or now >= self._next):
             return
         self._said, self._next = update.stack, now + 2
-        p = update.progress
         quality = "" if p.psnr is None else f", {p.psnr:.2f} dB"
         line = f"[{update.index + 1}/{update.count}] {update.stack}: {p.phase} {p.step}/{p.steps}{quality}"
-        print(f"\r{line:<78}" if terminal else line, end="" if terminal else "\n", flush=True)
+        stays = not terminal or p.step == p.steps
+        print(f"\r{line:<78}" if terminal else line, end="\n" if stays else "", flush=True)
 
 
 def _jobs(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[tuple[Path | None, Path | None]]:

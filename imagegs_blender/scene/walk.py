@@ -162,11 +162,12 @@ def _steps(source: bpy.types.NodeSocket, path: Path, want: Want) -> Iterator[_Vi
 def _asked(node: bpy.types.Node, source: bpy.types.NodeSocket, socket: bpy.types.NodeSocket, want: Want) -> Want:
     """What a node asks of one of its inputs when `want` is asked of its output."""
     data = Want("RGB", Role.DATA, socket.name.lower())
+    single = Role.NORMAL if want.role is Role.NORMAL else Role.DATA
     match node.bl_idname:
         case "ShaderNodeSeparateColor" if node.mode == "RGB":
-            return replace(want, channels=source.identifier[0])
+            return Want(source.identifier[0], single, want.label)
         case "ShaderNodeSeparateXYZ":
-            return replace(want, channels="RGB"["XYZ".index(source.identifier)])
+            return Want("RGB"["XYZ".index(source.identifier)], single, want.label)
         case "ShaderNodeNormalMap" if socket.identifier == "Color":
             return Want("RGB", Role.NORMAL if node.space == "TANGENT" else Role.DATA, "normal")
         case "ShaderNodeBump" if socket.identifier == "Normal":

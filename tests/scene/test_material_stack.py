@@ -88,6 +88,23 @@ def test_walks_through_reroutes_mix_mute_and_nested_groups_by_identifier(tmp_pat
     assert node.tree == material_stack.TreeRef("group", "inner") and node.node == second.name
 
 
+def test_channels_on_their_own_are_data_but_a_flipped_normal_stays_a_normal(tmp_path: Path) -> None:
+    material, tree = trees.material("m")
+    flipped = trees.texture(tree, trees.image("directx", tmp_path, space="Non-Color"))
+    parts = trees.add(tree, "ShaderNodeSeparateColor", flipped.outputs["Color"])
+    whole = trees.add(tree, "ShaderNodeCombineColor", parts.outputs["Red"], "Red")
+    invert = trees.add(tree, "ShaderNodeInvert", parts.outputs["Green"], "Color")
+    tree.links.new(invert.outputs[0], whole.inputs["Green"])
+    tree.links.new(parts.outputs["Blue"], whole.inputs["Blue"])
+    normal = trees.add(tree, "ShaderNodeNormalMap", whole.outputs[0], "Color")
+    tree.links.new(normal.outputs[0], tree.nodes["Principled BSDF"].inputs["Normal"])
+    occlusion = trees.texture(tree, trees.image("orm", tmp_path, space="Non-Color"))
+    red = trees.add(tree, "ShaderNodeSeparateColor", occlusion.outputs["Color"]).outputs["Red"]
+    tree.links.new(red, tree.nodes["Principled BSDF"].inputs["Base Color"])
+    facts = {name: (m.role, m.channels) for name, m in describe(material).items()}
+    assert facts == {"directx": (Role.NORMAL, "RGB"), "orm": (Role.DATA, "R")}
+
+
 def test_a_shared_image_is_in_one_stack_and_texture_spaces_are_kept_apart(tmp_path: Path) -> None:
     shared = trees.image("shared", tmp_path)
     materials = []
