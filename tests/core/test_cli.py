@@ -231,7 +231,13 @@ def test_ctrl_c_ends_the_fit_and_writes_nothing(tmp_path: Path, maps_folder: Pat
     command = [sys.executable, "-m", "imagegs_blender.core", "fit", maps_folder, "-o", tmp_path / "x.igs"]
     options = ["--preset", "paper", "--num-gaussians", "200"]
     root = Path(cli.__file__).parents[2]
-    with subprocess.Popen([*command, *options], cwd=root, stderr=subprocess.PIPE, text=True) as process:
+
+    def hear_ctrl_c() -> None:  # a test run in the background of a shell inherits that it is ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        [*command, *options], cwd=root, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "dB" in line:
