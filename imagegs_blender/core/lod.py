@@ -1,0 +1,150 @@
+"""Level of detail: at LOD L a decoder returns what mip level L of the texture holds, continuously, 0 = full detail.
+
+Nothing of this is stored in a stream. Coarse levels are plain texels, the area averages of the decoder's own picture:
+from mip level `first` (at most 3) on they are smaller than any table. Below it the Gaussians themselves are decoded,
+which hold little that a small footprint would blur, and fade into the texels:
+
+    planes(L) = (1 - share) * Gaussians + share * texels(max(L, first)),  share = min(L / first, 1)^3
+
+texels(t) is linear between the texels of a level and between levels floor(t) and floor(t) + 1. Measured against the
+true mip levels of two stacks of 32.3 and 31.9 dB: 34.1 and 33.5 dB at L = 1, 35.3 and 32.8 at 2, 42 at 3, 47 at 4.
+
+The levels lie in one sheet, each with a border of one texel (the other side of a texture that repeats, else the edge
+itself), so that a shader adds up four closest texels and needs no wrap. Planes 4 i .. 4 i + 3 are the channels of
+sheet i. Averages are taken of the stored values: colors stay sRGB-encoded and straight (hidden colors continue the
+visible ones, see stack.build), normals are X and Y, so their Z comes out unit length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import decode
+from .gaussians import Gaussians
+from .resample import resize
+from .stack import Depth, MapInfo
+
+LAST_FIRST = 3
+"""Texels begin at this mip level or before: above it, Gaussians alone miss the true mip level."""
+
+FADE = 3
+"""Exponent of the share of the texels."""
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The coarse levels of a stack.
+
+    first       mip level of the first level; the last has one texel
+    levels      (n, 4) float32: x, y of the level's texel (0, 0) in the sheets, its width and height
+    sheets      one (h, w, 4) array for every 4 planes: uint8 (0..255 for 0..1), float32 where a plane of it belongs to
+                a map of more than 8 bits
+    planes      C
+    """
+
+    first: int
+    levels: np.ndarray
+    sheets: tuple[np.ndarray, ...]
+    planes: int
+
+    @property
+    def last(self) -> int:
+        """The mip level of one texel."""
+        return self.first + len(self.levels) - 1
+
+    @property
+    def nbytes(self) -> int:
+        return self.levels.nbytes + sum(sheet.nbytes for sheet in self.sheets)
+
+
+def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int = 0) -> Tail:
+    """The coarse levels of a stack, from a decode at full resolution.
+
+    maps          decide which planes need more than 8 bits
+    table_bytes   size of the decode tables: the texels begin at the finest level that takes at most a quarter of that
+    """
+    width, height, count = gaussians.width, gaussians.height, gaussians.planes
+    last = max(1, max(width, height).bit_length() - 1)
+    deep = {source.plane for m in maps if m.depth is not Depth.U8 for source in m.sources if source.kind != "constant"}
+    deep |= {s.plane_y for m in maps if m.depth is not Depth.U8 for s in m.sources if s.kind == "normal_z"}
+    first = 1
+    while first < min(LAST_FIRST, last) and _bytes(width >> first, height >> first, count) > table_bytes / 4:
+        first += 1
+
+    sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]
+    corners = [(1, 1)]
+    for _, h in sizes[:-1]:  # the first level on the left, the others in a column on the right
+        corners.append((sizes[0][0] + 3, corners[-1][1] + h + 2 if len(corners) > 1 else 1))
+    columns = max(x + w + 1 for (x, _), (w, _) in zip(corners, sizes, strict=True))
+    rows = max(y + h + 1 for (_, y), (_, h) in zip(corners, sizes, strict=True))
+
+    full = np.clip(decode.planes(gaussians), 0, 1)
+    fine = [resize(plane, *sizes[0], gaussians.wrap) for plane in full]
+    sheets = [np.zeros((rows, columns, 4), np.float32) for _ in range(-(-count // 4))]
+    for (x, y), (w, h) in zip(corners, sizes, strict=True):
+        for p, plane in enumerate(fine):
+            level = np.pad(resize(plane, w, h, gaussians.wrap), 1, mode="wrap" if gaussians.wrap else "edge")
+            sheets[p // 4][y - 1 : y + h + 1, x - 1 : x + w + 1, p % 4] = level
+    stored = [
+        sheet if deep & set(range(4 * i, 4 * i + 4)) else np.rint(255 * sheet).astype(np.uint8)
+        for i, sheet in enumerate(sheets)
+    ]
+    return Tail(first, np.array([(*c, *s) for c, s in zip(corners, sizes, strict=True)], np.float32), tuple(stored), count)
+
+
+def share(lod: float, first: int) -> float:
+    """How much of the picture at a LOD comes from the texels, 0..1."""
+    return min(max(lod, 0.0) / first, 1.0) ** FADE
+
+
+def texels(tail: Tail, lod: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The tail at points, as a shader reads it.
+
+    lod    below tail.first is tail.first, above tail.last is tail.last
+    x, y   (...) texture coordinates, y down, 0 <= x, y < 1
+    Returns (C, ...) float32.
+    """
+    level = min(max(lod, tail.first), tail.last)
+    low = min(int(level), tail.last - 1) if tail.last > tail.first else tail.first
+    part = np.float32(level - low)
+    fine = _level(tail, low, x, y)
+    return fine if part == 0 else (1 - part) * fine + part * _level(tail, low + 1, x, y)
+
+
+def planes(
+    gaussians: Gaussians, tail: Tail, lod: float, width: int | None = None, height: int | None = None
+) -> np.ndarray:
+    """(C, height, width) float32, 0..1: the decoded planes at a LOD, at texel centres; the definition of LOD."""
+    width, height = width or gaussians.width, height or gaussians.height
+    part = np.float32(share(lod, tail.first))
+    if part == 0:
+        return np.clip(decode.planes(gaussians, width, height), 0, 1)
+    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    coarse = texels(tail, lod, x, y)
+    if part == 1:
+        return coarse
+    return (1 - part) * np.clip(decode.planes(gaussians, width, height), 0, 1) + part * coarse
+
+
+def _bytes(width: int, height: int, planes: int) -> float:
+    return max(1, width) * max(1, height) * 4 / 3 * 4 * -(-planes // 4)
+
+
+def _level(tail: Tail, level: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    left, top, width, height = tail.levels[level - tail.first]
+    u, v = x * width - 0.5, y * height - 0.5
+    column, row = np.floor(u).astype(int), np.floor(v).astype(int)
+    fx, fy = (u - column).astype(np.float32), (v - row).astype(np.float32)
+    column, row = column + int(left), row + int(top)
+    out = []
+    for i, sheet in enumerate(tail.sheets):
+        unit = sheet.astype(np.float32) * np.float32(1 / 255 if sheet.dtype == np.uint8 else 1)
+        for channel in range(min(4, tail.planes - 4 * i)):
+            p = unit[..., channel]
+            upper = (1 - fx) * p[row, column] + fx * p[row, column + 1]
+            lower = (1 - fx) * p[row + 1, column] + fx * p[row + 1, column + 1]
+            out.append((1 - fy) * upper + fy * lower)
+    return np.stack(out)
