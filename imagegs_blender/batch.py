@@ -32,7 +32,7 @@ import bpy
 from . import report
 from .core import files
 from .core.errors import ImageGSError
-from .core.settings import PRESETS, FitSettings
+from .core.settings import AMOUNTS, PRESETS, FitSettings
 from .operators import selection
 from .operators.compress import Outcome, Update, compress
 from .operators.rebuild import pack_tables, rebuild_tables
@@ -46,9 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(_command_line() if arguments is None else arguments)
     try:
-        settings = FitSettings.preset(
-            options.preset, bpp=options.bpp, num_gaussians=options.num_gaussians, seed=options.seed
-        )
+        asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed")}
+        settings = FitSettings.preset(options.preset, **asked)
         jobs = _jobs(options, parser)
         if options.report:
             files.check_writable(options.report)
@@ -232,9 +231,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE.blend", help="files or globs; by default the file that is open in Blender")
     add("--output", "-o", metavar="FILE|FOLDER", help="where to save; an existing folder where there are several files")
-    amount = parser.add_mutually_exclusive_group()
-    amount.add_argument("--bpp", type=float, help="bits per pixel of the largest map of a stack, all maps together")
-    amount.add_argument("--num-gaussians", type=int, metavar="N", help="Gaussians per stack")
+    add("--bpp", type=float, help="bits per pixel of the largest map of a stack, all maps together")
+    add("--num-gaussians", type=int, metavar="N", help="Gaussians per stack; not with --bpp and the next two")
+    add("--max-bytes", type=int, metavar="BYTES", help="size that a stack's stream never exceeds")
+    add("--target-psnr", type=float, metavar="DB", help="the smallest streams of this PSNR, in dB, within the bytes allowed")
+    add("--time-budget", type=float, metavar="SECONDS", help="seconds per stack: ends in time, with what is reached")
     add("--preset", default="balanced", help=f"one of {', '.join(PRESETS)} (%(default)s)")
     add("--seed", type=int, default=0, help="the same seed gives the same bytes (%(default)s)")
     which = parser.add_mutually_exclusive_group()

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import codec, decode, files, images, metrics, stack, stream
 from .errors import ImageGSError
-from .settings import DEFAULT_BPP, PRESETS, FitSettings
+from .settings import AMOUNTS, DEFAULT_BPP, PRESETS, FitSettings
 from .stack import MAX_SIZE, Depth, MapInfo, Role
 
 T = TypeVar("T")
@@ -118,12 +118,17 @@ def _parser() -> argparse.ArgumentParser:
     p = _command(commands, fit, "fit an image, or a folder of maps that share one texture space, and write a .igs file")
     p.add_argument("input", metavar="INPUT", help=f"image file, or folder of images: {' '.join(images.SUFFIXES)}")
     p.add_argument("-o", "--output", metavar="OUT.igs", required=True, help="file to write; its folder must exist")
-    size = p.add_mutually_exclusive_group()
-    size.add_argument("--num-gaussians", type=int, metavar="N", help="number of Gaussians")
-    size.add_argument(
+    p.add_argument("--num-gaussians", type=int, metavar="N", help="number of Gaussians; not with the next three")
+    p.add_argument(
         "--bpp", type=float, metavar="B",
-        help=f"bits per pixel, 8 x file bytes / (width x height of the largest map) (default: {DEFAULT_BPP})",
+        help=f"bits per pixel, 8 x file bytes / (width x height of the largest map) (default: {DEFAULT_BPP} if no amount is given)",
     )  # fmt: skip
+    p.add_argument("--max-bytes", type=int, metavar="BYTES", help="size that the file never exceeds")
+    p.add_argument(
+        "--target-psnr", type=float, metavar="DB",
+        help="the smallest file of this PSNR over all channels, in dB; with --bpp or --max-bytes: as near as they allow",
+    )  # fmt: skip
+    p.add_argument("--time-budget", type=float, metavar="SECONDS", help="end in time, with what is reached by then")
     p.add_argument("--preset", choices=PRESETS, default="balanced", help="how to fit (default: %(default)s)")
     p.add_argument("--seed", type=int, metavar="N", help=f"seed of the random numbers ({_defaults('seed')})")
     p.add_argument(
@@ -213,7 +218,7 @@ def _settings(args: argparse.Namespace) -> FitSettings:
     """The preset with what the command line says otherwise."""
     given = {field: getattr(args, f"{field}_bits") for field, _ in _BITS.values()}
     bits = {field: value for field, value in given.items() if value is not None}
-    options = {name: getattr(args, name) for name in ("num_gaussians", "bpp", "seed", "topk", "max_steps")}
+    options = {name: getattr(args, name) for name in (*AMOUNTS, "time_budget", "seed", "topk", "max_steps")}
     return FitSettings.preset(args.preset, **options, bits=replace(PRESETS[args.preset].bits, **bits))
 
 

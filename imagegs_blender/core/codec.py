@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from . import decode, metrics, stack, stream
-from .errors import ImageGSError
 from .fit import Progress, Report, fit
 from .gaussians import Gaussians
-from .quantize import Codes, ScaleGrid, dequantize, quantize
+from .rate import DECIBELS_PER_DOUBLING, Rate
 from .settings import MAX_GAUSSIANS, FitSettings
 from .stack import TextureStack
 
 __all__ = ["Encoded", "Progress", "encode"]
 
-_COARSEST_STEP = 0.25
+TARGET_MARGIN = 0.2
+"""dB above a requested PSNR that a search aims at; what is over is given back by rounding features coarser."""
+
+_WASTE = 0.8
+"""dB above the target that rounding can give back well; beyond, fewer Gaussians are better."""
+
+_ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Encoded:
     """A finished fit. data is the .igs file; report holds bytes, bpp, bppc, num_gaussians, steps, seconds, psnr, ssim.
 
     psnr (dB) and ssim are dictionaries with "overall" and one entry per map, measured on the decoded stream as 8-bit
-    values against the stack's planes.
+    values against the stack's planes. report["warning"] is there where a target PSNR was not reached, and says why.
     """
 
     data: bytes
@@ -35,85 +42,99 @@ def encode(textures: TextureStack, settings: FitSettings, progress: Report | Non
 
     Raises ImageGSError for a request that can't be met, Cancelled where the progress callback raises it.
     """
-    start = time.perf_counter()
-    rate = _Rate(textures, settings)
-    gaussians, steps = fit(textures, settings, rate.first_count(), progress, rate.snap, rate.count)
-    data = rate.pack(gaussians)
+    work = _Work(textures, settings, progress)
+    data, warning = (
+        work.to_target() if settings.target_psnr is not None else (work.fitted(work.rate.first_count())[1], None)
+    )
     result = stream.read(data)
+    texels = work.rate.texels
     report = {
         "bytes": len(data),
-        "bpp": 8 * len(data) / rate.texels,
-        "bppc": 8 * len(data) / rate.texels / textures.channel_count,
+        "bpp": 8 * len(data) / texels,
+        "bppc": 8 * len(data) / texels / textures.channel_count,
         "num_gaussians": len(result.codes),
-        "steps": steps,
-        "seconds": time.perf_counter() - start,
+        "steps": work.steps,
+        **work.measured(data),
+        "seconds": work.elapsed(),
     }
-    originals = stack.images(textures.planes, textures.maps, textures.wrap)
-    return Encoded(
-        data, report | metrics.compare(originals, decode.images(result), {m.name: m.role for m in textures.maps})
-    )
+    return Encoded(data, report | ({"warning": warning} if warning else {}))
 
 
-class _Rate:
-    """How many Gaussians the requested bytes allow, how they are rounded, and the bytes in the end."""
+class _Work:
+    def __init__(self, textures: TextureStack, settings: FitSettings, progress: Report | None) -> None:
+        self.textures, self.settings, self.progress = textures, settings, progress
+        self.started = time.perf_counter()
+        self.rate = Rate(textures, settings)
+        self.originals = stack.images(textures.planes, textures.maps, textures.wrap)
+        self.roles = {m.name: m.role for m in textures.maps}
+        self.steps = 0
 
-    def __init__(self, textures: TextureStack, settings: FitSettings) -> None:
-        self.textures, self.settings = textures, settings
-        self.bits = settings.bits.at(textures.width, textures.height)
-        self.texels = max(m.width * m.height for m in textures.maps)
-        self.budget = int(settings.bpp * self.texels / 8) if settings.bpp else None
-        self._scales: ScaleGrid | None = None
-        self._fixed = 36 + 45 + 4 * len(textures.planes) * (len(textures.planes) + 1)
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.started
 
-    def first_count(self) -> int:
-        """The number of Gaussians to plan with before anything is known of the picture."""
-        if self.budget is None:
-            assert self.settings.num_gaussians is not None
-            return self.settings.num_gaussians
-        per_gaussian = (28 + 5.3 * len(self.textures.planes)) / 8
-        count = int((self.budget - self._fixed) / per_gaussian)
-        if count < 1:
-            raise ImageGSError(
-                f"bpp {self.settings.bpp:g} is {self.budget} bytes here, too small for one Gaussian: "
-                f"ask for at least {8 * (self._fixed + per_gaussian + 1) / self.texels:.3g}"
-            )
-        return min(count, MAX_GAUSSIANS)
+    def fitted(self, count: int) -> tuple[Gaussians, bytes]:
+        """One fit with about so many Gaussians, and its stream."""
+        settings, rate = self.settings, self.rate
+        rate.forget()
+        if settings.time_budget is not None:
+            left = settings.time_budget - self.elapsed() - self._time_to_measure()
+            settings = replace(settings, time_budget=max(left, 0.1))
+        most = MAX_GAUSSIANS if settings.target_psnr is None else count
 
-    def count(self, gaussians: Gaussians) -> int:
-        """The number that fills the budget, judged by what the Gaussians so far cost."""
-        if self.budget is None:
-            return self.first_count()
-        size = len(stream.pack(quantize(gaussians, self.bits), self.textures.maps))
-        per_gaussian = max((size - self._fixed) / len(gaussians), 2.0)
-        return max(1, min(int((self.budget - self._fixed) / per_gaussian), 4 * len(gaussians), MAX_GAUSSIANS))
+        def recount(gaussians: Gaussians) -> int:
+            return min(rate.count(gaussians), most)
 
-    def snap(self, gaussians: Gaussians) -> Gaussians:
-        """The Gaussians as the stream will round them, in the same order."""
-        if self._scales is None:
-            self._scales = ScaleGrid.of(gaussians, self.bits)
-        return dequantize(quantize(gaussians, self.bits, self._scales))
+        gaussians, self.steps = fit(
+            self.textures, settings, count, self.progress, rate.snap, recount if rate.budget is not None else None
+        )
+        return gaussians, rate.pack(gaussians)
 
-    def pack(self, gaussians: Gaussians) -> bytes:
-        """The bytes; where they exceed the budget, with features as much coarser as needed."""
-        data = self._packed(gaussians, None)
-        if self.budget is None or len(data) <= self.budget:
-            return data
-        fine, coarse = 2.0**-self.bits.feat, _COARSEST_STEP
-        best = self._packed(gaussians, coarse)
-        if len(best) > self.budget:
-            raise ImageGSError(
-                f"bpp {self.settings.bpp:g} is {self.budget} bytes here, but {len(best)} were needed: "
-                f"ask for at least {8.2 * len(best) / self.texels:.3g}"
-            )
-        for _ in range(8):
-            middle = (fine * coarse) ** 0.5
-            data = self._packed(gaussians, middle)
-            if len(data) <= self.budget:
-                best, coarse = data, middle
-            else:
-                fine = middle
-        return best
+    def measured(self, data: bytes) -> dict:
+        return metrics.compare(self.originals, decode.images(stream.read(data)), self.roles)
 
-    def _packed(self, gaussians: Gaussians, feature_step: float | None) -> bytes:
-        codes: Codes = quantize(gaussians, self.bits, self._scales, feature_step)
-        return stream.pack(codes, self.textures.maps)
+    def to_target(self) -> tuple[bytes, str | None]:
+        """Fit until the PSNR is reached, and round features as coarsely as it allows; also a warning where it is not reached.
+
+        The next count is interpolated between fits (extrapolated by what doubling usually gains).
+        """
+        target, budget = self.settings.target_psnr, self.settings.time_budget
+        assert target is not None
+        count = self.rate.first_count()
+        tried: list[tuple[int, float]] = []
+        best, best_psnr = b"", -1.0
+        for attempt in range(1, _ATTEMPTS + 1):
+            gaussians, data = self.fitted(count)
+            reached = self._psnr(data)
+            tried.append((len(gaussians), reached))
+            if reached >= target:
+                coarser, _ = self.rate.border(gaussians, lambda data: self._psnr(data) >= target)
+                if coarser is not None and len(coarser) < len(data):
+                    data, reached = coarser, self._psnr(coarser)
+            smaller = reached >= target and len(data) < len(best)
+            if smaller or (best_psnr < target and reached > best_psnr):
+                best, best_psnr = data, reached
+            following = self.rate.within_budget(_next_count(tried, target))
+            late = budget is not None and self.elapsed() * (attempt + 1) / attempt > budget
+            if target <= tried[-1][1] <= target + _WASTE or late or following == count:
+                break
+            count = following
+        if best_psnr >= target:
+            return best, None
+        why = "the budget of bytes" if self.rate.budget is not None else "the steps or seconds allowed"
+        return best, f"target-psnr {target:g} dB was not reached: {best_psnr:.2f} dB is what {why} gave"
+
+    def _psnr(self, data: bytes) -> float:
+        decoded = decode.images(stream.read(data))
+        return metrics.compare(self.originals, decoded, self.roles, similarity=False)["psnr"]["overall"]
+
+    def _time_to_measure(self) -> float:
+        return 0.3 + 1.5e-7 * sum(pixels.size for pixels in self.originals.values())
+
+
+def _next_count(tried: list[tuple[int, float]], target: float) -> int:
+    """The count at which the line through the two fits nearest to the target meets it, a little above."""
+    (count, reached), *others = sorted(tried, key=lambda pair: abs(pair[1] - target))
+    slope = DECIBELS_PER_DOUBLING
+    if others and others[0][0] != count:
+        slope = float(np.clip((reached - others[0][1]) / np.log2(count / others[0][0]), 0.5, 6))
+    return max(1, int(count * 2 ** float(np.clip((target + TARGET_MARGIN - reached) / slope, -4, 4))))

@@ -69,6 +69,8 @@ class _Fit:
         self.progress = progress or (lambda _: None)
         self.rng = np.random.default_rng(settings.seed)
         self.started = time.perf_counter()
+        self.steps = settings.max_steps
+        self.compiled = 0.0  # seconds until the first step was done: kernels are compiled in it
         self.loss = LossWeights(settings.l1, settings.l2, settings.ssim)
         grid = Grid(stack.width, stack.height, stack.wrap, settings.topk)
         self.device: Device = Cpu(stack.planes, grid, stack.weights)
@@ -84,32 +86,49 @@ class _Fit:
 
     def run(self) -> tuple[Gaussians, int]:
         settings = self.settings
-        settling = int(settings.settle_ratio * settings.max_steps) if self.snap else 0
-        growing = settings.max_steps - settling
-        first, additions = self._additions(growing)
         plateau = _Plateau(settings.plateau_steps)
+        first = max(1, round(settings.initial_ratio * self.count)) if self._addition_steps() else self.count
         self._add(first, None, 0)
-        step = 0
-        while step < growing:
-            if step in additions:
-                left = len(additions) - additions.index(step)
-                self._add(self._missing() // left, self._error(), additions.index(step) + 1)
-            slow_down = plateau.factor if settings.plateau_steps else self._decay(step, growing)
+        step = added = 0
+        while step < self._growing():
+            if step == _TIMED_STEPS and settings.time_budget is not None:
+                self._hurry(step)
+            due = self._addition_steps()[added:]
+            if due and step >= due[0]:
+                self._add(self._missing() // len(due), self._error(), added + 1)
+                added += 1
+            slow_down = plateau.factor if settings.plateau_steps else self._decay(step, self._growing())
             loss = self._step(step, "fitting", slow_down)
             step += 1
-            if settings.plateau_steps and step > max(additions, default=0) and plateau.stalled(loss):
+            if settings.plateau_steps and len(due) <= 1 and plateau.stalled(loss) or self._late(0.85):
                 break
-        if self.snap and settling:
-            step = self._settle(step, settling)
+        if self.snap and settings.settle_ratio:
+            step = self._settle(step, self.steps - self._growing())
         return self.optimizer.gaussians(), step
 
-    def _additions(self, steps: int) -> tuple[int, list[int]]:
-        """How many Gaussians to start with, and the steps at which others are added."""
+    def _growing(self) -> int:
+        """Steps before parameters are frozen."""
+        return self.steps - (int(self.settings.settle_ratio * self.steps) if self.snap else 0)
+
+    def _addition_steps(self) -> list[int]:
+        """The steps at which Gaussians are added."""
         settings = self.settings
-        spacing = settings.add_steps or max(1, steps // (2 * max(settings.add_times, 1)))
-        first = max(1, round(settings.initial_ratio * self.count))
-        at = [k * spacing for k in range(1, settings.add_times + 1) if k * spacing < steps]
-        return (first, at) if at and first < self.count else (self.count, [])
+        if settings.initial_ratio * self.count >= self.count:
+            return []
+        growing = self._growing()
+        spacing = settings.add_steps or max(1, growing // (2 * max(settings.add_times, 1)))
+        return [k * spacing for k in range(1, settings.add_times + 1) if k * spacing < growing]
+
+    def _hurry(self, step: int) -> None:
+        """As many steps as the time budget allows, judged by the steps so far (the later ones have more Gaussians)."""
+        assert self.settings.time_budget is not None
+        elapsed = time.perf_counter() - self.started
+        each = 1.35 * (elapsed - self.compiled) / (step - 1)
+        self.steps = max(step + 1, min(self.steps, step + int((self.settings.time_budget - elapsed) / each)))
+
+    def _late(self, share: float) -> bool:
+        budget = self.settings.time_budget
+        return budget is not None and time.perf_counter() - self.started > share * budget
 
     def _missing(self) -> int:
         if self.recount is not None:
@@ -150,11 +169,13 @@ class _Fit:
     def _step(self, step: int, phase: str, slow_down: float) -> Loss:
         loss, gradient = self.device.gradient(self.optimizer.splats(), self.loss)
         self.optimizer.step(gradient, slow_down)
+        if step == 0:
+            self.compiled = time.perf_counter() - self.started
         self._report(phase, step + 1, loss.psnr)
         return loss
 
     def _report(self, phase: str, step: int, psnr: float) -> None:
-        self.progress(Progress(phase, step, self.settings.max_steps, psnr, time.perf_counter() - self.started))
+        self.progress(Progress(phase, step, max(step, self.steps), psnr, time.perf_counter() - self.started))
 
     def _decay(self, step: int, steps: int) -> float:
         """1, then over the last decay_ratio of the steps geometrically down to 1/30."""
@@ -171,15 +192,20 @@ class _Fit:
             self.optimizer.freeze(self.snap(self.optimizer.gaussians()), names)
             first, until = ((steps - closed) * part // len(stages) for part in (stage, stage + 1))
             for k in range(first, until):
+                if self._late(0.97):
+                    break
                 self._step(step, "settling", 0.3 * 10.0 ** -((k - first) / max(1, until - first)))
                 step += 1
-        if closed:
+        if closed and not self._late(0.97):
             solved = solve_features(self.device, self.optimizer.splats(), closed - 3)
             self.optimizer.value["feature"] = solved
             step += closed
             self._report("settling", step, -10 * np.log10(max(float(np.mean(self._square_error())), 1e-12)))
         return step
 
+
+_TIMED_STEPS = 8
+"""Steps after which the time of a step is known."""
 
 _SOLVE_STEPS = 12
 """Steps' worth of work for the features in the end: 9 iterations and what they start with."""

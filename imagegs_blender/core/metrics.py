@@ -18,7 +18,10 @@ _C2 = 0.03**2
 
 
 def compare(
-    a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], roles: Mapping[str, Role] | None = None
+    a: Mapping[str, np.ndarray],
+    b: Mapping[str, np.ndarray],
+    roles: Mapping[str, Role] | None = None,
+    similarity: bool = True,
 ) -> dict[str, dict[str, float]]:
     """Compare the maps b with the originals a, both name -> (height, width, channels) uint8, uint16 or float32.
 
@@ -30,12 +33,13 @@ def compare(
     roles   what the maps hold, where known. Adds "normal_angle" (degrees) for NORMAL maps. In COLOR maps with
             straight alpha, the color of texels that are fully transparent in the original is not compared: nobody
             sees it, and a stack does not keep it (stack.build). All other samples count.
+    similarity   False leaves SSIM out, which takes most of the time
     Raises ImageGSError where the maps don't match.
     """
     _check(a, b)
     roles = roles or {}
     error = samples = 0.0
-    similarity: list[float] = []
+    similarities: list[float] = []
     psnrs, ssims, angles = {}, {}, {}
     for name, original in a.items():
         x, y = to_bytes(original, original), to_bytes(b[name], original)
@@ -46,15 +50,15 @@ def compare(
         squared = _squared_error(x, y)
         error, samples = error + squared, samples + counted
         psnrs[name] = _decibels(squared, counted)
-        similar = [ssim(x[..., c], y[..., c]) for c in range(x.shape[2])]
-        similarity += similar
-        ssims[name] = float(np.mean(similar))
+        if similarity:
+            similar = [ssim(x[..., c], y[..., c]) for c in range(x.shape[2])]
+            similarities += similar
+            ssims[name] = float(np.mean(similar))
         if roles.get(name) is Role.NORMAL:
             angles[name] = normal_angle(original, b[name])
-    result = {
-        "psnr": {"overall": _decibels(error, samples), **psnrs},
-        "ssim": {"overall": float(np.mean(similarity)), **ssims},
-    }
+    result = {"psnr": {"overall": _decibels(error, samples), **psnrs}}
+    if similarity:
+        result["ssim"] = {"overall": float(np.mean(similarities)), **ssims}
     return {**result, "normal_angle": angles} if angles else result
 
 

@@ -42,7 +42,10 @@ class QuantizeBits:
 class FitSettings:
     """How a stack is fitted. Immutable; make one with FitSettings.preset(name, option=value, ...).
 
-    Amount: num_gaussians, or bpp = 8 x file bytes / (width x height of the largest map). Exactly one is set.
+    Amount: num_gaussians; or any of bpp = 8 x file bytes / (width x height of the largest map), max_bytes, target_psnr
+    (dB over all channels, 8-bit): the smallest file that reaches the PSNR, never over the bytes, or else the file that
+    fills the bytes.
+    time_budget     seconds after which the fit ends with a valid result; with it, results depend on the machine
 
     init_scale      standard deviation of new Gaussians, texels; None: from the density, 0.78 sqrt(area / (pi N))
     add_scale       standard deviation of Gaussians added later, in units of the initial one
@@ -61,6 +64,9 @@ class FitSettings:
     name: str = "balanced"
     num_gaussians: int | None = None
     bpp: float | None = None
+    max_bytes: int | None = None
+    target_psnr: float | None = None
+    time_budget: float | None = None
     seed: int = 0
     max_steps: int = 1000
     topk: int = 4
@@ -94,19 +100,26 @@ class FitSettings:
         if name not in PRESETS:
             raise ImageGSError(f"preset {name!r} is unknown: choose one of {', '.join(PRESETS)}")
         options = {key: value for key, value in options.items() if value is not None}
-        if "num_gaussians" not in options and "bpp" not in options:
+        if not any(amount in options for amount in AMOUNTS):
             options["bpp"] = DEFAULT_BPP
         return replace(PRESETS[name], **options)
 
     def __post_init__(self) -> None:
-        if self.num_gaussians is not None and self.bpp is not None:
-            raise ImageGSError("num-gaussians and bpp are both set: choose one")
+        others = [a for a in AMOUNTS[1:] if getattr(self, a) is not None]
+        if self.num_gaussians is not None and others:
+            raise ImageGSError(f"num-gaussians and {others[0].replace('_', '-')} are both set: choose one")
         if self.num_gaussians is not None and self.num_gaussians < 1:
             raise ImageGSError(f"num-gaussians {self.num_gaussians}: at least one Gaussian is needed")
         if self.num_gaussians is not None and self.num_gaussians > MAX_GAUSSIANS:
             raise ImageGSError(f"num-gaussians {self.num_gaussians}: at most {MAX_GAUSSIANS} can be stored")
         if self.bpp is not None and not 0 < self.bpp <= 64:
             raise ImageGSError(f"bpp {self.bpp}: choose a number above 0, at most 64")
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise ImageGSError(f"max-bytes {self.max_bytes}: choose a positive number")
+        if self.target_psnr is not None and not 5 <= self.target_psnr <= 70:
+            raise ImageGSError(f"target-psnr {self.target_psnr:g}: choose 5 to 70 dB")
+        if self.time_budget is not None and not self.time_budget > 0:
+            raise ImageGSError(f"time-budget {self.time_budget:g}: choose a positive number of seconds")
         if not 0 <= self.topk <= MAX_TOPK:
             raise ImageGSError(f"topk {self.topk}: choose 1 to {MAX_TOPK}, or 0 for the plain sum")
         if self.init_mode not in INIT_MODES:
@@ -117,6 +130,7 @@ class FitSettings:
             raise ImageGSError(f"seed {self.seed}: choose 0 or a positive number")
 
 
+AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
 INIT_MODES = ("gradient", "random")
 MAX_GAUSSIANS = 1 << 22
 DEFAULT_BPP = 0.75

@@ -72,6 +72,26 @@ def test_the_file_fits_the_requested_bits(bpp: float) -> None:
     assert encoded.report["bpp"] == 8 * len(encoded.data) / 96**2
 
 
+def test_bytes_are_never_exceeded_and_used() -> None:
+    report = codec.encode(textures(), FitSettings.preset("fast", max_bytes=1500)).report
+    assert 0.98 * 1500 <= report["bytes"] <= 1500
+
+
+def test_the_requested_psnr_is_reached_with_few_bytes() -> None:
+    reached = codec.encode(textures(), FitSettings.preset("fast", target_psnr=32, max_bytes=9000)).report
+    assert 32 <= reached["psnr"]["overall"] <= 32.2
+    assert "warning" not in reached
+    limited = codec.encode(textures(), FitSettings.preset("fast", target_psnr=45, max_bytes=900)).report
+    assert limited["bytes"] <= 900
+    assert "target-psnr 45 dB was not reached" in limited["warning"]
+
+
+def test_a_time_budget_ends_the_fit_with_a_valid_result() -> None:
+    encoded = codec.encode(textures(), FitSettings.preset("high", num_gaussians=100, time_budget=2))
+    assert encoded.report["steps"] < 4000
+    assert stream.read(encoded.data).gaussians.planes == 3
+
+
 def test_requests_that_cannot_be_met_are_one_clear_error() -> None:
     with pytest.raises(ImageGSError, match="too small for one Gaussian"):
         codec.encode(textures(), FitSettings.preset("fast", bpp=0.01))
