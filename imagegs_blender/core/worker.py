@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,12 +33,20 @@ _FAILED = 3  # exit code of a child that wrote a message for the user into error
 class Job:
     """A fit in a child process. start() it, poll() it, cancel() it; result() when done.
 
-    python   the interpreter to run; default the running one (in Blender: Blender's own)
+    python        the interpreter to run; default the running one (in Blender: Blender's own)
+    environment   variables that the child gets beside those of this process
     """
 
-    def __init__(self, stack: TextureStack, settings: FitSettings, python: str | None = None) -> None:
+    def __init__(
+        self,
+        stack: TextureStack,
+        settings: FitSettings,
+        python: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._stack: TextureStack | None = stack
         self._settings, self._python = settings, python or sys.executable
+        self._environment = dict(environment or {})
         self._reports: queue.SimpleQueue[Progress] = queue.SimpleQueue()
         self._folder: tempfile.TemporaryDirectory | None = None
         self._process: subprocess.Popen | None = None
@@ -59,7 +68,7 @@ class Job:
                 self._process = subprocess.Popen(
                     [self._python, "-m", f"{package.name}.core.worker", str(folder)],
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8",
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(search))},
+                    env={**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys(search))},
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )  # fmt: skip
         except OSError as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import compress, drop_originals, rebuild, restore
+from . import drop_originals, press, properties, rebuild, restore
 
-_MODULES = (compress, restore, drop_originals, rebuild)
+_MODULES = (properties, press, restore, drop_originals, rebuild)
 
 
 def register() -> None:

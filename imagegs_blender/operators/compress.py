@@ -1,14 +1,16 @@
 """Compress the textures of materials: plan, read, fit, store, replace.
 
 steps() does the work and stops between polls of the fit, so that the button can keep the window alive and batch.py
-can print; compress() runs it in one go.
+can print; compress() runs it in one go. The open file changes in the last step only, all at once.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,24 +19,28 @@ import bpy
 from ..core import stack, tables, worker
 from ..core.codec import Encoded, Progress
 from ..core.errors import Cancelled, ImageGSError
-from ..core.settings import DEFAULT_BPP, PRESETS, FitSettings
+from ..core.settings import FitSettings
 from ..core.stream import read as read_stream
-from ..scene import material_stack, pixels, replace, storage
+from ..scene import coverage, material_stack, memory, pixels, replace, storage
+from ..scene.coverage import Importance
 from ..scene.material_stack import Plan, StackPlan
 from ..shaders import node_group
-from . import selection
 
 POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Update:
-    """Where the work is: stack `index` (from 0) of `count`. progress is None while the fit has nothing new to say."""
+    """Where the work is: stack `index` (from 0) of `count`, whose `names` are these; index is count while decoders are built.
+
+    progress is None while the fit has nothing new to say.
+    """
 
     stack: str
     index: int
     count: int
     progress: Progress | None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,14 +67,19 @@ class Outcome:
 
 
 def compress(
-    materials: Iterable[bpy.types.Material], settings: FitSettings, update: Callable[[Update], None] | None = None
+    materials: Iterable[bpy.types.Material],
+    settings: FitSettings,
+    update: Callable[[Update], None] | None = None,
+    importance: Importance | None = None,
+    again: bool = False,
+    worker_options: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Compress what can be compressed of these materials. A stack that fails leaves its materials as they were.
 
-    The update callback is called several times a second; what it raises stops the work, without a trace of the
-    stack in progress, and is passed on.
+    The update callback is called several times a second; what it raises stops the work, leaves the file as it was,
+    and is passed on. The other options are those of steps().
     """
-    running = steps(materials, settings)
+    running = steps(materials, settings, importance, again, worker_options)
     while True:
         try:
             now = next(running)
@@ -84,133 +95,124 @@ def compress(
             time.sleep(POLL_SECONDS)
 
 
-def steps(materials: Iterable[bpy.types.Material], settings: FitSettings) -> Generator[Update, None, Outcome]:
-    """The work of compress(), one poll at a time. Closing the generator stops the fit; finished stacks stay."""
-    outcome = Outcome(material_stack.plan(materials))
-    count = len(outcome.plan.stacks)
+def steps(
+    materials: Iterable[bpy.types.Material],
+    settings: FitSettings,
+    importance: Importance | None = None,
+    again: bool = False,
+    worker_options: Mapping[str, Any] | None = None,
+) -> Generator[Update, None, Outcome]:
+    """The work of compress(), one poll at a time. Closing the generator stops it and leaves the file as it was.
+
+    importance       which texels count; default all
+    again            compress what is compressed already anew, from the originals that it keeps
+    worker_options   options of worker.Job
+    """
+    materials = list(materials)
+    with replace.originals_shown(materials) if again else nullcontext():
+        outcome = Outcome(material_stack.plan(materials))
+    names = tuple(plan.name for plan in outcome.plan.stacks)
+    results: list[_Result] = []
     for index, plan in enumerate(outcome.plan.stacks):
         start = time.perf_counter()
-        try:
-            job = worker.Job(stack.build(pixels.read(plan), plan.wrap), settings)
-            job.start()
+        with _caught(plan, outcome):
+            job = yield from _started(plan, index, names, settings, importance, worker_options or {})
             try:
                 while not job.done:
                     reports = job.poll()
-                    yield Update(plan.name, index, count, reports[-1] if reports else None)
+                    yield Update(plan.name, index, len(names), reports[-1] if reports else None, names)
                 encoded = job.result()
             finally:
                 job.cancel()
-            group = _put_in_place(plan, encoded, settings)
-        except ImageGSError as error:
-            outcome.failed.append(Failed(plan, str(error)))
-            continue
-        except Cancelled:
-            raise
-        except Exception as error:  # a bug of ours must not cost the other materials; the traceback says where it is
-            traceback.print_exc()
-            outcome.failed.append(Failed(plan, f"internal error, please report it: {error!r}"))
-            continue
-        outcome.done.append(Done(plan, group.name, encoded.report, time.perf_counter() - start))
+            results.append(_Result(plan, encoded, start))
+    try:
+        for result in results:
+            with _caught(result.plan, outcome):
+                result.group = _decoder(result.plan, result.encoded, settings)
+            yield Update(result.plan.name, len(names), len(names), None, names)
+        if again and any(result.group for result in results):
+            replace.restore(_named(outcome.plan))
+        for result in results:
+            if result.group:
+                with _caught(result.plan, outcome):
+                    replace.replace(result.plan, storage.find(result.group))
+                    seconds = time.perf_counter() - result.start
+                    outcome.done.append(Done(result.plan, result.group, result.encoded.report, seconds))
+    finally:
+        replace.remove_unused_decoders()
     return outcome
 
 
-def _put_in_place(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> bpy.types.ShaderNodeTree:
-    """Build the decoder from the stream, as a reader of the file would, and let it replace the image nodes."""
+@dataclass
+class _Result:
+    """A finished fit on its way into the file; group is the name of its decoder once that is built."""
+
+    plan: StackPlan
+    encoded: Encoded
+    start: float
+    group: str | None = None
+
+
+@contextmanager
+def _caught(plan: StackPlan, outcome: Outcome) -> Iterator[None]:
+    """What goes wrong with one stack is noted, and does not stop the others."""
+    try:
+        yield
+    except ImageGSError as error:
+        outcome.failed.append(Failed(plan, str(error)))
+    except Cancelled:
+        raise
+    except Exception as error:  # a bug of ours must not cost the other materials; the traceback says where it is
+        traceback.print_exc()
+        outcome.failed.append(Failed(plan, f"internal error, please report it: {error!r}"))
+
+
+def _started(
+    plan: StackPlan,
+    index: int,
+    names: tuple[str, ...],
+    settings: FitSettings,
+    importance: Importance | None,
+    options: Mapping[str, Any],
+) -> Generator[Update, None, worker.Job]:
+    """The fit of a stack, started: its maps are read one by one, and joined in a thread."""
+    sources = []
+    for map_plan in plan.maps:
+        sources.append(pixels.read_map(map_plan))
+        yield Update(plan.name, index, len(names), None, names)
+    weights = coverage.weights(plan, importance) if importance else None
+    thread = ThreadPoolExecutor(1)
+    try:
+        built = thread.submit(stack.build, sources, plan.wrap, weights)
+        while not built.done():
+            yield Update(plan.name, index, len(names), None, names)
+        job = worker.Job(built.result(), settings, **options)
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)
+    job.start()
+    return job
+
+
+def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
+    """Build the decoder from the stream, as a reader of the file would; returns its name."""
     decoded = read_stream(encoded.data)
     group = node_group.build(f"Image-GS {plan.name}", decoded.maps, tables.build(decoded.gaussians), plan.extension)
-    storage.store(group, encoded.data, {"settings": asdict(settings), "report": encoded.report})
-    try:
-        replace.replace(plan, group)
-    except ImageGSError:
-        replace.remove_unused_decoders()
-        raise
-    return group
+    before = {m.name: memory.image(m.image.find()) for m in plan.maps}
+    record = {
+        "settings": asdict(settings),
+        "report": encoded.report,
+        "extension": plan.extension,
+        "originals": {
+            m.name: {"image": m.image.name, "labels": m.labels, "width": m.width, "height": m.height}
+            | asdict(before[m.name])
+            for m in plan.maps
+        },
+    }
+    storage.store(group, encoded.data, record)
+    return group.name
 
 
-class IMAGEGS_OT_compress(bpy.types.Operator):
-    """Compress the image textures of the selected objects' materials into 2D Gaussians"""
+def _named(plan: Plan) -> list[bpy.types.Material]:
+    names = {name for stack_plan in plan.stacks for name in stack_plan.materials}
+    return [material for material in bpy.data.materials if material.name in names and not material.library]
 
-    bl_idname = "imagegs.compress"
-    bl_label = "Compress Textures"
-    bl_options = {"REGISTER", "UNDO"}
-
-    preset: bpy.props.EnumProperty(
-        name="Preset", items=[(name, name.title(), "") for name in PRESETS], default="balanced"
-    )
-    bpp: bpy.props.FloatProperty(
-        name="Bits per Pixel",
-        description="Size of a stack, all maps together, over the texels of its largest map",
-        default=DEFAULT_BPP,
-        min=0.01,
-        max=64,
-    )
-    seed: bpy.props.IntProperty(name="Seed", default=0, min=0)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Compress in one go: scripts and background mode."""
-        try:
-            return self._finish(compress(selection.materials(context.selected_objects), self._settings()))
-        except ImageGSError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """Compress with the window alive; Escape stops the fit and keeps the stacks that are finished."""
-        try:
-            self._running = steps(selection.materials(context.selected_objects), self._settings())
-        except ImageGSError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self._timer = context.window_manager.event_timer_add(POLL_SECONDS, window=context.window)
-        context.window_manager.progress_begin(0, 1)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type == "ESC":
-            self._stop(context)
-            self.report({"WARNING"}, "stopped: the stack in progress was left as it was")
-            return {"FINISHED"}
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        try:
-            now = next(self._running)
-        except StopIteration as end:
-            self._stop(context)
-            return self._finish(end.value)
-        except BaseException:
-            self._stop(context)
-            raise
-        if now.progress is not None:
-            part = now.progress.step / max(1, now.progress.steps)
-            context.window_manager.progress_update((now.index + part) / now.count)
-            context.workspace.status_text_set(f"Image-GS: {now.stack}, {now.progress.phase} {part:.0%} (Escape stops)")
-        return {"PASS_THROUGH"}
-
-    def _settings(self) -> FitSettings:
-        return FitSettings.preset(self.preset, bpp=self.bpp, seed=self.seed)
-
-    def _stop(self, context: bpy.types.Context) -> None:
-        self._running.close()
-        context.window_manager.event_timer_remove(self._timer)
-        context.window_manager.progress_end()
-        context.workspace.status_text_set(None)
-
-    def _finish(self, outcome: Outcome) -> set[str]:
-        for failed in outcome.failed:
-            self.report({"ERROR"}, f"{failed.stack.name}: {failed.error}")
-        for skipped in outcome.plan.skipped:
-            self.report({"INFO"}, f"left as it is: {skipped}")
-        if not outcome.done:
-            return {"CANCELLED"}
-        size = sum(done.report["bytes"] for done in outcome.done)
-        self.report({"INFO"}, f"{len(outcome.done)} texture stacks compressed to {size / 1000:.0f} kB")
-        return {"FINISHED"}
-
-
-def register() -> None:
-    bpy.utils.register_class(IMAGEGS_OT_compress)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(IMAGEGS_OT_compress)

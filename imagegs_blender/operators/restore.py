@@ -15,11 +15,12 @@ class IMAGEGS_OT_restore(bpy.types.Operator):
     bl_label = "Restore Originals"
     bl_options = {"REGISTER", "UNDO"}
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return selection.poll_originals(cls, context)
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         count = replace.restore(selection.materials(context.selected_objects))
-        if not count:
-            self.report({"WARNING"}, "nothing to restore: select objects with compressed materials that keep originals")
-            return {"CANCELLED"}
         self.report({"INFO"}, f"{count} image nodes restored")
         return {"FINISHED"}
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -60,6 +62,61 @@ def restore(materials: Iterable[bpy.types.Material]) -> int:
     return count
 
 
+@contextmanager
+def originals_shown(materials: Iterable[bpy.types.Material]) -> Iterator[None]:
+    """The originals back in place for as long as the context lasts, then the decoders again, as they were."""
+    materials = list(materials)
+    shown: list[_Shown] = []
+    for tree in list(trees(materials)):
+        together: dict[str, list[tuple[bpy.types.ShaderNodeTexImage, str]]] = defaultdict(list)
+        for node in originals(tree):
+            record = json.loads(node[_ORIGINAL])
+            together[record["decoder"]].append((node, record["map"]))
+        for name, nodes in together.items():
+            decoder = tree.nodes.get(name)
+            if decoder is not None and walk.is_decoder_node(decoder):
+                place = {key: getattr(decoder, key) for key in ("name", "label", "width", "hide", "mute")}
+                place["location"] = tuple(decoder.location)
+                shown.append(_Shown(decoder.node_tree, nodes, place, decoder.inputs["LOD"].default_value))
+    kept = {entry.group: entry.group.use_fake_user for entry in shown}
+    for group in kept:
+        group.use_fake_user = True
+    restore(materials)
+    try:
+        yield
+    finally:
+        for entry in shown:
+            tree = entry.nodes[0][0].id_data
+            decoder = _add_decoder(tree, entry.group, entry.nodes[0][0])
+            for key, value in entry.place.items():
+                setattr(decoder, key, value)
+            decoder.inputs["LOD"].default_value = entry.lod
+            for node, map_name in entry.nodes:
+                _take_place(tree, node, decoder, map_name)
+        for group, fake in kept.items():
+            group.use_fake_user = fake
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A decoder node that makes room for its originals for a while."""
+
+    group: bpy.types.ShaderNodeTree
+    nodes: list[tuple[bpy.types.ShaderNodeTexImage, str]]
+    place: dict[str, Any]
+    lod: float
+
+
+def droppable(materials: Iterable[bpy.types.Material]) -> list[bpy.types.Image]:
+    """The images that drop_originals would remove, as far as that can be told before: those only replaced nodes use."""
+    count: dict[bpy.types.Image, int] = defaultdict(int)
+    for tree in trees(materials):
+        for node in originals(tree):
+            if node.image is not None:
+                count[node.image] += 1
+    return [image for image, uses in count.items() if image.users - image.use_fake_user <= uses and not image.library]
+
+
 def drop_originals(materials: Iterable[bpy.types.Material]) -> list[str]:
     """Remove the replaced nodes of these materials, and their images where nothing else uses them.
 
@@ -68,7 +125,8 @@ def drop_originals(materials: Iterable[bpy.types.Material]) -> list[str]:
     images: set[bpy.types.Image] = set()
     for tree in list(trees(materials)):
         for node in originals(tree):
-            images.add(node.image)
+            if node.image is not None:
+                images.add(node.image)
             tree.nodes.remove(node)
         _remove_empty_frames(tree)
     removed = [image.name for image in images if image.users - image.use_fake_user == 0 and not image.library]

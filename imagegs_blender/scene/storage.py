@@ -8,6 +8,8 @@ from typing import Any
 
 import bpy
 
+from ..core.errors import ImageGSError
+
 STREAM = "imagegs_stream"
 """Custom property with the .igs file, bytes: what makes a node group one of our decoders."""
 
@@ -28,6 +30,14 @@ def is_decoder(tree: bpy.types.NodeTree | None) -> bool:
 def decoders() -> Iterator[bpy.types.ShaderNodeTree]:
     """Every decoder in the open file, linked ones included."""
     return (tree for tree in bpy.data.node_groups if is_decoder(tree))
+
+
+def find(name: str) -> bpy.types.ShaderNodeTree:
+    """A decoder of the open file by name. Raises ImageGSError where it is gone."""
+    group = bpy.data.node_groups.get((name, None))
+    if not is_decoder(group):
+        raise ImageGSError(f"{name}: the decoder was removed or renamed meanwhile; compress again")
+    return group
 
 
 def store(group: bpy.types.ShaderNodeTree, stream: bytes, record: dict[str, Any]) -> None:

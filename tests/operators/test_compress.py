@@ -69,7 +69,7 @@ def test_buttons_compress_restore_and_drop_the_selected(materials: list[bpy.type
     assert storage.record(group)["report"]["bytes"] == len(storage.stream(group)) <= 4.0 * 32 * 32 / 8
     assert bpy.ops.imagegs.restore() == {"FINISHED"}
     assert state() == before
-    assert bpy.ops.imagegs.restore() == {"CANCELLED"}, "nothing left to restore"
+    assert not bpy.ops.imagegs.restore.poll(), "nothing left to restore"
 
     bpy.ops.imagegs.compress(preset="fast", bpp=4.0)
     assert bpy.ops.imagegs.drop_originals() == {"FINISHED"}

@@ -1,0 +1,76 @@
+"""What textures cost: bytes on disk, and bytes in memory when a renderer loads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import bpy
+
+from . import storage, walk
+from .replace import originals, trees
+
+
+@dataclass(frozen=True)
+class Cost:
+    """disk: bytes of the file or packed data. memory: bytes of the texels as renderers hold them, without mipmaps."""
+
+    disk: int
+    memory: int
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.disk + other.disk, self.memory + other.memory)
+
+
+def image(image: bpy.types.Image) -> Cost:
+    """What an image costs as it is."""
+    width, height = image.size
+    memory = width * height * 4 * (4 if image.is_float else 1)
+    if image.packed_file:
+        return Cost(image.packed_file.size, memory)
+    if image.source == "FILE":
+        path = image.filepath_from_user()
+        if os.path.isfile(path):
+            return Cost(os.path.getsize(path), memory)
+    return Cost(memory if image.is_dirty else 0, memory)
+
+
+def images(found: Iterable[bpy.types.Image]) -> Cost:
+    """The sum of several."""
+    return sum((image(one) for one in found), Cost(0, 0))
+
+
+def decoder(group: bpy.types.ShaderNodeTree) -> Cost:
+    """The stream of a decoder, and the tables that renderers read."""
+    tables = {node.image for node in group.nodes if node.bl_idname == "ShaderNodeTexImage" and node.image}
+    return Cost(len(group[storage.STREAM]), sum(t.size[0] * t.size[1] * 16 for t in tables))
+
+
+def materials_with(group: bpy.types.ShaderNodeTree) -> list[bpy.types.Material]:
+    """The materials of the open file that use a decoder."""
+    return [
+        material
+        for material in bpy.data.materials
+        if any(node.node_tree == group for tree in trees([material]) for node in decoder_nodes(tree))
+    ]
+
+
+def decoder_nodes(tree: bpy.types.NodeTree) -> Iterator[bpy.types.ShaderNodeGroup]:
+    """The instances of decoders in a tree."""
+    return (node for node in tree.nodes if walk.is_decoder_node(node))
+
+
+def shown(materials: Iterable[bpy.types.Material]) -> tuple[set[bpy.types.Image], set[bpy.types.ShaderNodeTree]]:
+    """What materials render with: images (not those that decoders replaced), and decoders."""
+    used: set[bpy.types.Image] = set()
+    groups: set[bpy.types.ShaderNodeTree] = set()
+    for tree in trees(materials):
+        replaced = set(originals(tree))
+        used |= {
+            node.image
+            for node in tree.nodes
+            if node.bl_idname == "ShaderNodeTexImage" and node.image and node not in replaced
+        }
+        groups |= {node.node_tree for node in decoder_nodes(tree)}
+    return used, groups
