@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 import atexit
+import os
+import sys
+from typing import Any
+
+_registered: dict[str, Any] = {}
 
 
 def register() -> None:
-    """Add the operators and the handler that rebuilds tables when a file is opened."""
+    """Add the operators, the command and the handler that rebuilds tables when a file is opened."""
+    import bpy
+
+    if __package__.startswith("bl_ext.") and "NUMBA_CACHE_DIR" not in os.environ:
+        _keep_numba_cache(bpy.utils.extension_path_user(__package__, path="numba", create=True))
     from . import operators
 
     operators.register()
     # Python with the bpy 4.5 module hangs at its end, after a render, where a class or a handler is still registered.
     atexit.register(unregister)
+    _registered["command"] = bpy.utils.register_cli_command("imagegs", _command)
 
 
 def unregister() -> None:
     """Undo register()."""
+    import bpy
+
     from . import operators
 
+    bpy.utils.unregister_cli_command(_registered.pop("command"))
     atexit.unregister(unregister)
     operators.unregister()
+    if _registered.pop("numba", None):
+        del os.environ["NUMBA_CACHE_DIR"]
+
+
+def _command(arguments: list[str]) -> int:
+    """blender --command imagegs FILES OPTIONS: batch.py where no path leads to it."""
+    from . import batch
+
+    return batch.main(arguments)
+
+
+def _keep_numba_cache(folder: str) -> None:
+    """Compiled kernels of this process and of the fits it starts; an extension must not write beside its own files."""
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    _registered["numba"] = folder
+    if "numba" in sys.modules:  # another extension was first
+        sys.modules["numba"].config.reload_config()

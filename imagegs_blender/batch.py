@@ -1,6 +1,7 @@
 """Compress the materials of .blend files without a window.
 
     blender -b scene.blend --python imagegs_blender/batch.py -- --bpp 1.0 --output out.blend --report report.json
+    blender --command imagegs scenes/*.blend --output compressed/              (where the extension is installed)
     python -m imagegs_blender.batch scenes/*.blend --output compressed/        (Python with the bpy module)
 
 Exit code: 0 where everything asked for was done, 1 where something failed, 2 for wrong usage.
@@ -12,9 +13,13 @@ import sys
 from pathlib import Path
 
 if not __package__:  # run as a script by blender --python: find the package that this file belongs to (PEP 366)
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    __package__ = Path(__file__).resolve().parent.name
-    __import__(__package__)
+    _here = Path(__file__).resolve().parent
+    _same = [name for name in sys.modules if name.rpartition(".")[2] == _here.name]
+    _loaded = [name for name in _same if Path(sys.modules[name].__file__ or "").resolve().parent == _here]
+    __package__ = _loaded[0] if _loaded else _here.name
+    if not _loaded:
+        sys.path.insert(0, str(_here.parent))
+        __import__(__package__)
 
 import argparse
 import glob

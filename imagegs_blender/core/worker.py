@@ -29,6 +29,17 @@ from .stack import Channel, ColorSpace, Depth, MapInfo, Role, TextureStack
 _REPORTS_PER_SECOND = 8
 _FAILED = 3  # exit code of a child that wrote a message for the user into error.txt
 
+# The package under the name that it has here, from where it is: in Blender it is bl_ext.<repository>.<name>, which no
+# path leads to, and Numba's cache holds that name.
+_CHILD = """
+import importlib.util, pathlib, sys
+name, first, folder = sys.argv[1:]
+spec = importlib.util.spec_from_file_location(name, first)
+package = sys.modules[name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
+sys.exit(importlib.import_module(name + ".core.worker").main(pathlib.Path(folder)))
+"""
+
 
 class Job:
     """A fit in a child process. start() it, poll() it, cancel() it; result() when done.
@@ -61,14 +72,14 @@ class Job:
         folder = Path(self._folder.name)
         _save(folder, self._stack, self._settings)
         self._stack = None
-        package = Path(__file__).resolve().parents[1]
-        search = [str(package.parent), *[p for p in sys.path if p]]
+        package = __name__.removesuffix(".core.worker")
+        first = Path(__file__).resolve().parents[1] / "__init__.py"
         try:
             with open(folder / "stderr.txt", "wb") as errors:
                 self._process = subprocess.Popen(
-                    [self._python, "-m", f"{package.name}.core.worker", str(folder)],
+                    [self._python, "-P", "-c", _CHILD, package, str(first), str(folder)],
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8",
-                    env={**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys(search))},
+                    env={**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )  # fmt: skip
         except OSError as error:
@@ -198,7 +209,3 @@ def main(folder: Path) -> int:
     (folder / "result.igs").write_bytes(encoded.data)
     (folder / "report.json").write_text(json.dumps(encoded.report), "utf-8")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
