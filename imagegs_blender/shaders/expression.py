@@ -102,16 +102,11 @@ class Texel:
 
 
 class Graph:
-    """Adds nodes to a tree, in the order of the formula.
+    """Adds nodes to a tree, in the order of the formula."""
 
-    ordered   convert scalars to vectors with nodes of their own. Cycles evaluates nodes in the order of their creation,
-              but implicit conversions last, which is cheaper but keeps more values alive (its stack holds 255 floats)
-    """
-
-    def __init__(self, tree: bpy.types.ShaderNodeTree, ordered: bool) -> None:
-        self.tree, self.ordered = tree, ordered
+    def __init__(self, tree: bpy.types.ShaderNodeTree) -> None:
+        self.tree = tree
         self._frame: bpy.types.Node | None = None
-        self._vectors: dict[bpy.types.NodeSocket, Value] = {}
         self._lanes: dict[bpy.types.NodeSocket, tuple[Value, Value, Value]] = {}
 
     @contextmanager
@@ -147,10 +142,9 @@ class Graph:
         return self._apply(node, operands, "Value")
 
     def vector_math(self, operation: str, *operands: Operand, result: str = "Vector") -> Value:
-        wide = [self.broadcast(o) if isinstance(o, Value) else o for o in operands]
         node = self.node("ShaderNodeVectorMath")
         node.operation = operation
-        return self._apply(node, wide, result)
+        return self._apply(node, operands, result)
 
     def constant(self, number: float) -> Value:
         node = self.node("ShaderNodeValue")
@@ -160,14 +154,6 @@ class Graph:
     def combine(self, x: Operand, y: Operand = 0.0, z: Operand = 0.0) -> Value:
         return self._apply(self.node("ShaderNodeCombineXYZ"), (x, y, z), "Vector")
 
-    def broadcast(self, value: Value) -> Value:
-        """(x, x, x) of a scalar, with a node only where the order of evaluation matters."""
-        if value.is_vector or not self.ordered:
-            return value
-        if value.socket not in self._vectors:
-            self._vectors[value.socket] = self.combine(value, value, value)
-        return self._vectors[value.socket]
-
     def separate(self, value: Value) -> tuple[Value, Value, Value]:
         if value.socket not in self._lanes:
             node = self.node("ShaderNodeSeparateXYZ")
@@ -176,11 +162,29 @@ class Graph:
             self._lanes[value.socket] = x, y, z
         return self._lanes[value.socket]
 
+    def mix(self, a: Value, b: Value, factor: Value) -> Value:
+        """a where factor is 0, b where it is 1. Cycles drops the other one where the factor is a constant 0 or 1."""
+        node = self.node("ShaderNodeMix")
+        node.data_type = "VECTOR" if a.is_vector else "FLOAT"
+        node.clamp_factor = False
+        kind = "Vector" if a.is_vector else "Float"
+        for name, value in ((f"A_{kind}", a), (f"B_{kind}", b), ("Factor_Float", factor)):
+            self.tree.links.new(value.socket, next(s for s in node.inputs if s.identifier == name))
+        return Value(self, next(s for s in node.outputs if s.identifier == f"Result_{kind}"))
+
+    def group(self, tree: bpy.types.ShaderNodeTree, inputs: dict[str, Value]) -> dict[str, Value]:
+        """A node group and what it gives, by socket name."""
+        node = self.node("ShaderNodeGroup")
+        node.node_tree = tree
+        for name, value in inputs.items():
+            self.tree.links.new(value.socket, node.inputs[name])
+        return {socket.name: Value(self, socket) for socket in node.outputs}
+
     def image(self, image: bpy.types.Image, vector: Value, label: str, extension: str) -> Texel:
         """The closest texel of an image."""
         node = self.node("ShaderNodeTexImage", label)
         node.image, node.interpolation, node.extension = image, "Closest", extension
-        self.tree.links.new(self.broadcast(vector).socket, node.inputs["Vector"])
+        self.tree.links.new(vector.socket, node.inputs["Vector"])
         return Texel(self, node)
 
     def _apply(self, node: bpy.types.Node, operands: Sequence[Operand], result: str) -> Value:

@@ -4,6 +4,8 @@ For a point of the texture (core/tables.py describes the tables, core/gaussians.
 
     block, leaf -> M candidates;  D = P - M_i;  w_i = exp(conic_i . D^2 + p0_i)
     out = sum w_i f_i / (sum w_i + EPS)   over the i with w_i >= the K-th largest w
+
+and coarse levels of detail fade in from level_nodes.
 """
 
 from __future__ import annotations
@@ -17,23 +19,20 @@ from ..core.errors import ImageGSError
 from ..core.gaussians import CUTOFF, EPS
 from ..core.stack import Channel, ColorSpace, MapInfo
 from ..core.tables import NULL_LOG_WEIGHT, Tables
+from . import level_nodes
 from .expression import Graph, Texel, Value
 from .selection import kth_largest
-from .tables import BLOCKS, CELLS, GAUSSIANS, address, create_images
+from .tables import BLOCKS, CELLS, GAUSSIANS, LAYOUT, address, create_images, layout
 
 MAX_LOD = 16.0
 BELOW_ONE = 1 - 2.0**-24
-READ_AT_ONCE = 400
-"""Floats of candidates up to which nodes may be evaluated in any order: Cycles reads textures as early as it can, and
-its stack holds 255 floats. Above, each candidate waits for the result of an earlier one, at some cost."""
+GEOMETRY_AHEAD = 2
+"""Candidates whose geometry is read ahead of the formula (see _after)."""
 
-AHEAD = 6
-"""Candidates whose geometry is read ahead, where they wait."""
+FEATURES_AHEAD = 32
+"""Floats of features that are read ahead."""
 
-FEATURES_AHEAD = 80
-"""Floats of features that are read ahead, where they wait."""
-
-MANY = 20
+MANY = 12
 """Candidates above which weights are not held as vectors."""
 
 STEEP = 1e10
@@ -47,12 +46,15 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
     link a Texture Coordinate or UV Map node), and LOD, 0 = full detail. Outputs: for each map "<name>" (the color that
     an Image Texture node gives: scene-linear, greys in all channels) and "<name> Alpha" where it has alpha.
     extension   what is outside of 0..1, as in an Image Texture node: REPEAT, EXTEND or CLIP
+
+    Cycles holds 255 floats per material: that is enough for one decoder of any K, two of K = 4 with nine planes.
     """
     if extension not in ("REPEAT", "EXTEND", "CLIP"):
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use REPEAT, EXTEND or CLIP")
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+    tree[LAYOUT] = layout(tables)
     _interface(tree, maps)
-    graph = Graph(tree, ordered=tables.candidates * (3 + 4 * tables.texels) > READ_AT_ONCE)
+    graph = Graph(tree)
     images = create_images(tree.name, tables)
 
     def texel(table: str, vector: Value, number: int = 0) -> Texel:
@@ -60,32 +62,27 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
         address(found.node, table, number, tables)
         return found
 
-    def at(index: Value, after: Value | None) -> Value:
-        """Where a Gaussian is in its table; not to be read before `after` is known (z itself is ignored)."""
-        return graph.combine(index, index, 0.0 if after is None else after) if graph.ordered else index
-
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
         point, inside = _point(inputs["Vector"], extension, tables)
         position = _position(point, tables)
-        growth = (4 ** inputs["LOD"] - 1.0) * (1 / 6)
-        choosy = (1.0 - inputs["LOD"] * 0.5).max(0.0)
     with graph.frame("Block, leaf, candidates"):
         candidates = _candidates(graph, point, tables, texel)
-    sums = _Sums(tables, at, texel)
+    sums = _Sums(tables, texel)
     # K largest of all; where all count, three by three, so that few values are alive at a time
     step = len(candidates) if tables.topk else 3
     distances: list[Value] = []
     for start in range(0, len(candidates), step):
         group = candidates[start : start + step]
         with graph.frame("Weights"):
-            weights, seconds = _weights(graph, group, position, growth, tables, distances, at, texel)
+            weights, seconds = _weights(graph, group, position, distances, texel)
         with graph.frame("The K largest" if tables.topk else "Cutoff"):
-            weights = _selected(weights, choosy, tables)
+            weights = _selected(weights, tables)
         with graph.frame("Blend"):
             sums.add(group, weights, seconds)
     with graph.frame("Planes"):
-        planes = _Planes(graph, tables, *sums.blended())
+        coarse = level_nodes.planes(graph, tree.name, point, inputs["LOD"], tables, images)
+        planes = _Planes(graph, tables, *sums.blended(), coarse, level_nodes.share(inputs["LOD"], tables))
     with graph.frame("Maps"):
         graph.output(_maps(graph, maps, planes, inside))
     graph.arrange()
@@ -134,62 +131,49 @@ def _candidates(graph: Graph, point: Value, tables: Tables, texel: Callable[...,
 
 
 def _weights(
-    graph: Graph, candidates: list[Value], position: Value, growth: Value, tables: Tables, distances: list[Value],
-    at: Callable[..., Value], texel: Callable[..., Texel],
+    graph: Graph, candidates: list[Value], position: Value, distances: list[Value], texel: Callable[..., Texel]
 ) -> tuple[list[Value], list[Texel]]:
-    """w of the candidates, three to a vector, and their second texels.
-
-    LOD widens each Gaussian by the variance v of the footprint: with A the matrix of the conic and s = 2 v, the conic
-    of the wider one is (A + s det A) / E, E = 1 + s tr A + s^2 det A, and its weight falls with its area, by
-    1 / sqrt(E). Nothing of this is computed by Cycles where LOD is 0 and unlinked: it folds constants.
-    """
+    """w of the candidates, three to a vector, and their second texels."""
     rows, seconds = [], []
     for start in range(0, len(candidates), 3):
-        q, trace, determinant, square = [], [], [], []
-        p0: list[Value | float] = []
+        p: list[Value | float] = []
         for index in candidates[start : start + 3]:
-            place = at(index, distances[-AHEAD] if len(distances) >= AHEAD else None)
+            place = _after(distances, GEOMETRY_AHEAD, index)
             first, second = texel(GAUSSIANS, place, 0), texel(GAUSSIANS, place, 1)
             d = position - first.rgb
-            d2 = d * d
-            conic = second.rgb  # negative: -(a - b/2), -(c - b/2), -b/2
-            q.append(conic.dot(d2))
-            distances.append(q[-1])
-            p0.append(first.a)
-            trace.append(conic.dot((-1, -1, -2)))
-            total = conic.dot((1, 1, 1))
-            determinant.append(total * total - conic.dot(conic))  # twice
-            square.append(d2.dot((1, 1, 0)))
+            distances.append(second.rgb.dot(d * d) + first.a)
+            p.append(distances[-1])
             seconds.append(second)
-        p0 += [NULL_LOG_WEIGHT] * (3 - len(p0))
-        spread = graph.combine(*determinant) * growth * 0.5  # s det A
-        area = (graph.combine(*trace) + spread) * growth + 1.0  # E
-        p = (graph.combine(*q) - graph.combine(*square) * spread) / area + graph.combine(*p0)
-        w = e**p
-        rows.append(w * ((growth * (1 / tables.spread) + 1.0) / area**0.5 if tables.topk else 1.0 / area**0.5))
+        p += [NULL_LOG_WEIGHT] * (3 - len(p))
+        rows.append(e ** graph.combine(*p))
     return rows, seconds
 
 
-def _selected(weights: list[Value], choosy: Value, tables: Tables) -> list[Value]:
-    """The weights, 0 where they are not among the K largest or below the cutoff.
-
-    At coarse LODs all candidates count: what is widened overlaps more (+4 dB against the mip from LOD 2 on).
-    """
+def _selected(weights: list[Value], tables: Tables) -> list[Value]:
+    """The weights, 0 where they are not among the K largest or below the cutoff."""
     threshold = exp(-CUTOFF)
     if 0 < tables.topk < tables.candidates:
-        threshold = (kth_largest(weights, tables.topk) * choosy).max(threshold)
+        threshold = kth_largest(weights, tables.topk).max(threshold)
     return [(w - threshold).min(0.0).times_plus(STEEP, w).max(0.0) for w in weights]
+
+
+def _after(done: list[Value], ahead: int, index: Value) -> Value:
+    """The index, but not before all except the last few results are there.
+
+    Cycles would read the textures of all candidates first, and its stack holds 255 floats for the whole material.
+    """
+    return done[-ahead].times_plus(0.0, index) if len(done) >= ahead else index
 
 
 class _Sums:
     """The weighted sums of the features: RGB of texels 2, 3 ..., and alpha of texels 1, 2 ..."""
 
-    def __init__(self, tables: Tables, at: Callable[..., Value], texel: Callable[..., Texel]) -> None:
-        self.tables, self.at, self.texel = tables, at, texel
+    def __init__(self, tables: Tables, texel: Callable[..., Texel]) -> None:
+        self.tables, self.texel = tables, texel
         self.total: Value | None = None
         self.colors: list[Value | None] = [None] * (tables.texels - 2)
         self.alphas: list[Value | None] = [None] * max(0, tables.planes - 3 * len(self.colors))
-        self.history: list[Value] = []
+        self.done: list[Value] = []
         self.ahead = max(1, FEATURES_AHEAD // (4 * tables.texels))
 
     def add(self, candidates: list[Value], weights: list[Value], seconds: list[Texel]) -> None:
@@ -197,13 +181,13 @@ class _Sums:
             self.total = row if self.total is None else self.total + row
         shares = [lane for row in weights for lane in row.lanes]
         for index, share, second in zip(candidates, shares, seconds, strict=False):
-            place = self.at(index, self.history[-self.ahead] if len(self.history) >= self.ahead else None)
+            place = _after(self.done, self.ahead, index)
             texels = [second, *(self.texel(GAUSSIANS, place, number) for number in range(2, self.tables.texels))]
             for i, found in enumerate(texels[1:]):
                 self.colors[i] = self._accumulate(self.colors[i], found.rgb, share)
             for i in range(len(self.alphas)):
                 self.alphas[i] = self._accumulate(self.alphas[i], texels[i].a, share)
-            self.history.append((self.colors or self.alphas)[-1])
+            self.done.append((self.colors or self.alphas)[-1])
 
     def blended(self) -> tuple[list[Value], list[Value]]:
         """sum w f / (sum w + EPS), or the plain sums."""
@@ -220,12 +204,18 @@ class _Sums:
 
 
 class _Planes:
-    """The decoded planes, clamped to 0..1, as scalars or three at a time."""
+    """The decoded planes, clamped to 0..1 and faded into the coarse levels, as scalars or three at a time."""
 
-    def __init__(self, graph: Graph, tables: Tables, colors: list[Value], alphas: list[Value]) -> None:
+    def __init__(
+        self, graph: Graph, tables: Tables, colors: list[Value], alphas: list[Value], coarse: list[Value], share: Value
+    ) -> None:
         self.graph, self.tables = graph, tables
-        self.texels = [color.clamp(0.0, 1.0) for color in colors]
-        self.alphas = [alpha.clamp(0.0, 1.0) for alpha in alphas]
+        self.texels = [
+            graph.mix(color.clamp(0.0, 1.0), graph.combine(*coarse[3 * i : 3 * i + 3]), share)
+            for i, color in enumerate(colors)
+        ]
+        rest = coarse[3 * len(colors) :]
+        self.alphas = [graph.mix(a.clamp(0.0, 1.0), b, share) for a, b in zip(alphas, rest, strict=True)]
 
     def scalar(self, plane: int) -> Value:
         texel, channel = self.tables.slot(plane)

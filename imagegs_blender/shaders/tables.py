@@ -1,49 +1,80 @@
 """Decode tables as Blender images, and how image nodes address them.
 
-Images are float32, Non-Color, generated: a .blend stores their names and sizes but not their pixels, unless packed.
+Images are Non-Color and generated: a .blend stores their names and sizes but not their pixels, unless packed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import bpy
 import numpy as np
 
+from ..core.errors import ImageGSError
 from ..core.tables import Tables
 
-GAUSSIANS, BLOCKS, CELLS = "gaussians", "blocks", "cells"
+GAUSSIANS, BLOCKS, CELLS, LEVELS, TEXELS = "gaussians", "blocks", "cells", "levels", "texels"
 TABLE = "imagegs_table"
 """Custom property of an image node that reads a table: which one."""
 
 TEXEL = "imagegs_texel"
-"""Custom property of an image node: which texel of its Gaussian or leaf it reads."""
+"""Custom property of an image node: which texel of its Gaussian, leaf or square of four texels it reads."""
+
+LAYOUT = "imagegs_layout"
+"""Custom property of a decoder: the layout of the tables that its nodes read."""
+
+
+def layout(tables: Tables) -> str:
+    """What nodes are built for: tables of another layout can't be put in their place."""
+    return f"2 T{tables.texels} M{tables.candidates} K{tables.topk} C{tables.planes} L{tables.tail.first}-{tables.tail.last}"
 
 
 def create_images(name: str, tables: Tables) -> dict[str, bpy.types.Image]:
-    """The three table images of a stack, named after it."""
+    """The table images of a stack, named after it."""
     images = {}
-    for table in (GAUSSIANS, BLOCKS, CELLS):
-        images[table] = bpy.data.images.new(f"{name} {table}", 1, 1, alpha=True, float_buffer=True, is_data=True)
-        _fill(images[table], getattr(tables, table))
+    for table, texels in tables.arrays().items():
+        is_float = texels.dtype != np.uint8
+        images[table] = bpy.data.images.new(f"{name} {table}", 1, 1, alpha=True, float_buffer=is_float, is_data=True)
+        _fill(images[table], texels)
     return images
 
 
 def update_images(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
-    """Fill the table images of a decoder again (their pixels are not saved with the file)."""
-    images = images_of(group)
-    for table, image in images.items():
-        _fill(image, getattr(tables, table))
-    for node in group.nodes:
-        if TABLE in node:
-            address(node, node[TABLE], node[TEXEL], tables)
+    """Fill the table images of a decoder again (their pixels are not saved with the file).
+
+    Raises ImageGSError where the decoder's nodes were built for another layout.
+    """
+    if group.get(LAYOUT) != layout(tables):
+        raise ImageGSError(f"{group.name}: its nodes are of another version of the add-on; restore and compress it again")
+    arrays = tables.arrays()
+    for table, image in images_of(group).items():
+        _fill(image, arrays[table])
+    for node in table_nodes(group):
+        address(node, node[TABLE], node[TEXEL], tables)
 
 
 def images_of(group: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:
     """The table images of a decoder, by table."""
-    return {node[TABLE]: node.image for node in group.nodes if TABLE in node and node.image}
+    return {node[TABLE]: node.image for node in table_nodes(group) if node.image}
+
+
+def table_nodes(group: bpy.types.ShaderNodeTree) -> Iterator[bpy.types.ShaderNodeTexImage]:
+    """The image nodes of a decoder that read tables, those of its inner groups included."""
+    for tree in trees(group):
+        yield from (node for node in tree.nodes if TABLE in node)
+
+
+def trees(group: bpy.types.ShaderNodeTree) -> list[bpy.types.ShaderNodeTree]:
+    """A decoder and the groups inside it, each once, the decoder first."""
+    found = [group]
+    for tree in found:
+        inner = (getattr(node, "node_tree", None) for node in tree.nodes)
+        found += [t for t in dict.fromkeys(inner) if t and t not in found]
+    return found
 
 
 def pack(group: bpy.types.ShaderNodeTree) -> None:
-    """Store the tables of a decoder in the .blend (as float32 EXR): it renders without the add-on."""
+    """Store the tables of a decoder in the .blend (float tables as EXR): it renders without the add-on."""
     for image in images_of(group).values():
         image.pack()
 
@@ -54,9 +85,11 @@ def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: 
     gaussians   given index + 0.5 in x and y
     blocks      given texture coordinates, y down
     cells       given the (column, row) of a leaf
+    levels      given the index of a level in x
+    texels ...  given the (column, row) of the first of four texels
     """
     node[TABLE], node[TEXEL] = table, texel
-    height, width = getattr(tables, table).shape[:2]
+    height, width = tables.arrays()[table].shape[:2]
     mapping = node.texture_mapping
     if table == GAUSSIANS:
         per_row = width // tables.texels
@@ -65,15 +98,22 @@ def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: 
     elif table == CELLS:
         mapping.scale = (tables.candidates // 4 / width, 1 / height, 1)
         mapping.translation = ((texel + 0.5) / width, 0.5 / height, 0)
+    elif table == LEVELS:
+        mapping.scale = (1 / width, 1e-4, 1)
+        mapping.translation = (0.5 / width, 0.5, 0)
+    elif table != BLOCKS:
+        mapping.scale = (1 / width, 1 / height, 1)
+        mapping.translation = ((texel % 2 + 0.5) / width, (texel // 2 + 0.5) / height, 0)
 
 
 def _fill(image: bpy.types.Image, texels: np.ndarray) -> None:
     height, width = texels.shape[:2]
     image.source = "GENERATED"
-    image.use_generated_float = True
+    image.use_generated_float = texels.dtype != np.uint8
     image.generated_width, image.generated_height = width, height
     image.colorspace_settings.name = "Non-Color"  # type: ignore[assignment]
     image.alpha_mode = "CHANNEL_PACKED"
     image.use_half_precision = False
-    image.pixels.foreach_set(np.ascontiguousarray(texels, np.float32).ravel())
+    pixels = texels.astype(np.float32) / 255 if texels.dtype == np.uint8 else texels
+    image.pixels.foreach_set(np.ascontiguousarray(pixels, np.float32).ravel())
     image.update()

@@ -40,6 +40,27 @@ def stage(
     return outputs
 
 
+def summed(group: bpy.types.ShaderNodeTree) -> bpy.types.ShaderNodeTree:
+    """A group with one output, "sum": all color outputs added, so that one material needs them all."""
+    tree = bpy.data.node_groups.new("Sum", "ShaderNodeTree")
+    tree.interface.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
+    tree.interface.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
+    tree.interface.new_socket("sum", in_out="OUTPUT", socket_type="NodeSocketColor")
+    source, target = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
+    decoder = tree.nodes.new("ShaderNodeGroup")
+    decoder.node_tree = group
+    tree.links.new(source.outputs["Vector"], decoder.inputs["Vector"])
+    tree.links.new(source.outputs["LOD"], decoder.inputs["LOD"])
+    total = decoder.outputs[0]
+    for output in decoder.outputs[1:]:
+        add = tree.nodes.new("ShaderNodeVectorMath")
+        tree.links.new(total, add.inputs[0])
+        tree.links.new(output, add.inputs[1])
+        total = add.outputs[0]
+    tree.links.new(total, target.inputs["sum"])
+    return tree
+
+
 def render(engine: str, folder: Path, outputs: list[str]) -> dict[str, np.ndarray]:
     """Render the stage: output -> (height, width, 3) float32 scene-linear, row 0 on top."""
     scene = bpy.context.scene
@@ -81,7 +102,8 @@ def enable_cycles() -> None:
 
 def _material(group: bpy.types.ShaderNodeTree, output: str, lod: float, window: Window) -> bpy.types.Material:
     material = bpy.data.materials.new(output)
-    material.use_nodes = True
+    if bpy.app.version < (5, 0):
+        material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()
     decoder = tree.nodes.new("ShaderNodeGroup")
