@@ -10,9 +10,9 @@ texels(t) is linear between the texels of a level and between levels floor(t) an
 true mip levels of two stacks of 32.3 and 31.9 dB: 34.1 and 33.5 dB at L = 1, 35.3 and 32.8 at 2, 42 at 3, 47 at 4.
 
 The levels lie in one sheet, each with a border of one texel (the other side of a texture that repeats, else the edge
-itself), so that a shader adds up four closest texels and needs no wrap. Planes 4 i .. 4 i + 3 are the channels of
-sheet i. Averages are taken of the stored values: colors stay sRGB-encoded and straight (hidden colors continue the
-visible ones, see stack.build), normals are X and Y, so their Z comes out unit length.
+itself), so that a shader adds up four closest texels and needs no wrap; slot() says which plane is in which channel.
+Averages are taken of the stored values: colors stay sRGB-encoded and straight (hidden colors continue the visible
+ones, see stack.build), normals are X and Y, so their Z comes out unit length.
 """
 
 from __future__ import annotations
@@ -78,21 +78,28 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
     corners = [(1, 1)]
     for _, h in sizes[:-1]:  # the first level on the left, the others in a column on the right
         corners.append((sizes[0][0] + 3, corners[-1][1] + h + 2 if len(corners) > 1 else 1))
-    columns = max(x + w + 1 for (x, _), (w, _) in zip(corners, sizes, strict=True))
-    rows = max(y + h + 1 for (_, y), (_, h) in zip(corners, sizes, strict=True))
+    boxes = [(*corner, *size) for corner, size in zip(corners, sizes, strict=True)]
+    columns = max(x + w + 1 for x, _, w, _ in boxes)
+    rows = max(y + h + 1 for _, y, _, h in boxes)
 
     full = np.clip(decode.planes(gaussians), 0, 1)
     fine = [resize(plane, *sizes[0], gaussians.wrap) for plane in full]
     sheets = [np.zeros((rows, columns, 4), np.float32) for _ in range(-(-count // 4))]
-    for (x, y), (w, h) in zip(corners, sizes, strict=True):
+    for x, y, w, h in boxes:
         for p, plane in enumerate(fine):
             level = np.pad(resize(plane, w, h, gaussians.wrap), 1, mode="wrap" if gaussians.wrap else "edge")
-            sheets[p // 4][y - 1 : y + h + 1, x - 1 : x + w + 1, p % 4] = level
-    stored = [
-        sheet if deep & set(range(4 * i, 4 * i + 4)) else np.rint(255 * sheet).astype(np.uint8)
-        for i, sheet in enumerate(sheets)
-    ]
-    return Tail(first, np.array([(*c, *s) for c, s in zip(corners, sizes, strict=True)], np.float32), tuple(stored), count)
+            sheet, channel = slot(p, count)
+            sheets[sheet][y - 1 : y + h + 1, x - 1 : x + w + 1, channel] = level
+    keep = {slot(p, count)[0] for p in deep}
+    stored = [sheet if i in keep else np.rint(255 * sheet).astype(np.uint8) for i, sheet in enumerate(sheets)]
+    return Tail(first, np.array(boxes, np.float32), tuple(stored), count)
+
+
+def slot(plane: int, planes: int) -> tuple[int, int]:
+    """(sheet, channel) of a plane: three to the RGB of each sheet, the rest in the alphas, a last one in R."""
+    colors = -(-(planes - 1) // 4)
+    rest = plane - 3 * colors
+    return (plane // 3, plane % 3) if rest < 0 else (rest, 3) if rest < colors else (colors, 0)
 
 
 def share(lod: float, first: int) -> float:
@@ -140,11 +147,11 @@ def _level(tail: Tail, level: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     fx, fy = (u - column).astype(np.float32), (v - row).astype(np.float32)
     column, row = column + int(left), row + int(top)
     out = []
-    for i, sheet in enumerate(tail.sheets):
-        unit = sheet.astype(np.float32) * np.float32(1 / 255 if sheet.dtype == np.uint8 else 1)
-        for channel in range(min(4, tail.planes - 4 * i)):
-            p = unit[..., channel]
-            upper = (1 - fx) * p[row, column] + fx * p[row, column + 1]
-            lower = (1 - fx) * p[row + 1, column] + fx * p[row + 1, column + 1]
-            out.append((1 - fy) * upper + fy * lower)
+    for plane in range(tail.planes):
+        number, channel = slot(plane, tail.planes)
+        sheet = tail.sheets[number]
+        p = sheet[..., channel].astype(np.float32) * np.float32(1 / 255 if sheet.dtype == np.uint8 else 1)
+        upper = (1 - fx) * p[row, column] + fx * p[row, column + 1]
+        lower = (1 - fx) * p[row + 1, column] + fx * p[row + 1, column + 1]
+        out.append((1 - fy) * upper + fy * lower)
     return np.stack(out)

@@ -17,14 +17,16 @@ Blender begin with the bottom row, v = 0 of the table: tables are indexed by (x,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit, prange
 
-from . import leaves
+from . import leaves, lod
 from .errors import ImageGSError
 from .gaussians import CUTOFF, EPS, MAX_PLANES, Gaussians
+from .stack import MapInfo
 
 NULL_LOG_WEIGHT = -1e4
 MAX_TEXELS = 1 << 21
@@ -43,7 +45,7 @@ class Tables:
     texels      T, texels per Gaussian
     candidates  M, a multiple of 4
     topk        K, 0 for the plain sum
-    spread      a typical 1 / sqrt(det conic), texels^2: twice the product of the scales (coarse LODs weigh by area)
+    tail        the coarse levels of detail
     missed      share of the texels whose exact top-K is not among the candidates
     """
 
@@ -56,21 +58,30 @@ class Tables:
     texels: int
     candidates: int
     topk: int
-    spread: float
+    tail: lod.Tail
     missed: float
 
     @property
     def nbytes(self) -> int:
-        """Resident bytes of the three tables."""
-        return self.gaussians.nbytes + self.blocks.nbytes + self.cells.nbytes
+        """Resident bytes of all tables."""
+        return sum(table.nbytes for table in self.arrays().values())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every table by its name, (h, w, 4) float32 or uint8."""
+        sheets = {f"texels {i}": sheet for i, sheet in enumerate(self.tail.sheets)}
+        levels = self.tail.levels[None]
+        return {"gaussians": self.gaussians, "blocks": self.blocks, "cells": self.cells, "levels": levels, **sheets}
 
     def slot(self, plane: int) -> tuple[int, int]:
         """(texel, channel) of a plane within the texels of its Gaussian."""
         return _slot(plane, self.texels)
 
 
-def build(gaussians: Gaussians, max_candidates: int | None = None) -> Tables:
-    """The tables of a stack. max_candidates is M, the slots per leaf, rounded up to 4; by default chosen from K.
+def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), max_candidates: int | None = None) -> Tables:
+    """The tables of a stack.
+
+    maps            what the planes are for: coarse levels of maps of more than 8 bits are kept as floats
+    max_candidates  M, the slots per leaf, rounded up to 4; by default chosen from K
 
     Deterministic. Raises ImageGSError where there are no Gaussians or more than the tables can address.
     """
@@ -119,9 +130,9 @@ def build(gaussians: Gaussians, max_candidates: int | None = None) -> Tables:
     table, texels = _gaussian_table(gaussians, mean, conic, size, copies)
     blocks = np.concatenate([origin, split], axis=2).astype(np.float32)
     cells = index[codes].reshape(extent[1], extent[0] * (candidates // 4), 4)
-    spread = float(1 / np.median(np.sqrt(np.maximum(_determinant(conic), 1e-30))))
+    tail = lod.build(gaussians, maps, table.nbytes + blocks.nbytes + cells.nbytes)
     return Tables(table, blocks, cells, gaussians.width, gaussians.height, planes, texels, candidates, gaussians.topk,
-                  spread, float(missed.sum() / size.prod()))
+                  tail, float(missed.sum() / size.prod()))
 
 
 def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -154,11 +165,6 @@ _CANDIDATES = {
 def _slot(plane: int, texels: int) -> tuple[int, int]:
     colors = 3 * (texels - 2)
     return (2 + plane // 3, plane % 3) if plane < colors else (1 + plane - colors, 3)
-
-
-def _determinant(conic: np.ndarray) -> np.ndarray:
-    a, b, c = conic.astype(np.float64).T
-    return a * c - b * b / 4
 
 
 def _gaussian_table(

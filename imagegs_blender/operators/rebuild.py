@@ -12,17 +12,20 @@ from ..scene import storage
 from ..shaders import tables as table_images
 
 
-def rebuild_tables() -> list[str]:
+def rebuild_tables(lost_only: bool = False) -> list[str]:
     """Fill the table images of every decoder in the open file from its stream, unless the file holds them packed.
 
+    lost_only   leave decoders alone whose tables are still there
     Returns one message for each decoder whose stream is damaged; nothing of it is changed or lost.
     """
     problems = []
     for group in storage.decoders():
-        if all(image.packed_file for image in table_images.images_of(group).values()):
+        images = table_images.images_of(group).values()
+        if all(image.packed_file or (lost_only and image.is_dirty) for image in images):
             continue
         try:
-            table_images.update_images(group, tables.build(stream.read(storage.stream(group)).gaussians))
+            found = stream.read(storage.stream(group))
+            table_images.update_images(group, tables.build(found.gaussians, found.maps))
         except ImageGSError as error:
             problems.append(f"{group.name}: {error}")
     return problems
@@ -41,9 +44,23 @@ def _on_load(*_: object) -> None:
         print(f"Image-GS: {problem}", file=sys.stderr)
 
 
+@bpy.app.handlers.persistent
+def _on_change(*_: object) -> None:
+    """Undo, redo and append bring decoders in without the pixels of their tables."""
+    for problem in rebuild_tables(lost_only=True):
+        print(f"Image-GS: {problem}", file=sys.stderr)
+
+
+_CHANGES = ("undo_post", "redo_post", "blend_import_post")
+
+
 def register() -> None:
     bpy.app.handlers.load_post.append(_on_load)
+    for name in _CHANGES:
+        getattr(bpy.app.handlers, name).append(_on_change)
 
 
 def unregister() -> None:
+    for name in _CHANGES:
+        getattr(bpy.app.handlers, name).remove(_on_change)
     bpy.app.handlers.load_post.remove(_on_load)

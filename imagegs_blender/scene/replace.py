@@ -155,13 +155,17 @@ def originals(tree: bpy.types.NodeTree) -> list[bpy.types.ShaderNodeTexImage]:
 
 
 def remove_unused_decoders() -> None:
-    """Remove the decoders of the open file that no node uses, with the images that only they use."""
-    for group in [g for g in storage.decoders() if not g.library and g.users == 0]:
-        images = {node.image for node in group.nodes if getattr(node, "image", None)}
-        bpy.data.node_groups.remove(group)
-        for image in images:
-            if image.users == 0:
-                bpy.data.images.remove(image)
+    """Remove the decoders of the open file that no node uses, with the groups inside and the images only they use."""
+    trees = [g for g in storage.decoders() if not g.library and g.users == 0]
+    images: list[bpy.types.Image] = []
+    for tree in trees:  # grows
+        inner = dict.fromkeys(node.node_tree for node in tree.nodes if getattr(node, "node_tree", None))
+        images += [node.image for node in tree.nodes if getattr(node, "image", None) and node.image not in images]
+        bpy.data.node_groups.remove(tree)
+        trees += [t for t in inner if t.users == 0 and not t.library]
+    for image in images:
+        if image.users == 0:
+            bpy.data.images.remove(image)
 
 
 def _add_decoder(
