@@ -11,27 +11,30 @@ _registered: dict[str, Any] = {}
 
 
 def register() -> None:
-    """Add the operators, the command and the handler that rebuilds tables when a file is opened."""
+    """Add operators, panels, the command and the handler that rebuilds tables when a file is opened."""
     import bpy
 
     if __package__.startswith("bl_ext.") and "NUMBA_CACHE_DIR" not in os.environ:
         _keep_numba_cache(bpy.utils.extension_path_user(__package__, path="numba", create=True))
-    from . import operators
+    from . import operators, ui
 
     operators.register()
-    # Python with the bpy 4.5 module hangs at its end, after a render, where a class or a handler is still registered.
-    atexit.register(unregister)
+    ui.register()
     _registered["command"] = bpy.utils.register_cli_command("imagegs", _command)
+    if not bpy.app.binary_path:
+        # Python with the bpy 4.5 module hangs at its end, after a render, where a class or handler is still registered.
+        atexit.register(unregister)
 
 
 def unregister() -> None:
     """Undo register()."""
     import bpy
 
-    from . import operators
+    from . import operators, ui
 
-    bpy.utils.unregister_cli_command(_registered.pop("command"))
     atexit.unregister(unregister)
+    bpy.utils.unregister_cli_command(_registered.pop("command"))
+    ui.unregister()
     operators.unregister()
     if _registered.pop("numba", None):
         del os.environ["NUMBA_CACHE_DIR"]
@@ -41,7 +44,7 @@ def _command(arguments: list[str]) -> int:
     """blender --command imagegs FILES OPTIONS: batch.py where no path leads to it."""
     from . import batch
 
-    return batch.main(arguments)
+    return batch.main(arguments, "blender --command imagegs")
 
 
 def _keep_numba_cache(folder: str) -> None:

@@ -46,9 +46,9 @@ from .scene import material_stack, replace
 Result = dict[str, Any]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender.batch") -> int:
     """Convert the files named on the command line (by default: of this process) and return the exit code."""
-    parser = _parser()
+    parser = _parser(program)
     options = parser.parse_args(_command_line() if arguments is None else arguments)
     try:
         asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed")}
@@ -227,9 +227,9 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).removeprefix("Error: ").split())
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="imagegs_blender.batch",
+        prog=program,
         description="Compress the textures of .blend files into 2D Gaussians that a shader decodes.",
         epilog="Exit code: 0 if everything asked for was done, 1 if something failed, 2 for wrong usage.",
     )

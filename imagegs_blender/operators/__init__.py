@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from . import drop_originals, press, properties, rebuild, restore
+from . import (
+    bake,
+    compare,
+    drop_originals,
+    found,
+    make_local,
+    press,
+    properties,
+    rebuild,
+    restore,
+    streams,
+    summary,
+)  # fmt: skip
 
-_MODULES = (properties, press, restore, drop_originals, rebuild)
+_MODULES = (
+    properties, found, press, restore, drop_originals, make_local, summary, compare, bake, streams, rebuild,
+)  # fmt: skip
 
 
 def register() -> None:

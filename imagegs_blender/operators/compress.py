@@ -196,15 +196,16 @@ def _started(
 def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
     """Build the decoder from the stream, as a reader of the file would; returns its name."""
     decoded = read_stream(encoded.data)
-    group = node_group.build(f"Image-GS {plan.name}", decoded.maps, tables.build(decoded.gaussians), plan.extension)
+    group = node_group.build(
+        f"Image-GS {plan.name}", decoded.maps, tables.build(decoded.gaussians, decoded.maps), plan.extension
+    )
     before = {m.name: memory.image(m.image.find()) for m in plan.maps}
     record = {
         "settings": asdict(settings),
         "report": encoded.report,
         "extension": plan.extension,
         "originals": {
-            m.name: {"image": m.image.name, "labels": m.labels, "width": m.width, "height": m.height}
-            | asdict(before[m.name])
+            m.name: {"image": m.image.name, "labels": m.labels, "alpha_linked": m.alpha_linked} | asdict(before[m.name])
             for m in plan.maps
         },
     }
@@ -215,4 +216,3 @@ def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
 def _named(plan: Plan) -> list[bpy.types.Material]:
     names = {name for stack_plan in plan.stacks for name in stack_plan.materials}
     return [material for material in bpy.data.materials if material.name in names and not material.library]
-

@@ -173,7 +173,9 @@ class _Press:
             return {"CANCELLED"}
         size = sum(done.report["bytes"] for done in outcome.done)
         worst = min(done.report["psnr"]["overall"] for done in outcome.done)
-        self.report({"INFO"}, f"Compressed {len(outcome.done)} texture stacks to {size / 1000:.0f} KB, {worst:.1f} dB or more")
+        self.report(
+            {"INFO"}, f"Compressed {len(outcome.done)} texture stacks to {size / 1000:.0f} KB, {worst:.1f} dB or more"
+        )
         return {"FINISHED"}
 
 

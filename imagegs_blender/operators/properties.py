@@ -10,7 +10,9 @@ import bpy
 
 from ..core.errors import ImageGSError
 from ..core.settings import DEFAULT_BPP, PRESETS, FitSettings
+from ..scene import memory, replace
 from ..scene.coverage import Importance
+from . import selection
 
 PACKAGE = __package__.rpartition(".")[0]
 
@@ -38,6 +40,12 @@ _OPTIONS = {field.name for field in fields(FitSettings)}
 _RATES = [
     item for item in RATE_ITEMS if {"SIZE": "max_bytes", "QUALITY": "target_psnr"}.get(item[0], "bpp") in _OPTIONS
 ]
+
+
+def _set_lod(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    for tree in replace.trees(selection.materials(context.selected_objects)):
+        for node in memory.decoder_nodes(tree):
+            node.inputs["LOD"].default_value = self.lod
 
 
 class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
@@ -82,6 +90,12 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
         name="Color Attribute", description="Name of a painted color attribute of the meshes", default=""
     )
 
+    lod: bpy.props.FloatProperty(
+        name="LOD",
+        description="Level of detail of the selected materials: 0 is full detail, each level halves the resolution",
+        default=0.0, min=0.0, max=16.0, soft_max=8.0, precision=1, update=_set_lod,
+    )  # fmt: skip
+
     def fit_settings(self) -> FitSettings:
         """Raises ImageGSError where they can't be met."""
         amount: dict[str, float] = {"bpp": self.bpp}
@@ -96,7 +110,9 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
         if self.importance == "IMAGE" and self.importance_image is None:
             raise ImageGSError("Importance is set to Image, but no image is chosen: choose one, or set it to None")
         if self.importance == "ATTRIBUTE" and not self.importance_attribute:
-            raise ImageGSError("Importance is set to Vertex Paint, but no color attribute is named: name it, or set None")
+            raise ImageGSError(
+                "Importance is set to Vertex Paint, but no color attribute is named: name it, or set None"
+            )
         image = self.importance_image.name if self.importance == "IMAGE" else None
         attribute = self.importance_attribute if self.importance == "ATTRIBUTE" else None
         return Importance(self.ignore_unused, image, attribute)

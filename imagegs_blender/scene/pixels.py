@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core import images
 from ..core.errors import ImageGSError
-from ..core.stack import ColorSpace, Depth, Role, SourceMap
+from ..core.stack import ColorSpace, Depth, MapInfo, Role, SourceMap
 from .material_stack import MapPlan, StackPlan
 
 _SUFFIX = {
@@ -37,7 +37,19 @@ def read_map(plan: MapPlan) -> SourceMap:
     From the original file or packed bytes where core.images knows the format, else from Blender's own buffer.
     Raises ImageGSError, naming the image, where it can't be read.
     """
-    image = plan.image.find()
+    source = _read(plan.image.find(), plan.color_space, plan.alpha_linked)
+    return _keep(replace(source, name=plan.name, role=plan.role), plan.channels)
+
+
+def read_as(image: bpy.types.Image, info: MapInfo, alpha_linked: bool) -> SourceMap:
+    """An image as the map `info` of a stack was read from it. Raises ImageGSError where that is impossible."""
+    source = _read(image, info.color_space, alpha_linked)
+    channels = info.channels.replace("L", "RGB")  # a gray image answers for any color
+    return _keep(replace(source, name=info.name, role=info.role), channels)
+
+
+def _read(image: bpy.types.Image, color_space: ColorSpace, alpha_linked: bool) -> SourceMap:
+    """All channels of an image, as its Image Texture nodes hand them out."""
     with _file(image) as path:
         try:
             source = images.read_map(path) if path else _buffer(image)
@@ -45,14 +57,14 @@ def read_map(plan: MapPlan) -> SourceMap:
             raise ImageGSError(f"{image.name}: {error}") from error
     straight = image.alpha_mode == "STRAIGHT"
     if path:
-        source = replace(source, color_space=plan.color_space)
+        source = replace(source, color_space=color_space)
     else:
         straight = not image.is_float
     if image.alpha_mode == "NONE":
-        source = _keep(source, source.channels.removesuffix("A"))
-    elif image.alpha_mode != "CHANNEL_PACKED" and source.color_space is not ColorSpace.RAW:
-        source = _associate(source, straight, plan.alpha_linked)
-    return _keep(replace(source, name=plan.name, role=plan.role), plan.channels)
+        return _keep(source, source.channels.removesuffix("A"))
+    if image.alpha_mode != "CHANNEL_PACKED" and source.color_space is not ColorSpace.RAW:
+        return _associate(source, straight, alpha_linked)
+    return source
 
 
 @contextmanager

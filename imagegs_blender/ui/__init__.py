@@ -1,0 +1,17 @@
+"""What a person sees: panels over the operators."""
+
+from __future__ import annotations
+
+from . import compare, panel
+
+_MODULES = (panel, compare)
+
+
+def register() -> None:
+    for module in _MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(_MODULES):
+        module.unregister()

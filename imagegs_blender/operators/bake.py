@@ -1,0 +1,150 @@
+"""Decoded maps as image files: for export to engines or glTF, which know no shader decoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..core import decode, images, stream
+from ..core.errors import ImageGSError
+from ..core.stack import ColorSpace, Depth, MapInfo
+from ..scene import memory, replace, storage
+from . import selection
+
+_SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
+
+
+def bake(group: bpy.types.ShaderNodeTree, folder: Path, kind: str = "AUTO") -> dict[str, Path]:
+    """Write every map of a decoder into a folder, in its original size and bit depth; returns map -> file.
+
+    kind   AUTO: PNG for 8 and 16 bits, EXR for float; PNG: 16-bit where the original was float; EXR: always EXR
+    Raises ImageGSError where a file can't be written; files written before stay.
+    """
+    read = stream.read(storage.stream(group))
+    written = {}
+    for name, pixels in decode.images(read).items():
+        info = next(m for m in read.maps if m.name == name)
+        depth, suffix = info.depth, ".png" if info.depth in (Depth.U8, Depth.U16) else ".exr"
+        if kind == "EXR" and suffix == ".png":
+            top = 255.0 if depth is Depth.U8 else 65535.0
+            pixels, depth, suffix = pixels.astype("float32") / top, Depth.F16, ".exr"
+        elif kind == "PNG" and suffix == ".exr":
+            pixels, depth, suffix = (pixels.clip(0, 1) * 65535 + 0.5).astype("uint16"), Depth.U16, ".png"
+        path = folder / f"{_file_name(name)}{suffix}"
+        images.write(path, pixels, depth, _letters(info))
+        written[name] = path
+    return written
+
+
+def use(group: bpy.types.ShaderNodeTree, files: dict[str, Path]) -> None:
+    """Put Image Texture nodes with the baked files in the place of a decoder, in every local material that has it."""
+    read = {m.name: m for m in stream.read(storage.stream(group)).maps}
+    extension = storage.record(group).get("extension", "REPEAT")
+    loaded = {name: _load(path, read[name]) for name, path in files.items()}
+    for material in memory.materials_with(group):
+        for tree in replace.trees([material]):
+            for decoder in [node for node in memory.decoder_nodes(tree) if node.node_tree == group]:
+                _put_images(tree, decoder, loaded, extension)
+
+
+def _put_images(
+    tree: bpy.types.NodeTree,
+    decoder: bpy.types.ShaderNodeGroup,
+    loaded: dict[str, bpy.types.Image],
+    extension: str,
+) -> None:
+    vector = next((link.from_socket for link in decoder.inputs["Vector"].links), None)
+    for number, (name, image) in enumerate(loaded.items()):
+        links = [
+            (output, link.to_socket)
+            for socket, output in ((name, "Color"), (f"{name} Alpha", "Alpha"))
+            if decoder.outputs.get(socket) is not None
+            for link in decoder.outputs[socket].links
+        ]
+        if not links:
+            continue
+        node: Any = tree.nodes.new("ShaderNodeTexImage")
+        node.image, node.extension, node.parent = image, extension, decoder.parent
+        node.location = (decoder.location.x, decoder.location.y - 300 * number)
+        if vector is not None:
+            tree.links.new(vector, node.inputs["Vector"])
+        for output, target in links:
+            tree.links.new(node.outputs[output], target)
+    tree.nodes.remove(decoder)
+
+
+def _load(path: Path, info: MapInfo) -> bpy.types.Image:
+    image = bpy.data.images.load(str(path), check_existing=False)
+    image.colorspace_settings.name = _SPACES[info.color_space]
+    image.alpha_mode = "CHANNEL_PACKED"
+    return image
+
+
+def _letters(info: MapInfo) -> str:
+    return info.channels if info.channels in ("L", "LA", "RGB", "RGBA") else "RGBA"[: len(info.channels)]
+
+
+def _file_name(name: str) -> str:
+    """A map's name as a file name that every system takes."""
+    return "".join("_" if c in '<>:"/\\|?*' or ord(c) < 32 else c for c in name).rstrip(". ") or "map"
+
+
+class IMAGEGS_OT_bake(bpy.types.Operator):
+    """Write the decoded textures of the selected materials as PNG or EXR files, for game engines or glTF"""
+
+    bl_idname = "imagegs.bake"
+    bl_label = "Bake to Images"
+    bl_options = {"REGISTER", "UNDO"}
+
+    directory: bpy.props.StringProperty(name="Folder", description="Where the files go", subtype="DIR_PATH")
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    kind: bpy.props.EnumProperty(
+        name="Format",
+        items=[
+            ("AUTO", "As the Original", "PNG for 8 and 16 bits, EXR for float"),
+            ("PNG", "PNG", "Float maps become 16-bit PNG"),
+            ("EXR", "EXR", "Every map as OpenEXR"),
+        ],
+    )
+    use_in_materials: bpy.props.BoolProperty(
+        name="Use in Materials",
+        description="Put the files into the materials in the place of the decoders, as exporters such as glTF need",
+        default=False,
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return selection.poll_decoders(cls, context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if not self.directory:
+            self.report({"ERROR"}, "No folder was chosen: choose where the files go")
+            return {"CANCELLED"}
+        folder = Path(bpy.path.abspath(self.directory))
+        count = 0
+        try:
+            groups = selection.decoders(selection.materials(context.selected_objects))
+            baked = {group: bake(group, folder, self.kind) for group in groups}
+        except ImageGSError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        for group, files in baked.items():
+            count += len(files)
+            if self.use_in_materials:
+                use(group, files)
+        self.report({"INFO"}, f"{count} images written to {folder}")
+        return {"FINISHED"}
+
+
+def register() -> None:
+    bpy.utils.register_class(IMAGEGS_OT_bake)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(IMAGEGS_OT_bake)

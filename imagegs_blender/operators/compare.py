@@ -1,0 +1,233 @@
+"""Original and decoded texels side by side in an Image Editor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..core import decode, stream
+from ..core.errors import ImageGSError
+from ..core.gaussians import Gaussians
+from ..core.metrics import psnr
+from ..scene import pixels, storage
+from ..scene.material_stack import ImageRef
+from . import selection
+
+IMAGE = "Image-GS Compare"
+VIEW_ITEMS = [
+    ("ORIGINAL", "Original", "The image as it was"),
+    ("DECODED", "Decoded", "What the Gaussians give"),
+    ("SPLIT", "Split", "Original on the left, decoded on the right of the divider"),
+    ("DIFFERENCE", "Difference", "How far the two are apart, multiplied"),
+    ("ELLIPSES", "Gaussians", "The decoded image with each Gaussian drawn as an ellipse"),
+]
+_POINTS = 48
+_MOST_ELLIPSES = 20_000
+
+
+@dataclass
+class Pair:
+    """What is being compared: both (height, width, 3) float32 0..1, row 0 at the top."""
+
+    group: str
+    map: str
+    original: np.ndarray | None
+    decoded: np.ndarray
+    gaussians: Gaussians
+    psnr: float | None  # dB; None without an original
+
+
+current: Pair | None = None
+_names: list[tuple[str, str, str]] = []
+
+
+def _stacks(self: bpy.types.PropertyGroup, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
+    global _names  # Blender needs the strings of an enum to stay alive
+    _names = [
+        (f"{group.name}\n{name}", f"{name} ({group.name.removeprefix('Image-GS ')})", "")
+        for group in sorted(storage.decoders(), key=lambda group: group.name)
+        for name in storage.record(group)["report"]["psnr"]
+        if name != "overall"
+    ]
+    return _names or [("", "Nothing is compressed", "")]
+
+
+def _changed_map(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    if self.map:
+        load(*self.map.split("\n"))
+        show(self)
+
+
+def _changed_view(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    if current is not None:
+        show(self)
+
+
+class IMAGEGS_PG_compare(bpy.types.PropertyGroup):
+    """What the comparison shows."""
+
+    map: bpy.props.EnumProperty(name="Map", description="The map to compare", items=_stacks, update=_changed_map)
+    view: bpy.props.EnumProperty(name="View", items=VIEW_ITEMS, default="SPLIT", update=_changed_view)
+    divider: bpy.props.FloatProperty(
+        name="Divider", description="Where original ends and decoded begins; drag it",
+        default=0.5, min=0.0, max=1.0, subtype="FACTOR", update=_changed_view,
+    )  # fmt: skip
+    gain: bpy.props.FloatProperty(
+        name="Times", description="Differences are multiplied by this", default=8.0, min=1.0, max=64.0,
+        update=_changed_view,
+    )  # fmt: skip
+
+
+def load(group_name: str, map_name: str) -> Pair:
+    """Decode a map, and read its original where the file still has it."""
+    global current
+    group = storage.find(group_name)
+    read = stream.read(storage.stream(group))
+    decoded = decode.images(read)
+    if map_name not in decoded:
+        raise ImageGSError(f"{map_name}: {group_name} has no map of this name; choose another")
+    entry = storage.record(group).get("originals", {}).get(map_name)
+    original = None
+    if entry is not None:
+        image = bpy.data.images.get((entry["image"], None))
+        info = next(m for m in read.maps if m.name == map_name)
+        if image is not None and tuple(image.size) == (info.width, info.height):
+            source = pixels.read_as(ImageRef(image.name).find(), info, entry.get("alpha_linked", False))
+            original = _viewable(source.pixels, source.pixels)
+    values = decoded[map_name]
+    if original is None:
+        current = Pair(group_name, map_name, None, _viewable(values, values), read.gaussians, None)
+    else:
+        quality = psnr(source.pixels, values)
+        current = Pair(group_name, map_name, original, _viewable(values, source.pixels), read.gaussians, quality)
+    return current
+
+
+def show(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
+    """Draw the chosen view into the comparison's image."""
+    assert current is not None
+    picture = picture_of(current, settings.view, settings.divider, settings.gain)
+    height, width = picture.shape[:2]
+    image = bpy.data.images.get((IMAGE, None)) or bpy.data.images.new(IMAGE, width, height)
+    image.source = "GENERATED"
+    image.colorspace_settings.name = "sRGB"
+    if tuple(image.size) != (width, height):
+        image.generated_width, image.generated_height = width, height
+    flat = np.ones((height, width, 4), np.float32)
+    flat[..., :3] = picture[::-1]
+    image.pixels.foreach_set(flat.ravel())
+    image.update()
+    return image
+
+
+def picture_of(pair: Pair, view: str, divider: float, gain: float) -> np.ndarray:
+    """(height, width, 3) float32 0..1 of one of VIEW_ITEMS. Raises ImageGSError where it needs a dropped original."""
+    if pair.original is None and view in ("ORIGINAL", "SPLIT", "DIFFERENCE"):
+        raise ImageGSError(f"{pair.map}: the original was dropped; look at Decoded or Gaussians")
+    if view == "ORIGINAL":
+        return pair.original
+    if view == "DIFFERENCE":
+        return np.clip(np.abs(pair.decoded - pair.original) * gain, 0, 1)
+    if view == "ELLIPSES":
+        return _with_ellipses(pair)
+    picture = pair.decoded.copy()
+    if view == "SPLIT":
+        column = round(divider * picture.shape[1])
+        picture[:, :column] = pair.original[:, :column]
+        picture[:, max(0, column - 1) : column + 1] = (1.0, 0.6, 0.1)
+    return picture
+
+
+def _with_ellipses(pair: Pair) -> np.ndarray:
+    """One line for each Gaussian, at one standard deviation."""
+    picture = pair.decoded * np.float32(0.6)
+    height, width = picture.shape[:2]
+    g = pair.gaussians.take(np.argsort(-pair.gaussians.scale.max(axis=1))[:_MOST_ELLIPSES])
+    turn = np.linspace(0, 2 * np.pi, _POINTS, endpoint=False)
+    u, v = g.scale[:, :1] * np.cos(turn), g.scale[:, 1:] * np.sin(turn)
+    cos, sin = np.cos(g.rotation)[:, None], np.sin(g.rotation)[:, None]
+    x = (g.mean[:, :1] + (u * cos - v * sin) / g.width) * width
+    y = (g.mean[:, 1:] + (u * sin + v * cos) / g.height) * height
+    if g.wrap:
+        x, y = x % width, y % height
+    column, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    picture[row[inside], column[inside]] = (0.2, 0.9, 1.0)
+    return picture
+
+
+def _viewable(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """(height, width, 3) float32 0..1 of a map's pixels; floats by the reference's own range; greys in all channels."""
+    if values.dtype.kind == "u":
+        unit = values.astype(np.float32) / np.iinfo(values.dtype).max
+    else:
+        low, high = float(min(reference.min(), 0)), float(max(reference.max(), 1))
+        unit = np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
+    return unit[..., :3] if unit.shape[2] >= 3 else np.repeat(unit[..., :1], 3, axis=2)
+
+
+class IMAGEGS_OT_compare(bpy.types.Operator):
+    """Show original and decoded textures of the selected materials side by side in an Image Editor"""
+
+    bl_idname = "imagegs.compare"
+    bl_label = "Compare in Image Editor"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return selection.poll_decoders(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        group = selection.decoders(selection.materials(context.selected_objects))[0]
+        name = next(name for name in storage.record(group)["report"]["psnr"] if name != "overall")
+        settings = context.scene.imagegs_compare
+        try:
+            pair = load(group.name, name)
+            if pair.original is None and settings.view not in ("DECODED", "ELLIPSES"):
+                settings.view = "DECODED"
+            settings.map = f"{group.name}\n{name}"
+            image = show(settings)
+        except ImageGSError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if context.window is not None:
+            _open_editor(context, image)
+        return {"FINISHED"}
+
+
+def _open_editor(context: bpy.types.Context, image: bpy.types.Image) -> None:
+    """Show the image in an Image Editor of this window, or in a window of its own where there is none."""
+    area = next((area for area in context.screen.areas if area.type == "IMAGE_EDITOR"), None)
+    if area is None:
+        bpy.ops.wm.window_new()
+        area = context.window_manager.windows[-1].screen.areas[0]
+        area.type = "IMAGE_EDITOR"
+    space = area.spaces.active
+    space.image = image
+    space.show_region_ui = True
+    area.tag_redraw()
+
+
+@bpy.app.handlers.persistent
+def _forget(*_: object) -> None:
+    global current
+    current = None
+
+
+_CLASSES = (IMAGEGS_PG_compare, IMAGEGS_OT_compare)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.imagegs_compare = bpy.props.PointerProperty(type=IMAGEGS_PG_compare)
+    bpy.app.handlers.load_pre.append(_forget)
+
+
+def unregister() -> None:
+    _forget()
+    bpy.app.handlers.load_pre.remove(_forget)
+    del bpy.types.Scene.imagegs_compare
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

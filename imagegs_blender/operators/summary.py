@@ -1,0 +1,110 @@
+"""What compression did to the stacks of the file, in words and numbers; copying it as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from ..scene import memory, storage
+from ..scene.memory import Cost
+from . import selection
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One compressed stack. maps: (name, what it feeds, PSNR in dB, degrees between normals), None where unknown."""
+
+    name: str
+    before: Cost
+    after: Cost
+    psnr: float | None
+    maps: tuple[tuple[str, str, float | None, float | None], ...]
+    gaussians: int
+    seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller on disk."""
+        return self.before.disk / max(1, self.after.disk)
+
+
+def of(group: bpy.types.ShaderNodeTree) -> Summary:
+    """The summary of a decoder, from the record that it carries."""
+    record = storage.record(group)
+    report, originals = record["report"], record.get("originals", {})
+    before = sum((Cost(entry["disk"], entry["memory"]) for entry in originals.values()), Cost(0, 0))
+    angles = report.get("normal_angle", {})
+    maps = tuple(
+        (name, "/".join(originals.get(name, {}).get("labels", ())), value, angles.get(name))
+        for name, value in report["psnr"].items()
+        if name != "overall"
+    )
+    return Summary(
+        group.name, before, memory.decoder(group), report["psnr"]["overall"], maps, report["num_gaussians"],
+        report["seconds"],
+    )  # fmt: skip
+
+
+def size(number: float) -> str:
+    """Bytes for people, powers of 1000."""
+    return f"{number / 1e6:.1f} MB" if number >= 999_500 else f"{number / 1000:.0f} KB"
+
+
+def decibels(value: float | None) -> str:
+    """A PSNR for people; None where there was no original to compare with."""
+    return "not compared" if value is None else f"{value:.2f} dB"
+
+
+def text(groups: Iterable[bpy.types.ShaderNodeTree]) -> str:
+    """The report as lines of text."""
+    lines = []
+    for group in groups:
+        s = of(group)
+        lines += [
+            f"{s.name}: {size(s.before.disk)} -> {size(s.after.disk)} on disk ({s.ratio:.1f} times smaller), "
+            f"{size(s.before.memory)} -> {size(s.after.memory)} in memory, {decibels(s.psnr)}, "
+            f"{s.gaussians:,} Gaussians, {s.seconds:.0f} s"
+        ]
+        for name, feeds, value, angle in s.maps:
+            degrees = f", normals {angle:.2f} degrees" if angle is not None else ""
+            lines.append(f"    {name} ({feeds}): {decibels(value)}{degrees}")
+    return "\n".join(lines)
+
+
+def scene_memory(scene: bpy.types.Scene) -> tuple[Cost, Cost, Any]:
+    """Cost of all image textures of the scene's materials, of its decoders, and the costliest images first."""
+    images, groups = memory.shown(selection.materials(scene.objects))
+    by_cost = sorted(images, key=lambda image: -memory.image(image).memory)
+    decoders = sum((memory.decoder(group) for group in groups), Cost(0, 0))
+    return memory.images(images), decoders, [(image, memory.image(image)) for image in by_cost]
+
+
+class IMAGEGS_OT_copy_report(bpy.types.Operator):
+    """Copy the report about all compressed textures of this file as text"""
+
+    bl_idname = "imagegs.copy_report"
+    bl_label = "Copy Report"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if next(storage.decoders(), None) is None:
+            cls.poll_message_set("Nothing in this file is compressed yet")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        groups = sorted(storage.decoders(), key=lambda group: group.name)
+        context.window_manager.clipboard = text(groups)
+        self.report({"INFO"}, f"Report about {len(groups)} stacks copied")
+        return {"FINISHED"}
+
+
+def register() -> None:
+    bpy.utils.register_class(IMAGEGS_OT_copy_report)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(IMAGEGS_OT_copy_report)

@@ -1,0 +1,42 @@
+"""The comparison's controls in the Image Editor's sidebar."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.app.translations import pgettext_iface as _
+
+from ..operators import compare
+
+
+class IMAGEGS_PT_compare(bpy.types.Panel):
+    bl_label = "Compare"
+    bl_category = "Image-GS"
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        pair = compare.current
+        if pair is None:
+            layout.operator("imagegs.compare")
+            return
+        settings = context.scene.imagegs_compare
+        layout.prop(settings, "map", text="")
+        layout.column(align=True).prop(settings, "view", expand=True)
+        if settings.view == "SPLIT":
+            layout.prop(settings, "divider", slider=True)
+        elif settings.view == "DIFFERENCE":
+            layout.prop(settings, "gain")
+        layout.label(text=_("{count:,} Gaussians").format(count=len(pair.gaussians)))
+        if pair.psnr is None:
+            layout.label(text="The original was dropped", icon="INFO")
+        else:
+            layout.label(text=_("PSNR {:.2f} dB").format(pair.psnr))
+
+
+def register() -> None:
+    bpy.utils.register_class(IMAGEGS_PT_compare)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(IMAGEGS_PT_compare)

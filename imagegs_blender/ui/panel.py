@@ -1,0 +1,252 @@
+"""The Image-GS panel: the same in the 3D Viewport, the Shader Editor and Material properties."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.app.translations import pgettext_iface as _
+
+from ..core.errors import ImageGSError
+from ..operators import found, press, selection, summary
+from ..scene import storage
+from ..scene.material_stack import Plan, StackPlan
+
+
+class _Panel:
+    bl_label = "Image-GS"
+    bl_category = "Image-GS"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        if press.current is not None:
+            draw_progress(layout, press.current)
+            return
+        materials = selection.materials(context.selected_objects)
+        column = layout.column()
+        column.scale_y = 1.6
+        column.operator("imagegs.compress", icon="TEXTURE")
+        if not materials:
+            layout.label(text="Select objects that have materials", icon="INFO")
+        settings = context.scene.imagegs
+        _draw_settings(layout, settings)
+        if materials:
+            plan = found.plan(materials)
+            _draw_estimate(layout, plan, settings)
+            _draw_found(layout, plan)
+            _draw_compressed(layout, context, materials)
+
+
+class _Memory:
+    bl_label = "Compressed in This File"
+    bl_category = "Image-GS"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        groups = sorted(storage.decoders(), key=lambda group: group.name)
+        saved = 0
+        for group in groups:
+            s = summary.of(group)
+            saved += max(0, s.before.disk - s.after.disk)
+            row = layout.row()
+            row.label(text=group.name.removeprefix("Image-GS "), icon="NODETREE")
+            row.label(text=_("{size}, {users} users").format(size=summary.size(s.after.disk), users=group.users))
+        if groups:
+            layout.label(text=_("Saved on disk: {size}").format(size=summary.size(saved)))
+            layout.operator("imagegs.copy_report", icon="COPYDOWN")
+        else:
+            layout.label(text="Nothing is compressed yet", icon="INFO")
+        _draw_memory(layout, context.scene)
+
+
+def draw_progress(layout: bpy.types.UILayout, run: press.Run) -> None:
+    """The run in progress: overall, its material, quality so far, time left, and a button to stop."""
+    update = run.update
+    column = layout.column()
+    left = run.seconds_left
+    text = (
+        f"{run.whole:.0%}"
+        if left is None
+        else _("{percent:.0%}, {time} left").format(percent=run.whole, time=_time(left))
+    )
+    column.progress(factor=run.whole, text=text)
+    if update is not None:
+        box = column.box().column(align=True)
+        for index, name in enumerate(update.names):
+            row = box.row()
+            if index < update.index:
+                row.label(text=name, icon="CHECKMARK")
+            elif index == update.index:
+                row.progress(factor=run.part, text=name)
+                quality = "" if run.psnr is None else f", {run.psnr:.1f} dB"
+                box.label(text=f"{_(run.phase)}{quality}", icon="BLANK1")
+            else:
+                row.label(text=name, icon="DOT")
+    column.label(text="Nothing changes before it is finished", icon="INFO")
+    row = layout.row()
+    row.scale_y = 1.4
+    row.operator("imagegs.cancel", icon="CANCEL", text="Cancel (Esc)")
+
+
+def _draw_settings(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    row = layout.row(align=True)
+    for preset in ("fast", "balanced", "high"):
+        row.prop_enum(settings, "preset", preset)
+    column = layout.column(align=True)
+    column.row(align=True).prop(settings, "rate", expand=True)
+    column.prop(settings, {"SIZE": "max_kilobytes", "BPP": "bpp", "QUALITY": "target_psnr"}[settings.rate])
+    header, body = layout.panel("imagegs_importance", default_closed=True)
+    header.label(text="Where Detail Goes")
+    if body is not None:
+        body.prop(settings, "ignore_unused")
+        body.row(align=True).prop(settings, "importance", expand=True)
+        if settings.importance == "IMAGE":
+            body.template_ID(settings, "importance_image", open="image.open")
+        elif settings.importance == "ATTRIBUTE":
+            body.prop(settings, "importance_attribute")
+        body.prop(settings, "seed")
+
+
+def _draw_estimate(layout: bpy.types.UILayout, plan: Plan, settings: bpy.types.PropertyGroup) -> None:
+    if not plan.stacks:
+        return
+    try:
+        guess = found.estimate(plan, settings.fit_settings())
+    except ImageGSError as error:
+        layout.label(text=str(error), icon="ERROR")
+        return
+    size = (
+        _("size follows from quality")
+        if guess.bytes is None
+        else _("up to {size}").format(size=summary.size(guess.bytes))
+    )
+    layout.label(text=_("Estimate: {size}, about {time}").format(size=size, time=_time(guess.seconds)), icon="TIME")
+
+
+def _draw_found(layout: bpy.types.UILayout, plan: Plan) -> None:
+    header, body = layout.panel("imagegs_found", default_closed=False)
+    header.label(text=_("Found: {count} texture stacks").format(count=len(plan.stacks)))
+    if body is None:
+        return
+    for stack in plan.stacks:
+        _draw_stack(body, stack)
+    left = [skipped for skipped in plan.skipped if not skipped.reason.startswith("already compressed")]
+    if left:
+        box = body.box().column(align=True)
+        box.label(text="Left as they are:", icon="INFO")
+        for skipped in left:
+            _wrapped(box, str(skipped))
+        if any(skipped.reason.startswith("linked from") for skipped in left):
+            box.operator("imagegs.make_local", icon="LINKED")
+
+
+def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan) -> None:
+    box = layout.box().column(align=True)
+    largest = max(stack.maps, key=lambda m: m.width * m.height)
+    channels = sum(len(m.channels) for m in stack.maps)
+    row = box.row()
+    row.label(text=", ".join(stack.materials), icon="MATERIAL")
+    size = _("{width} x {height}, {channels} channels").format(
+        width=largest.width, height=largest.height, channels=channels
+    )
+    row.label(text=size)
+    for m in stack.maps:
+        image = bpy.data.images.get((m.image.name, m.image.library or None))
+        row = box.row()
+        if image is not None and image.preview is not None:
+            row.label(text=m.image.name, icon_value=image.preview.icon_id)
+        else:
+            row.label(text=m.image.name, icon="IMAGE_DATA")
+        row.label(text=", ".join(m.labels))
+
+
+def _draw_compressed(
+    layout: bpy.types.UILayout, context: bpy.types.Context, materials: list[bpy.types.Material]
+) -> None:
+    groups = selection.decoders(materials)
+    if not groups:
+        return
+    header, body = layout.panel("imagegs_compressed", default_closed=False)
+    header.label(text=_("Compressed: {count}").format(count=len(groups)))
+    if body is None:
+        return
+    body.prop(context.scene.imagegs, "lod", slider=True)
+    for group in groups:
+        s = summary.of(group)
+        box = body.box().column(align=True)
+        box.label(text=group.name, icon="NODETREE")
+        sizes = (summary.size(s.before.disk), summary.size(s.after.disk), s.ratio)
+        if s.before.disk:
+            box.label(text=_("Disk {} to {} ({:.1f} times smaller)").format(*sizes))
+        box.label(text=_("Memory {} to {}").format(summary.size(s.before.memory), summary.size(s.after.memory)))
+        for name, feeds, value, angle in s.maps:
+            row = box.row()
+            row.label(text=feeds or name)
+            row.label(text=summary.decibels(value) + ("" if angle is None else f", {angle:.1f}\N{DEGREE SIGN}"))
+    grid = body.column(align=True)
+    grid.operator("imagegs.compare", icon="IMAGE_ALPHA")
+    grid.operator("imagegs.copy_report", icon="COPYDOWN")
+    grid.operator("imagegs.recompress", icon="FILE_REFRESH")
+    grid.operator("imagegs.restore", icon="LOOP_BACK")
+    grid.operator("imagegs.drop_originals", icon="TRASH")
+    grid.operator("imagegs.bake", icon="RENDER_STILL")
+    row = grid.row(align=True)
+    row.operator("imagegs.export_stream", icon="EXPORT")
+    row.operator("imagegs.import_stream", icon="IMPORT")
+
+
+def _draw_memory(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
+    images, decoders, costliest = summary.scene_memory(scene)
+    box = layout.box().column(align=True)
+    box.label(text="Texture memory of this scene:", icon="MEMORY")
+    box.label(text=_("Images {images}, decoders {decoders}").format(
+        images=summary.size(images.memory), decoders=summary.size(decoders.memory)
+    ))  # fmt: skip
+    for image, cost in costliest[:8]:
+        row = box.row()
+        row.label(text=image.name, icon="IMAGE_DATA")
+        row.label(text=summary.size(cost.memory))
+
+
+def _wrapped(layout: bpy.types.UILayout, text: str, width: int = 46) -> None:
+    """Labels do not wrap: a long sentence takes several."""
+    line = ""
+    for word in text.split():
+        if line and len(line) + len(word) + 1 > width:
+            layout.label(text=line, icon="BLANK1")
+            line = ""
+        line = f"{line} {word}".strip()
+    layout.label(text=line, icon="BLANK1")
+
+
+def _time(seconds: float) -> str:
+    return _("{} s").format(max(1, round(seconds))) if seconds < 90 else _("{} min").format(round(seconds / 60))
+
+
+def _places(base: type, name: str) -> list[type]:
+    """The panel once for each place that shows it."""
+    places = {
+        "view3d": {"bl_space_type": "VIEW_3D", "bl_region_type": "UI"},
+        "node": {"bl_space_type": "NODE_EDITOR", "bl_region_type": "UI", "poll": classmethod(_in_shader_editor)},
+        "material": {"bl_space_type": "PROPERTIES", "bl_region_type": "WINDOW", "bl_context": "material"},
+    }
+    return [
+        type(f"IMAGEGS_PT_{name}_{place}", (base, bpy.types.Panel), options)
+        for place, options in places.items()
+    ]
+
+
+def _in_shader_editor(cls: type, context: bpy.types.Context) -> bool:
+    return context.space_data.tree_type == "ShaderNodeTree"
+
+
+_CLASSES = (*_places(_Panel, "compress"), *_places(_Memory, "file"))
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
