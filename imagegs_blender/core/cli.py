@@ -121,7 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--num-gaussians", type=int, metavar="N", help="number of Gaussians; not with the next three")
     p.add_argument(
         "--bpp", type=float, metavar="B",
-        help=f"bits per pixel, 8 x file bytes / (width x height of the largest map) (default: {DEFAULT_BPP} if no amount is given)",
+        help="bits per pixel, 8 x file bytes / (width x height of the largest map) "
+        f"(default: {DEFAULT_BPP} if no amount is given)",
     )  # fmt: skip
     p.add_argument("--max-bytes", type=int, metavar="BYTES", help="size that the file never exceeds")
     p.add_argument(

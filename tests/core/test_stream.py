@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from imagegs_blender.core import quantize, stream
+from imagegs_blender.core import decode, quantize, stream
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.gaussians import Gaussians
 from imagegs_blender.core.settings import QuantizeBits
@@ -91,6 +92,17 @@ def test_a_newer_version_says_so() -> None:
     struct.pack_into("<H", data, 8, stream.VERSION + 1)
     with pytest.raises(ImageGSError, match="version .* update imagegs_blender"):
         stream.read(bytes(data))
+
+
+def test_streams_of_earlier_versions_open() -> None:
+    """tests/core/streams holds one file of every version ever released, and its picture at 16 x 12 texels. Never replace one."""
+    folder = Path(__file__).parent / "streams"
+    for path in sorted(folder.glob("version-*.igs")):
+        kept = stream.read(path.read_bytes())
+        assert kept.maps == MAPS
+        picture = np.load(path.with_suffix(".npy")).astype(np.float32)
+        np.testing.assert_allclose(decode.planes(kept.gaussians, 16, 12), picture, atol=2e-3)
+    assert (folder / f"version-{stream.VERSION}.igs").exists()
 
 
 def test_limits_are_checked_when_writing() -> None:
