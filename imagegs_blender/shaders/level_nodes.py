@@ -20,14 +20,21 @@ def share(level: Value, tables: Tables) -> Value:
 
 
 def planes(
-    graph: Graph, name: str, point: Value, level: Value, tables: Tables, images: dict[str, bpy.types.Image]
+    graph: Graph, name: str, point: Value, level: Value, after: Value, tables: Tables, images: dict[str, bpy.types.Image]
 ) -> list[Value]:
-    """lod.texels: every plane as a scalar."""
+    """lod.texels: every plane as a scalar.
+
+    Not read before `after`, one of the planes of the Gaussians, is there: the stack of Cycles is small. Where LOD is
+    a constant that leaves the Gaussians out, so does this dependence.
+    """
+    done = graph.mix(after, graph.constant(0.0), share(level, tables))
+    point = done.times_plus(0.0, point)
     tail = tables.tail
     tree = _level_tree(f".{name} level", tables, images)
     index = level.clamp(tail.first, tail.last) - float(tail.first)
     low = index.floor()
     fine = graph.group(tree, {"Point": point, "Level": low})
+    point = fine["RGB 0"].times_plus(0.0, point)
     coarse = graph.group(tree, {"Point": point, "Level": (low + 1.0).min(float(tail.last - tail.first))})
     part = index - low
     blended = {key: graph.mix(fine[key], coarse[key], part) for key in fine}
@@ -67,6 +74,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
         for sheet in sheets:
             four = [texel(f"{TEXELS} {sheet}", corner, number) for number in range(4)]
             outputs[f"RGB {sheet}"] = _square([one.rgb for one in four], across, down)
+            corner = outputs[f"RGB {sheet}"].times_plus(0.0, corner)
             if (sheet, 3) in slots:
                 outputs[f"A {sheet}"] = _square([one.a for one in four], across, down)
         graph.output(outputs)

@@ -81,8 +81,10 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
         with graph.frame("Blend"):
             sums.add(group, weights, seconds)
     with graph.frame("Planes"):
-        coarse = level_nodes.planes(graph, tree.name, point, inputs["LOD"], tables, images)
-        planes = _Planes(graph, tables, *sums.blended(), coarse, level_nodes.share(inputs["LOD"], tables))
+        colors, alphas = sums.blended()
+        last = colors[-1].lanes[0] if colors else alphas[-1]
+        coarse = level_nodes.planes(graph, tree.name, point, inputs["LOD"], last, tables, images)
+        planes = _Planes(graph, tables, colors, alphas, coarse, level_nodes.share(inputs["LOD"], tables))
     with graph.frame("Maps"):
         graph.output(_maps(graph, maps, planes, inside))
     graph.arrange()

@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 import pytest
 
-from imagegs_blender.core import tables
+from imagegs_blender.core import lod, tables
 from imagegs_blender.core.devices import reference
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.gaussians import Gaussians
@@ -109,16 +109,17 @@ def test_rendered_texels(tmp_path: Path, engine: str, topk: int, wrap: bool) -> 
 
 @pytest.mark.parametrize(("topk", "planes"), [(0, 9), (1, 1), (4, 32), (10, 9), (16, 32)])
 def test_cycles_takes_every_size_of_decoder(tmp_path: Path, topk: int, planes: int) -> None:
-    """The largest graphs must fit the stack of Cycles, which renders one flat color where they don't."""
+    """The largest graphs, Gaussians and texels together, must fit the stack of Cycles: else it renders one flat color."""
     gaussians = stack(topk, True)
     feature = np.tile(gaussians.feature, (1, 5))[:, :planes] * (1 if topk else 0.2)
     scale = gaussians.scale * (1 if topk else 0.5)
     gaussians = replace(gaussians, feature=feature.astype(np.float32), scale=scale)
     triples = [[min(first + i, planes - 1) for i in range(3)] for first in range(0, planes, 3)]
     maps = [info(f"map {i}", Role.DATA, ColorSpace.RAW, Depth.U8, "RGB", *triple) for i, triple in enumerate(triples)]
-    group = plane.summed(node_group.build("Stack", maps, tables.build(gaussians)))
-    rendered = plane.render("CYCLES", tmp_path, plane.stage(group, WIDTH, HEIGHT))["sum"]
-    truth = np.moveaxis(np.clip(reference.render(gaussians), 0, 1)[np.array(triples)].sum(0), 0, 2)
+    built = tables.build(gaussians)
+    group = plane.summed(node_group.build("Stack", maps, built))
+    rendered = plane.render("CYCLES", tmp_path, plane.stage(group, WIDTH, HEIGHT, lod=0.5))["sum"]
+    truth = np.moveaxis(lod.planes(gaussians, built.tail, 0.5)[np.array(triples)].sum(0), 0, 2)
     assert (np.abs(rendered - truth).max(2) <= len(triples) / 255).mean() >= 0.999
 
 
@@ -191,18 +192,19 @@ def test_outside_of_the_texture(tmp_path: Path, extension: str) -> None:
         assert (edge.min(1) - 0.01 <= row[0]).all() and (row[0] <= edge.max(1) + 0.01).all()
 
 
-def test_coarse_lod_is_smoother(tmp_path: Path) -> None:
-    gaussians = stack(10, True)
-    noise = np.random.default_rng(0).random(gaussians.feature.shape).astype(np.float32)
-    group = node_group.build("Stack", MAPS[2:3], tables.build(replace(gaussians, feature=noise)))
-    detail = {}
-    for lod in (0.0, 4.0):
-        bpy.ops.object.select_all(action="SELECT")
-        bpy.ops.object.delete()
-        height = plane.render("CYCLES", tmp_path, plane.stage(group, WIDTH, HEIGHT, lod=lod))["height"][..., 0]
-        detail[lod] = np.abs(np.diff(height, axis=1)).mean(), height.mean()
-    assert detail[4.0][0] < 0.9 * detail[0.0][0]
-    assert abs(detail[4.0][1] - detail[0.0][1]) < 0.02
+@pytest.mark.parametrize(("engine", "level"), [*product(["CYCLES"], [0.5, 1.0, 2.3, 5.0]), (plane.EEVEE, 1.5)])
+def test_levels_of_detail(tmp_path: Path, engine: str, level: float) -> None:
+    """At every LOD the texels of core/lod.py, which is held against the true mip levels."""
+    gaussians = stack(4, True)
+    built = tables.build(gaussians, MAPS)
+    assert built.tail.first == 2
+    group = node_group.build("Stack", MAPS, built)
+    rendered = plane.render(engine, tmp_path, plane.stage(group, WIDTH, HEIGHT, lod=level))
+    truth = expected(lod.planes(gaussians, built.tail, level))
+    for name, pixels in encoded(rendered).items():
+        off = 255 * np.abs(pixels - truth[name]).max(2)
+        assert (off <= 1).mean() >= 0.999, f"{name}: {off.max()}"
+        assert level < built.tail.first or off.max() <= 2, f"{name}: {off.max()}"
 
 
 def test_sockets_and_unknown_extension() -> None:
