@@ -32,8 +32,11 @@ _FAILED = 3  # exit code of a child that wrote a message for the user into error
 # The package under the name that it has here, from where it is: in Blender it is bl_ext.<repository>.<name>, which no
 # path leads to, and Numba's cache holds that name.
 _CHILD = """
-import importlib.util, pathlib, sys
+import importlib.util, pathlib, sys, types
 name, first, folder = sys.argv[1:]
+parts = name.split(".")
+for parent in (".".join(parts[:end]) for end in range(1, len(parts))):
+    sys.modules[parent] = types.ModuleType(parent)
 spec = importlib.util.spec_from_file_location(name, first)
 package = sys.modules[name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(package)
