@@ -1,11 +1,13 @@
 # make demo [BLEND=scene.blend]   compress a scene and show it before and after: build/demo
 # make test                       every test
+# make extension [PLATFORMS=...]  one zip per platform: build/extension
+# make dev-link                   this checkout as an extension of the Blender versions on this machine
 # Each sets itself up in .venv. PYTHON=... chooses the interpreter (CPython 3.11 or 3.13), VENV=... the environment.
 
 VENV ?= .venv
 export VENV PYTHON BLEND
 
-.PHONY: demo test clean
+.PHONY: demo test extension dev-link clean
 
 demo:
 	@test -z "$$BLEND" || test -f "$$BLEND" || \
@@ -16,6 +18,14 @@ demo:
 test:
 	@bash tools/setup.sh blender,test
 	"$$VENV/bin/python" -m pytest
+
+extension:
+	@bash tools/setup.sh blender
+	@"$$VENV/bin/python" tools/extension.py $(PLATFORMS)
+
+dev-link:
+	@bash tools/setup.sh blender
+	@"$$VENV/bin/python" tools/extension.py --dev-link
 
 clean:
 	rm -rf build

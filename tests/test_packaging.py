@@ -1,0 +1,216 @@
+"""The extension as a user gets it: what the zips hold, on which systems our code and the wheels run, installing them.
+
+The zips are looked at where `make extension` has left them in build/extension, and skipped with a message elsewhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import extension  # noqa: E402
+import wheels  # noqa: E402
+
+PYTHONS = {"cp311", "cp313", "cp314"}
+NAMES = {"constriction", "llvmlite", "numba", "pillow"}
+MANIFEST = tomllib.loads((ROOT / "blender_manifest.toml").read_text("utf-8"))
+
+
+def built(platform: str) -> Path:
+    path = extension.OUTPUT / f"{MANIFEST['id']}-{MANIFEST['version']}-{platform}.zip"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not built: make extension")
+    return path
+
+
+def test_every_platform_and_python_has_every_wheel() -> None:
+    pinned = wheels.pinned()
+    assert {wheel.platform for wheel in pinned} == set(MANIFEST["platforms"]) == set(wheels.PLATFORMS.values())
+    for platform in MANIFEST["platforms"]:
+        assert sorted((w.python, w.name) for w in pinned if w.platform == platform) == sorted(
+            (python, name) for python in PYTHONS for name in NAMES
+        )
+    machine = {"linux-x64": "x86_64", "macos-arm64": "arm64", "windows-x64": "amd64"}
+    for wheel in pinned:
+        assert all(tag.endswith(machine[wheel.platform]) for tag in wheel.tags), wheel.filename
+        assert re.fullmatch("[0-9a-f]{64}", wheel.sha256)
+
+
+@pytest.mark.parametrize("platform", sorted(wheels.PLATFORMS.values()))
+def test_compiled_files_are_for_their_platform_and_python(platform: str) -> None:
+    """By the first bytes of each compiled file, and the Python that an extension module names."""
+    seen = 0
+    for wheel in wheels.pinned():
+        if wheel.platform != platform:
+            continue
+        if not wheel.path.is_file():
+            pytest.skip(f"{wheel.filename} is not downloaded: make extension")
+        digits = wheel.python.removeprefix("cp")
+        with zipfile.ZipFile(wheel.path) as archive:
+            for name in archive.namelist():
+                if not re.search(r"\.(so|pyd|dll|dylib)(\.[\d.]+)?$", name):
+                    continue
+                seen += 1
+                with archive.open(name) as file:
+                    head = file.read(4096)
+                assert kind(head) == platform, f"{wheel.filename}: {name}"
+                module = re.search(r"\.(?:cpython-|cp)(\d+)[^/]*\.(?:so|pyd)$", name)
+                assert module is None or module[1] == digits, f"{wheel.filename}: {name}"
+    assert seen > 30
+
+
+def kind(head: bytes) -> str:
+    """Blender's name of the platform that a compiled file is for: ELF, Mach-O and PE headers."""
+    if head[:4] == b"\x7fELF":
+        return "linux-x64" if head[18:20] == b"\x3e\x00" else "other ELF"
+    if head[:4] == b"\xcf\xfa\xed\xfe":
+        return "macos-arm64" if head[4:8] == b"\x0c\x00\x00\x01" else "other Mach-O"
+    if head[:2] == b"MZ":
+        at = int.from_bytes(head[0x3C:0x40], "little")
+        return "windows-x64" if head[at : at + 6] == b"PE\0\0\x64\x86" else "other PE"
+    return "unknown"
+
+
+@pytest.mark.parametrize("platform", sorted(wheels.PLATFORMS.values()))
+def test_zip_keeps_the_rules(platform: str) -> None:
+    assert extension.check(built(platform), platform) == []
+
+
+def test_the_same_sources_give_the_same_zip(tmp_path: Path) -> None:
+    """Whatever the times, modes and order of the files that Blender's tool met."""
+    texts = {"b.py": "b = 1\n" * 99, "core/a.py": "a = 1\n", "wheels/c.whl": "c"}
+    for name, order in (("one.zip", list(texts)), ("two.zip", list(reversed(texts)))):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for index, file in enumerate(order):
+                entry = zipfile.ZipInfo(file, (2000 + index, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_STORED if file.endswith(".whl") else zipfile.ZIP_DEFLATED
+                archive.writestr(entry, texts[file])
+        extension.normalize(tmp_path / name)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == texts
+        assert archive.getinfo("wheels/c.whl").compress_type == zipfile.ZIP_STORED
+
+
+POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty", "curses", "readline", "syslog"}
+POSIX_NAMES = {
+    "os": {
+        "fork", "forkpty", "kill", "killpg", "getpgid", "setsid", "setpgid", "geteuid", "getuid", "getgid", "mkfifo",
+        "statvfs", "uname", "wait", "waitpid", "nice", "chown", "sched_getaffinity", "O_DIRECTORY", "sysconf", "getpgrp",
+    },
+    "signal": {"SIGKILL", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCHLD", "alarm", "pause", "setitimer"},
+    "multiprocessing": {"set_start_method", "get_context"},
+}  # fmt: skip
+POSIX_OPTIONS = {"preexec_fn", "start_new_session", "pass_fds", "process_group"}
+
+
+def test_nothing_in_the_package_is_posix_only() -> None:
+    """No module, call, option or path that Windows lacks; text files are opened with their encoding."""
+    found = []
+    for path in sorted((ROOT / "imagegs_blender").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            problem = posix_only(node)
+            if problem:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {problem}")
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import fcntl", "from resource import getrusage", "os.fork()", "from os import kill", "signal.SIGKILL",
+        "run(x, preexec_fn=f)", "open('/tmp/a')", "path = '~/.cache/x'", "open(p)", "open(p, 'w')", "path.read_text()",
+        "path.write_text('x')",
+    ],
+)  # fmt: skip
+def test_the_scan_sees(line: str) -> None:
+    assert any(posix_only(node) for node in ast.walk(ast.parse(line))), line
+
+
+def posix_only(node: ast.AST) -> str | None:
+    """What is wrong with one node of a program, or None."""
+    names: list[str] = []
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        names = [f"{node.value.id}.{node.attr}"]
+    for name in names:
+        base, _, last = name.rpartition(".")
+        if name in POSIX_MODULES or last in POSIX_NAMES.get(base, ()):
+            return name
+    if isinstance(node, ast.keyword) and node.arg in POSIX_OPTIONS:
+        return f"{node.arg}="
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if re.match(r"(/(tmp|dev|proc|usr|etc|home|var|bin)\b|~/|/bin/sh)", node.value):
+            return repr(node.value)
+    return without_encoding(node) if isinstance(node, ast.Call) else None
+
+
+def without_encoding(call: ast.Call) -> str | None:
+    """A text file opened in the encoding of whatever machine this is."""
+    options = {keyword.arg for keyword in call.keywords}
+    if isinstance(call.func, ast.Name) and call.func.id == "open":
+        mode = call.args[1].value if len(call.args) > 1 and isinstance(call.args[1], ast.Constant) else "r"
+        return "open() without encoding" if "b" not in str(mode) and "encoding" not in options else None
+    needed = {"read_text": 0, "write_text": 1}
+    if isinstance(call.func, ast.Attribute) and call.func.attr in needed:
+        given = len(call.args) > needed[call.func.attr] or "encoding" in options
+        return None if given else f"{call.func.attr}() without encoding"
+    return None
+
+
+def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
+    """Install the zip with Blender's own operator into an empty user folder, use it there, and uninstall it."""
+    package = built("linux-x64")
+    if sys.platform != "linux":
+        pytest.skip("the zip for Linux is the one that is installed here")
+    work = tmp_path / "work"
+    work.mkdir()
+    script = shutil.copy(ROOT / "tests" / "installed.py", work)
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "NUMBA_CACHE_DIR")}
+    environment |= {"BLENDER_USER_RESOURCES": str(tmp_path / "user"), "HOME": str(tmp_path / "home")}
+
+    def python(*arguments: str) -> str:
+        command = [sys.executable, "-P", *arguments]
+        done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    end = "bpy.ops.wm.save_userpref(); sys.stdout.flush(); os._exit(0 if result == {'FINISHED'} else 1)"
+    install = f"bpy.ops.extensions.package_install_files(repo='user_default', filepath={str(package)!r})"
+    python("-c", f"import bpy, os, sys; result = {install}; {end}")
+    before = snapshot(tmp_path / "user" / "extensions" / "user_default" / "imagegs_blender")
+    assert "blender_manifest.toml" in before and "LICENSE" in before
+    seconds = json.loads(python(script, str(work)).splitlines()[-1])
+    assert seconds["fit"] > 0
+    after = snapshot(tmp_path / "user" / "extensions" / "user_default" / "imagegs_blender")
+    assert after == before, "an extension must not write into its own folder"
+    assert list((tmp_path / "user" / "extensions" / ".user").rglob("*.nbi")), "Numba's cache is in the user folder"
+
+    remove = "bpy.ops.extensions.package_uninstall(repo_index=[r.module for r in bpy.context.preferences.extensions.repos]"
+    remove += ".index('user_default'), pkg_id='imagegs_blender')"
+    python("-c", f"import bpy, os, sys; result = {remove}; {end}")
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(work)]
+    assert not [path for path in left if "imagegs" in str(path.relative_to(tmp_path)).lower()]
+    assert all(path.is_relative_to(tmp_path / "user") for path in left), "nothing outside Blender's user folder"
+
+
+def snapshot(folder: Path) -> dict[str, int]:
+    """The files below a folder, but Python's own bytecode, and their sizes."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return {str(path.relative_to(folder)): path.stat().st_size for path in files}
