@@ -86,13 +86,13 @@ def originals_shown(materials: Iterable[bpy.types.Material]) -> Iterator[None]:
         yield
     finally:
         for entry in shown:
-            tree = entry.nodes[0][0].id_data
-            decoder = _add_decoder(tree, entry.group, entry.nodes[0][0])
+            owner: Any = entry.nodes[0][0].id_data
+            decoder = _add_decoder(owner, entry.group, entry.nodes[0][0])
             for key, value in entry.place.items():
                 setattr(decoder, key, value)
             decoder.inputs["LOD"].default_value = entry.lod
             for node, map_name in entry.nodes:
-                _take_place(tree, node, decoder, map_name)
+                _take_place(owner, node, decoder, map_name)
         for group, fake in kept.items():
             group.use_fake_user = fake
 
@@ -157,10 +157,10 @@ def originals(tree: bpy.types.NodeTree) -> list[bpy.types.ShaderNodeTexImage]:
 def remove_unused_decoders() -> None:
     """Remove the decoders of the open file that no node uses, with the groups inside and the images only they use."""
     trees = [g for g in storage.decoders() if not g.library and g.users == 0]
-    images: list[bpy.types.Image] = []
+    images: dict[bpy.types.Image, None] = {}  # each once
     for tree in trees:  # grows
         inner = dict.fromkeys(node.node_tree for node in tree.nodes if getattr(node, "node_tree", None))
-        images += [node.image for node in tree.nodes if getattr(node, "image", None) and node.image not in images]
+        images |= dict.fromkeys(node.image for node in tree.nodes if getattr(node, "image", None))
         bpy.data.node_groups.remove(tree)
         trees += [t for t in inner if t.users == 0 and not t.library]
     for image in images:

@@ -21,6 +21,11 @@ RECORD = "imagegs_record"
 
 VERSION = 1
 
+_MESSAGE = (
+    "Decodes textures that the Image-GS Textures extension compressed. If they are black, the extension is not "
+    "installed or not enabled here: install it and open the file again"
+)
+
 
 def is_decoder(tree: bpy.types.NodeTree | None) -> bool:
     """Whether a node group holds a stream of ours."""
@@ -47,6 +52,7 @@ def store(group: bpy.types.ShaderNodeTree, stream: bytes, record: dict[str, Any]
     group[STREAM] = stream
     group[STREAM_VERSION] = VERSION
     group[RECORD] = json.dumps(record, sort_keys=True)
+    group.description = _MESSAGE  # shown where the pointer rests on the node, with or without the extension
 
 
 def stream(group: bpy.types.ShaderNodeTree) -> bytes:
