@@ -6,26 +6,24 @@ import sys
 
 import bpy
 
-from ..core import stream, tables
+from ..core import stream
 from ..core.errors import ImageGSError
 from ..scene import storage
-from ..shaders import tables as table_images
+from ..shaders import decoder
 
 
 def rebuild_tables(lost_only: bool = False) -> list[str]:
-    """Fill the table images of every decoder in the open file from its stream, unless the file holds them packed.
+    """Fill the tables or baked maps of every decoder in the open file from its stream, unless the file holds them packed.
 
     lost_only   leave decoders alone whose tables are still there
     Returns one message for each decoder whose stream is damaged; nothing of it is changed or lost.
     """
     problems = []
     for group in storage.decoders():
-        images = table_images.images_of(group).values()
-        if all(image.packed_file or (lost_only and image.is_dirty) for image in images):
+        if decoder.is_whole(group, saved_only=not lost_only):
             continue
         try:
-            found = stream.read(storage.stream(group))
-            table_images.update_images(group, tables.build(found.gaussians, found.maps))
+            decoder.update(group, stream.read(storage.stream(group)))
         except ImageGSError as error:
             problems.append(f"{group.name}: {error}")
     return problems
@@ -35,7 +33,7 @@ def pack_tables() -> None:
     """Store the tables of every decoder in the file, which then renders without the add-on."""
     for group in storage.decoders():
         if not group.library:
-            table_images.pack(group)
+            decoder.pack(group)
 
 
 @bpy.app.handlers.persistent

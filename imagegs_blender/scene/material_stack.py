@@ -230,8 +230,6 @@ def _unusable_use(use: walk.ImageUse) -> str | None:
     foreign = walk.foreign_coordinates(node.inputs["Vector"], use.path)
     if foreign:
         return f"mapped by {foreign} coordinates, not by UV"
-    if node.extension == "MIRROR":
-        return "extension Mirror is not supported yet"
     if node.interpolation == "Closest":
         return "interpolation Closest shows single texels, which Gaussians would blur"
     if _old_mapping(node):

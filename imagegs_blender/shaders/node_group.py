@@ -35,6 +35,10 @@ FEATURES_AHEAD = 32
 MANY = 12
 """Candidates above which weights are not held as vectors."""
 
+EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR")
+EXTENSION = "imagegs_extension"
+"""Custom property of a decoder: what is outside of 0..1, one of EXTENSIONS."""
+
 STEEP = 1e10
 """Slope of the cut below the threshold: steep enough to be a step in float32."""
 
@@ -45,15 +49,23 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
     Inputs: Vector, the texture coordinates, as of an Image Texture node (but a group can't know that nothing is linked:
     link a Texture Coordinate or UV Map node), and LOD, 0 = full detail. Outputs: for each map "<name>" (the color that
     an Image Texture node gives: scene-linear, greys in all channels) and "<name> Alpha" where it has alpha.
-    extension   what is outside of 0..1, as in an Image Texture node: REPEAT, EXTEND or CLIP
+    extension   what is outside of 0..1, as in an Image Texture node: one of EXTENSIONS
 
     Cycles holds 255 floats per material: that is enough for one decoder of any K, two of K = 4 with nine planes.
     """
-    if extension not in ("REPEAT", "EXTEND", "CLIP"):
-        raise ImageGSError(f"{name}: extension {extension} can't be decoded; use REPEAT, EXTEND or CLIP")
+    if extension not in EXTENSIONS:
+        raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
-    tree[LAYOUT] = layout(tables)
+    tree[EXTENSION] = extension
     _interface(tree, maps)
+    fill(tree, maps, tables)
+    return tree
+
+
+def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
+    """Put the nodes and images of the decoder into a group that has its sockets and nothing else."""
+    extension = tree[EXTENSION]
+    tree[LAYOUT] = layout(tables)
     graph = Graph(tree)
     images = create_images(tree.name, tables)
 
@@ -64,7 +76,7 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
 
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
-        point, inside = _point(inputs["Vector"], extension, tables)
+        point, inside = wrapped(inputs["Vector"], extension, tables)
         position = _position(point, tables)
     with graph.frame("Block, leaf, candidates"):
         candidates = _candidates(graph, point, tables, texel)
@@ -84,11 +96,10 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
         coarse = level_nodes.planes(graph, tree.name, point, inputs["LOD"], last, tables, images)
-        planes = _Planes(graph, tables, colors, alphas, coarse, level_nodes.share(inputs["LOD"], tables))
+        planes = _faded(graph, tables, colors, alphas, coarse, level_nodes.share(inputs["LOD"], tables))
     with graph.frame("Maps"):
-        graph.output(_maps(graph, maps, planes, inside))
+        graph.output(map_outputs(graph, maps, planes, inside))
     graph.arrange()
-    return tree
 
 
 def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
@@ -103,12 +114,15 @@ def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
             tree.interface.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
 
 
-def _point(uv: Value, extension: str, tables: Tables) -> tuple[Value, Value | None]:
+def wrapped(uv: Value, extension: str, tables: Tables) -> tuple[Value, Value | None]:
     """Texture coordinates 0 <= x, y < 1, y down; and 1 inside, 0 outside where the texture is clipped."""
     down = uv.times_plus((1, -1, 0), (0, 1, 0))
     if extension == "REPEAT":
         return down.fraction().min(BELOW_ONE), None
     half = (0.5 / tables.width, 0.5 / tables.height, 0)
+    if extension == "MIRROR":
+        turned = 1.0 - (down * 0.5).fraction() * 2.0
+        return (1.0 - turned.max(turned * -1.0)).clamp(half, (1 - half[0], 1 - half[1], 0)), None
     point = down.clamp(half, (1 - half[0], 1 - half[1], 0))
     if extension == "EXTEND":
         return point, None
@@ -205,19 +219,24 @@ class _Sums:
         return feature * share if total is None else feature.times_plus(share, total)
 
 
-class _Planes:
-    """The decoded planes, clamped to 0..1 and faded into the coarse levels, as scalars or three at a time."""
+def _faded(
+    graph: Graph, tables: Tables, colors: list[Value], alphas: list[Value], coarse: list[Value], share: Value
+) -> Planes:
+    """The planes of the Gaussians, clamped to 0..1 and faded into the coarse levels."""
+    threes = [graph.combine(*coarse[3 * i : 3 * i + 3]) for i in range(len(colors))]
+    rest = coarse[3 * len(colors) :]
+    mixed = [
+        [graph.mix(a.clamp(0.0, 1.0), b, share) for a, b in zip(fine, texels, strict=True)]
+        for fine, texels in ((colors, threes), (alphas, rest))
+    ]
+    return Planes(graph, tables, *mixed)
 
-    def __init__(
-        self, graph: Graph, tables: Tables, colors: list[Value], alphas: list[Value], coarse: list[Value], share: Value
-    ) -> None:
-        self.graph, self.tables = graph, tables
-        self.texels = [
-            graph.mix(color.clamp(0.0, 1.0), graph.combine(*coarse[3 * i : 3 * i + 3]), share)
-            for i, color in enumerate(colors)
-        ]
-        rest = coarse[3 * len(colors) :]
-        self.alphas = [graph.mix(a.clamp(0.0, 1.0), b, share) for a, b in zip(alphas, rest, strict=True)]
+
+class Planes:
+    """The decoded planes, 0..1, as scalars or three at a time; texels and alphas as Tables.slot numbers them."""
+
+    def __init__(self, graph: Graph, tables: Tables, texels: list[Value], alphas: list[Value]) -> None:
+        self.graph, self.tables, self.texels, self.alphas = graph, tables, texels, alphas
 
     def scalar(self, plane: int) -> Value:
         texel, channel = self.tables.slot(plane)
@@ -230,7 +249,10 @@ class _Planes:
         return self.graph.combine(*(self.scalar(plane) for plane in planes))
 
 
-def _maps(graph: Graph, maps: Sequence[MapInfo], planes: _Planes, inside: Value | None) -> dict[str, Value]:
+def map_outputs(
+    graph: Graph, maps: Sequence[MapInfo], planes: Planes, inside: Value | None
+) -> dict[str, Value]:
+    """What the decoder gives for each map, by output socket."""
     outputs = {}
     for info in maps:
         letters = dict(zip(info.channels, info.sources, strict=True))
@@ -241,7 +263,7 @@ def _maps(graph: Graph, maps: Sequence[MapInfo], planes: _Planes, inside: Value 
     return outputs if inside is None else {name: value * inside for name, value in outputs.items()}
 
 
-def _color(graph: Graph, channels: Sequence[Channel], planes: _Planes, space: ColorSpace) -> Value:
+def _color(graph: Graph, channels: Sequence[Channel], planes: Planes, space: ColorSpace) -> Value:
     """Three channels as the color that an Image Texture node gives."""
     if all(c.kind == "plane" for c in channels):
         unit = planes.vector([c.plane for c in channels])
@@ -251,7 +273,7 @@ def _color(graph: Graph, channels: Sequence[Channel], planes: _Planes, space: Co
     return _scene_linear(color) if space is ColorSpace.SRGB else color
 
 
-def _unit(channel: Channel, planes: _Planes, graph: Graph) -> Value | float:
+def _unit(channel: Channel, planes: Planes, graph: Graph) -> Value | float:
     """A channel as 0..1, before it is put in its range."""
     if channel.kind == "constant":
         return 0.0
@@ -262,7 +284,7 @@ def _unit(channel: Channel, planes: _Planes, graph: Graph) -> Value | float:
     return (1.0 - (across * across + down * down)).max(0.0) ** 0.5 * 0.5 + 0.5
 
 
-def _scalar(channel: Channel, planes: _Planes, graph: Graph) -> Value:
+def _scalar(channel: Channel, planes: Planes, graph: Graph) -> Value:
     if channel.kind == "constant":
         return graph.constant(channel.low)
     return _ranged(_unit(channel, planes, graph), [channel])

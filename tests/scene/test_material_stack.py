@@ -179,7 +179,6 @@ def test_extension_modes_make_stacks(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         (lambda n: setattr(n, "projection", "BOX"), "box projection: not mapped by UV"),
-        (lambda n: setattr(n, "extension", "MIRROR"), "extension Mirror is not supported yet"),
         (lambda n: setattr(n, "interpolation", "Closest"), "interpolation Closest shows single texels, which"),
         (lambda n: setattr(n.image, "source", "SEQUENCE"), "image sequence: changes over time"),
         (lambda n: setattr(n.image, "source", "MOVIE"), "movie: changes over time"),

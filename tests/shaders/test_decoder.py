@@ -176,7 +176,7 @@ def test_packed_tables_survive_and_can_be_updated(tmp_path: Path) -> None:
         assert np.array_equal(texels(image), getattr(other, name))
 
 
-@pytest.mark.parametrize("extension", ["EXTEND", "CLIP"])
+@pytest.mark.parametrize("extension", ["EXTEND", "CLIP", "MIRROR"])
 def test_outside_of_the_texture(tmp_path: Path, extension: str) -> None:
     gaussians = stack(4, False)
     group = node_group.build("Stack", MAPS[:1], tables.build(gaussians), extension)
@@ -185,6 +185,11 @@ def test_outside_of_the_texture(tmp_path: Path, extension: str) -> None:
     if extension == "CLIP":
         assert not color[: HEIGHT // 4].any() and not color[:, -WIDTH // 4 :].any()
         assert color[HEIGHT // 4 : -HEIGHT // 4, WIDTH // 4 : -WIDTH // 4].min() > 0
+    elif extension == "MIRROR":
+        half = WIDTH // 2
+        across = np.abs(color[:, : half // 2] - color[:, half // 2 : half][:, ::-1])
+        down = np.abs(color[: HEIGHT // 4] - color[HEIGHT // 4 : HEIGHT // 2][::-1])
+        assert (across < 2 / 255).mean() > 0.998 and (down < 2 / 255).mean() > 0.998
     else:
         row = color[HEIGHT // 2]
         np.testing.assert_allclose(row[: WIDTH // 4], np.tile(row[:1], (WIDTH // 4, 1)), atol=1e-4)
@@ -213,8 +218,8 @@ def test_sockets_and_unknown_extension() -> None:
     sockets = [(item.name, item.identifier) for item in group.interface.items_tree]
     names = ["Vector", "LOD", "color", "color Alpha", "normal", "height", "flat", "flat Alpha"]
     assert sorted(sockets) == sorted((name, f"Socket_{i}") for i, name in enumerate(names))
-    with pytest.raises(ImageGSError, match="MIRROR"):
-        node_group.build("Stack", MAPS, built, "MIRROR")
+    with pytest.raises(ImageGSError, match="SPHERE"):
+        node_group.build("Stack", MAPS, built, "SPHERE")
 
 
 def texels(image: bpy.types.Image) -> np.ndarray:

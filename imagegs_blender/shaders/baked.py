@@ -1,0 +1,81 @@
+"""The decoder as ordinary images, decoded on the CPU when a file opens or a LOD changes: the fastest to render.
+
+The images are generated ones: a .blend stores their names, not their pixels, unless they are packed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import bpy
+import numpy as np
+
+from ..core import lod, stack
+from ..core.gaussians import Gaussians
+from ..core.stack import ColorSpace, Depth, MapInfo
+from ..core.tables import Tables
+from .expression import Graph
+
+_SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
+
+BAKED = "imagegs_baked"
+"""Custom property of an image node of a decoder: the map that its image holds."""
+
+
+def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], extension: str) -> None:
+    """Put one image node for each map into an empty decoder. The images are black until update()."""
+    graph = Graph(tree)
+    with graph.frame("Baked maps"):
+        vector = graph.inputs()["Vector"]
+        outputs = {}
+        for info in maps:
+            deep = info.depth is not Depth.U8
+            image = bpy.data.images.new(f"{tree.name} {info.name}", 1, 1, alpha=True, float_buffer=deep)
+            image.colorspace_settings.name = _SPACES[info.color_space]  # type: ignore[assignment]
+            image.alpha_mode = "CHANNEL_PACKED"
+            found = graph.image(image, vector, info.name, extension)
+            found.node.interpolation = "Linear"
+            found.node[BAKED] = info.name
+            outputs[info.name] = found.rgb
+            if "A" in info.channels:
+                outputs[f"{info.name} Alpha"] = found.a
+        graph.output(outputs)
+    graph.arrange()
+
+
+def update(
+    tree: bpy.types.ShaderNodeTree, gaussians: Gaussians, maps: Sequence[MapInfo], tables: Tables, level: float
+) -> None:
+    """Decode every map at a LOD, in the size of that mip level, into the images of a decoder."""
+    images = images_of(tree)
+    whole = int(min(max(level, 0.0), tables.tail.last))
+    small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
+    size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)
+    planes = lod.planes(gaussians, tables.tail, level, *size)
+    for info, pixels in zip(small, stack.images(planes, small, gaussians.wrap).values(), strict=True):
+        _write(images[info.name], pixels, info)
+
+
+def images_of(tree: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:
+    """The images of a baked decoder, by map; empty where it is none."""
+    return {node[BAKED]: node.image for node in tree.nodes if BAKED in node and node.image}
+
+
+def _write(image: bpy.types.Image, pixels: np.ndarray, info: MapInfo) -> None:
+    height, width = pixels.shape[:2]
+    unit = pixels.astype(np.float32)
+    if pixels.dtype.kind == "u":
+        unit /= np.iinfo(pixels.dtype).max
+    letters = {letter: unit[..., i] for i, letter in enumerate(info.channels)}
+    grey = letters.get("L")
+    rgba = np.ones((height, width, 4), np.float32)
+    for i, letter in enumerate("RGB"):
+        channel = letters.get(letter, grey)
+        rgba[..., i] = 0.0 if channel is None else channel
+    rgba[..., 3] = letters.get("A", 1.0)
+    image.source = "GENERATED"
+    image.use_generated_float = info.depth is not Depth.U8
+    image.generated_width, image.generated_height = width, height
+    image.pixels.foreach_set(np.ascontiguousarray(rgba[::-1]).ravel())
+    image.update()

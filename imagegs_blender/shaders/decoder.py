@@ -1,0 +1,105 @@
+"""Which decoder a group holds, and how it changes: the sockets stay, so every link to the group does too."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..core import tables
+from ..core.errors import ImageGSError
+from ..core.stream import Stream
+from . import baked, node_group, script_node
+from . import tables as table_images
+
+NODES, OSL, BAKED = "NODES", "OSL", "BAKED"
+KINDS = (NODES, OSL, BAKED)
+
+KIND = "imagegs_decoder"
+"""Custom property of a decoder: one of KINDS; NODES where there is none."""
+
+LEVEL = "imagegs_level"
+"""Custom property of a decoder: the LOD at which BAKED decodes."""
+
+
+def kind(tree: bpy.types.ShaderNodeTree) -> str:
+    """One of KINDS."""
+    return tree.get(KIND, NODES)
+
+
+def set_kind(tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level: float = 0.0) -> None:
+    """Let a group decode in another way.
+
+    NODES   shader nodes: EEVEE and Cycles
+    OSL     a script: Cycles on the CPU and OptiX only, with Open Shading Language switched on
+    BAKED   ordinary images at a fixed LOD, `level`: the fastest to render, the most memory
+    Raises ImageGSError for another word, a linked group, or where OSL can't be used; the group is as it was.
+    """
+    if wanted not in KINDS:
+        raise ImageGSError(f"{tree.name}: no decoder is called {wanted}; choose one of {', '.join(KINDS)}")
+    if tree.library:
+        raise ImageGSError(f"{tree.name}: it is linked from {tree.library.filepath}; make it local first")
+    built = tables.build(stream.gaussians, stream.maps)
+    if wanted == OSL:
+        script_node.check()
+    _clear(tree)
+    tree[KIND], tree[LEVEL] = wanted, level
+    if wanted == NODES:
+        node_group.fill(tree, stream.maps, built)
+    elif wanted == OSL:
+        script_node.fill(tree, stream.maps, built, script_node.folder_for(tree))
+    else:
+        baked.fill(tree, stream.maps, tree[node_group.EXTENSION])
+        baked.update(tree, stream.gaussians, stream.maps, built, level)
+
+
+def update(tree: bpy.types.ShaderNodeTree, stream: Stream) -> None:
+    """Bring back what a .blend does not hold: the pixels of tables and baked maps, files of scripts.
+
+    Raises ImageGSError where the group was built by another version.
+    """
+    built = tables.build(stream.gaussians, stream.maps)
+    if kind(tree) == NODES:
+        table_images.update_images(tree, built)
+    elif kind(tree) == OSL:
+        script_node.update(tree, built, script_node.folder_for(tree))
+    else:
+        baked.update(tree, stream.gaussians, stream.maps, built, tree.get(LEVEL, 0.0))
+
+
+def images(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.Image]:
+    """The images that a decoder reads; none for OSL."""
+    return [*table_images.images_of(tree).values(), *baked.images_of(tree).values()]
+
+
+def is_whole(tree: bpy.types.ShaderNodeTree, saved_only: bool = False) -> bool:
+    """Whether a decoder has all that it reads, in memory or packed; saved_only: packed."""
+    if kind(tree) == OSL:
+        return not saved_only and (script_node.folder_for(tree) / "cells.exr").exists()
+    return all(image.packed_file or (not saved_only and image.is_dirty) for image in images(tree))
+
+
+def pack(tree: bpy.types.ShaderNodeTree) -> None:
+    """Store what a decoder reads in the .blend: it renders without the add-on.
+
+    Raises ImageGSError for OSL, which reads files.
+    """
+    if kind(tree) == OSL:
+        raise ImageGSError(f"{tree.name}: its decoder is OSL, which reads files; choose Nodes or Baked to pack it")
+    for image in images(tree):
+        image.pack()
+
+
+def _clear(tree: bpy.types.ShaderNodeTree) -> None:
+    """Remove the nodes of a decoder and what only they use: images, inner groups, the text of a script."""
+    inner = table_images.trees(tree)[1:]
+    every = [node for t in (tree, *inner) for node in t.nodes]
+    images = dict.fromkeys(node.image for node in every if getattr(node, "image", None))
+    texts = dict.fromkeys(node.script for node in script_node.script_nodes(tree) if node.script)
+    tree.nodes.clear()
+    for group in inner:
+        if group.users == 0:
+            bpy.data.node_groups.remove(group)
+    for image in images:
+        if image.users == 0:
+            bpy.data.images.remove(image)
+    for text in texts:
+        bpy.data.texts.remove(text)

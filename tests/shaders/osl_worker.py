@@ -1,0 +1,39 @@
+"""Renders a stack with the OSL decoder, in a process of its own: OSL wants Blender's own OpenImageIO, not PyPI's.
+
+Arguments: the folder to write to, then LODs. Writes LOD.npz: output -> pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+sys.path.insert(0, str(Path(bpy.utils.resource_path("LOCAL")) / "python" / "lib" / version / "site-packages"))
+
+from imagegs_blender.core import stream, tables  # noqa: E402
+from imagegs_blender.shaders import decoder, node_group  # noqa: E402
+
+from . import plane  # noqa: E402
+from .test_decoder import HEIGHT, MAPS, WIDTH  # noqa: E402
+
+
+def main(folder: Path, levels: list[str]) -> None:
+    found = stream.read((folder / "stack.igs").read_bytes())
+    for level in levels:
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        plane.enable_cycles()
+        group = node_group.build("Stack", MAPS, tables.build(found.gaussians, MAPS))
+        decoder.set_kind(group, decoder.OSL, found)
+        outputs = plane.stage(group, WIDTH, HEIGHT, lod=float(level))
+        bpy.context.scene.cycles.shading_system = True
+        np.savez(folder / f"{level}.npz", **plane.render("CYCLES", folder, outputs))
+
+
+main(Path(sys.argv[1]), sys.argv[2:])
+sys.stdout.flush()
+os._exit(0)

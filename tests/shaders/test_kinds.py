@@ -1,0 +1,78 @@
+"""Every kind of decoder gives the same picture, through the same sockets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from imagegs_blender.core import lod, stream, tables
+from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.shaders import decoder, node_group
+
+from . import plane
+from .test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def found() -> stream.Stream:
+    return stream.read(stream.write(stack(4, True), MAPS))
+
+
+def agree(rendered: dict[str, np.ndarray], found: stream.Stream, level: float, everywhere: bool = True) -> None:
+    built = tables.build(found.gaussians, found.maps)
+    truth = expected(lod.planes(found.gaussians, built.tail, level))
+    for name, pixels in encoded(rendered).items():
+        off = 255 * np.abs(pixels - truth[name]).max(2)
+        assert (off <= 1).mean() >= 0.999, f"{name}: {off.max()}"
+        assert not everywhere or off.max() <= 2, f"{name}: {off.max()}"
+
+
+def test_baked(tmp_path: Path, found: stream.Stream) -> None:
+    """At every texel centre; and after the file was saved without pixels and opened again."""
+    group = node_group.build("Stack", MAPS, tables.build(found.gaussians, found.maps))
+    outputs = plane.stage(group, WIDTH, HEIGHT)
+    decoder.set_kind(group, decoder.BAKED, found)
+    assert not any("cells" in image.name for image in bpy.data.images)
+    agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0)
+    path = str(tmp_path / "baked.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    group = bpy.data.node_groups["Stack"]
+    assert decoder.kind(group) == decoder.BAKED and not decoder.is_whole(group)
+    decoder.update(group, found)
+    agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0)
+
+
+def test_there_and_back(tmp_path: Path, found: stream.Stream) -> None:
+    """Baked at a coarse LOD, and nodes again: every link stays, nothing is left behind."""
+    group = node_group.build("Stack", MAPS, tables.build(found.gaussians, found.maps))
+    outputs = plane.stage(group, WIDTH, HEIGHT)
+    images = len(bpy.data.images)
+    decoder.set_kind(group, decoder.BAKED, found, 2.0)
+    sizes = {tuple(image.size) for image in decoder.images(group)}
+    assert sizes == {(WIDTH // 4, HEIGHT // 4)}
+    decoder.set_kind(group, decoder.NODES, found)
+    assert len(bpy.data.images) == images and len(bpy.data.node_groups) == 2
+    agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0, everywhere=False)
+    with pytest.raises(ImageGSError, match="no decoder is called GLSL"):
+        decoder.set_kind(group, "GLSL", found)
+
+
+def test_osl(tmp_path: Path, found: stream.Stream) -> None:
+    """With the level of each pixel's footprint, which is 0 where a texel is a pixel."""
+    (tmp_path / "stack.igs").write_bytes(stream.write(stack(4, True), MAPS))
+    command = [sys.executable, "-m", "tests.shaders.osl_worker", str(tmp_path), "0", "0.5", "2.3"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    for level in ("0", "0.5", "2.3"):
+        with np.load(tmp_path / f"{level}.npz") as rendered:
+            agree(dict(rendered), found, float(level), everywhere=level == "2.3")
