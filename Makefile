@@ -1,5 +1,6 @@
 # make demo [BLEND=scene.blend]   compress a scene and show it before and after: build/demo
 # make test                       every test
+# make gui-test                   the built extension in a real window: BLENDER="command" make gui-test
 # make extension [PLATFORMS=...]  one zip per platform: build/extension
 # make dev-link                   this checkout as an extension of the Blender versions on this machine
 # Each sets itself up in .venv. PYTHON=... chooses the interpreter (CPython 3.11 or 3.13), VENV=... the environment.
@@ -7,7 +8,7 @@
 VENV ?= .venv
 export VENV PYTHON BLEND
 
-.PHONY: demo test extension dev-link clean
+.PHONY: demo test gui-test extension dev-link clean
 
 demo:
 	@test -z "$$BLEND" || test -f "$$BLEND" || \
@@ -18,6 +19,10 @@ demo:
 test:
 	@bash tools/setup.sh blender,test
 	"$$VENV/bin/python" -m pytest
+
+gui-test: extension
+	@bash tools/setup.sh blender,test
+	"$$VENV/bin/python" -m pytest -rs tests/gui
 
 extension:
 	@bash tools/setup.sh blender

@@ -20,7 +20,7 @@ def register() -> None:
 
     operators.register()
     ui.register()
-    _registered["command"] = bpy.utils.register_cli_command("imagegs", _command)
+    _registered["command"] = bpy.utils.register_cli_command("imagegs", _command)  # type: ignore[func-returns-value]
     if not bpy.app.binary_path:
         # Python with the bpy 4.5 module hangs at its end, after a render, where a class or handler is still registered.
         atexit.register(unregister)

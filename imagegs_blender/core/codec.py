@@ -30,7 +30,7 @@ class Encoded:
     """A finished fit. data is the .igs file; report holds bytes, bpp, bppc, num_gaussians, steps, seconds, psnr, ssim.
 
     psnr (dB) and ssim are dictionaries with "overall" and one entry per map, measured on the decoded stream as 8-bit
-    values against the stack's planes. report["warning"] is there where a target PSNR was not reached, and says why.
+    values against the stack's planes, over texels of weight above 0. report["warning"] is there where a target PSNR was not reached, and says why.
     """
 
     data: bytes
@@ -67,6 +67,7 @@ class _Work:
         self.rate = Rate(textures, settings)
         self.originals = stack.images(textures.planes, textures.maps, textures.wrap)
         self.roles = {m.name: m.role for m in textures.maps}
+        self.unused = _unused(textures)
         self.steps = 0
 
     def elapsed(self) -> float:
@@ -90,7 +91,7 @@ class _Work:
         return gaussians, rate.pack(gaussians)
 
     def measured(self, data: bytes) -> dict:
-        return metrics.compare(self.originals, decode.images(stream.read(data)), self.roles)
+        return metrics.compare(self.originals, decode.images(stream.read(data)), self.roles, unused=self.unused)
 
     def to_target(self) -> tuple[bytes, str | None]:
         """Fit until the PSNR is reached, and round features as coarsely as it allows; also a warning where it is not reached.
@@ -125,7 +126,7 @@ class _Work:
 
     def _psnr(self, data: bytes) -> float:
         decoded = decode.images(stream.read(data))
-        return metrics.compare(self.originals, decoded, self.roles, similarity=False)["psnr"]["overall"]
+        return metrics.compare(self.originals, decoded, self.roles, False, self.unused)["psnr"]["overall"]
 
     def _time_to_measure(self) -> float:
         return 0.3 + 1.5e-7 * sum(pixels.size for pixels in self.originals.values())
@@ -138,3 +139,13 @@ def _next_count(tried: list[tuple[int, float]], target: float) -> int:
     if others and others[0][0] != count:
         slope = float(np.clip((reached - others[0][1]) / np.log2(count / others[0][0]), 0.5, 6))
     return max(1, int(count * 2 ** float(np.clip((target + TARGET_MARGIN - reached) / slope, -4, 4))))
+
+
+def _unused(textures: TextureStack) -> dict[str, np.ndarray] | None:
+    """Each map's texels (height, width) of weight 0; None where there are none. All count where all weigh 0."""
+    weights = textures.weights
+    if weights is None or weights.min() > 0 or weights.max() <= 0:
+        return None
+    rows = {m.name: np.arange(m.height) * textures.height // m.height for m in textures.maps}
+    columns = {m.name: np.arange(m.width) * textures.width // m.width for m in textures.maps}
+    return {m.name: weights[np.ix_(rows[m.name], columns[m.name])] == 0 for m in textures.maps}

@@ -22,6 +22,7 @@ def compare(
     b: Mapping[str, np.ndarray],
     roles: Mapping[str, Role] | None = None,
     similarity: bool = True,
+    unused: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Compare the maps b with the originals a, both name -> (height, width, channels) uint8, uint16 or float32.
 
@@ -34,6 +35,8 @@ def compare(
             straight alpha, the color of texels that are fully transparent in the original is not compared: nobody
             sees it, and a stack does not keep it (stack.build). All other samples count.
     similarity   False leaves SSIM out, which takes most of the time
+    unused  name -> (height, width) bool: texels that nobody sees. They count neither in PSNR nor in the angle, and are
+            equal for SSIM
     Raises ImageGSError where the maps don't match.
     """
     _check(a, b)
@@ -43,10 +46,8 @@ def compare(
     psnrs, ssims, angles = {}, {}, {}
     for name, original in a.items():
         x, y = to_bytes(original, original), to_bytes(b[name], original)
-        if roles.get(name) is Role.COLOR:
-            x, y, counted = _hide(original, x, y)
-        else:
-            counted = x.size
+        skipped = (unused or {}).get(name)
+        x, y, counted = _hide(original, x, y, roles.get(name) is Role.COLOR, skipped)
         squared = _squared_error(x, y)
         error, samples = error + squared, samples + counted
         psnrs[name] = _decibels(squared, counted)
@@ -55,7 +56,8 @@ def compare(
             similarities += similar
             ssims[name] = float(np.mean(similar))
         if roles.get(name) is Role.NORMAL:
-            angles[name] = normal_angle(original, b[name])
+            shown = slice(None) if skipped is None else ~skipped
+            angles[name] = normal_angle(original[shown], b[name][shown])
     result = {"psnr": {"overall": _decibels(error, samples), **psnrs}}
     if similarity:
         result["ssim"] = {"overall": float(np.mean(similarities)), **ssims}
@@ -113,14 +115,19 @@ def _shape(pixels: np.ndarray) -> str:
     return f"{width} x {height} with {channels} channel{'s' * (channels > 1)}"
 
 
-def _hide(original: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """x, y with the color under zero alpha made equal, and how many samples are left to count."""
-    if original.dtype.kind != "u" or original.shape[2] not in (2, 4):
+def _hide(
+    original: np.ndarray, x: np.ndarray, y: np.ndarray, color: bool, unused: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """x, y with unused texels, and colors under zero alpha, made equal; and how many samples are left to count."""
+    transparent = color and original.dtype.kind == "u" and original.shape[2] in (2, 4)
+    if not transparent and unused is None:
         return x, y, x.size
-    hidden = original[..., -1] == 0
-    x, y = x.copy(), y.copy()
-    x[hidden, :-1] = y[hidden, :-1] = 0
-    return x, y, x.size - int(hidden.sum()) * (x.shape[2] - 1)
+    hidden = np.zeros(x.shape, bool)
+    if transparent:
+        hidden[..., :-1] = (original[..., -1] == 0)[..., None]
+    if unused is not None:
+        hidden |= unused[..., None]
+    return np.where(hidden, np.uint8(0), x), np.where(hidden, np.uint8(0), y), x.size - int(hidden.sum())
 
 
 def _squared_error(x: np.ndarray, y: np.ndarray) -> float:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import codec
+from . import codec, stream, tables
 from .codec import Encoded, Progress
 from .errors import Cancelled, ImageGSError
 from .settings import FitSettings, QuantizeBits
@@ -60,7 +60,8 @@ class Job:
     ) -> None:
         self._stack: TextureStack | None = stack
         self._settings, self._python = settings, python or sys.executable
-        self._environment = dict(environment or {})
+        path = "" if python else os.pathsep.join(filter(None, sys.path))  # another Python has packages of its own
+        self._environment = {**os.environ, **(environment or {}), "PYTHONPATH": path}
         self._reports: queue.SimpleQueue[Progress] = queue.SimpleQueue()
         self._folder: tempfile.TemporaryDirectory | None = None
         self._process: subprocess.Popen | None = None
@@ -82,7 +83,7 @@ class Job:
                 self._process = subprocess.Popen(
                     [self._python, "-P", "-c", _CHILD, package, str(first), str(folder)],
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8",
-                    env={**os.environ, **self._environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    env=self._environment,
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )  # fmt: skip
         except OSError as error:
@@ -211,4 +212,6 @@ def main(folder: Path) -> int:
         return _FAILED
     (folder / "result.igs").write_bytes(encoded.data)
     (folder / "report.json").write_text(json.dumps(encoded.report), "utf-8")
+    result = stream.read(encoded.data)
+    tables.build(result.gaussians, result.maps)  # so that its kernels are in the cache before a window waits for them
     return 0

@@ -77,7 +77,7 @@ def _put_images(
 
 def _load(path: Path, info: MapInfo) -> bpy.types.Image:
     image = bpy.data.images.load(str(path), check_existing=False)
-    image.colorspace_settings.name = _SPACES[info.color_space]
+    image.colorspace_settings.name = _SPACES[info.color_space]  # type: ignore[assignment]
     image.alpha_mode = "CHANNEL_PACKED"
     return image
 

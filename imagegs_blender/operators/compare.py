@@ -112,7 +112,7 @@ def show(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
     height, width = picture.shape[:2]
     image = bpy.data.images.get((IMAGE, None)) or bpy.data.images.new(IMAGE, width, height)
     image.source = "GENERATED"
-    image.colorspace_settings.name = "sRGB"
+    image.colorspace_settings.name = "sRGB"  # type: ignore[assignment]
     if tuple(image.size) != (width, height):
         image.generated_width, image.generated_height = width, height
     flat = np.ones((height, width, 4), np.float32)

@@ -131,7 +131,7 @@ def steps(
                 result.group = _decoder(result.plan, result.encoded, settings)
             yield Update(result.plan.name, len(names), len(names), None, names)
         if again and any(result.group for result in results):
-            replace.restore(_named(outcome.plan))
+            _restore(_named(outcome.plan), [result.group for result in results if result.group])
         for result in results:
             if result.group:
                 with _caught(result.plan, outcome):
@@ -211,6 +211,16 @@ def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
     }
     storage.store(group, encoded.data, record)
     return group.name
+
+
+def _restore(materials: list[bpy.types.Material], waiting: list[str]) -> None:
+    """Put originals back; decoders that wait for their place, and that nothing uses yet, stay."""
+    groups = [storage.find(name) for name in waiting]
+    for group in groups:
+        group.use_fake_user = True
+    replace.restore(materials)
+    for group in groups:
+        group.use_fake_user = False
 
 
 def _named(plan: Plan) -> list[bpy.types.Material]:

@@ -1,0 +1,212 @@
+"""Runs inside Blender with its window: opens the tea set, presses the button by mouse, and checks the data after each step.
+
+    blender --python tests/gui/drive.py -- FOLDER SCENE.blend [TEXELS]
+
+FOLDER gets the screenshots and result.txt, which ends with "passed" or a traceback. TEXELS: textures are scaled to this
+size first, for a quick run. Needs xdotool and ImageMagick's import on the screen that Blender is on.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+OUT, SCENE, *REST = sys.argv[sys.argv.index("--") + 1 :]
+FOLDER = Path(OUT).resolve()
+BUTTON, LOD = 50, 251
+"""Pixels from the top of the sidebar to the big button, and to the LOD slider of a compressed selection."""
+
+DEADLINE = 1500
+
+
+def package(name: str) -> Any:
+    """A module of the add-on, whatever name Blender gave its package."""
+    root = next(m for m in sys.modules if m.endswith("imagegs_blender"))
+    return sys.modules[f"{root}.{name}"]
+
+
+def steps() -> Iterator[float]:
+    """Yields the seconds to wait before going on."""
+    yield 3
+    bpy.ops.wm.open_mainfile(filepath=str(Path(SCENE).resolve()))
+    yield 3
+    area, region = viewport()
+    for obj in bpy.context.scene.objects:
+        obj.select_set(obj.type == "MESH")
+    if REST:
+        for image in used_images():
+            image.scale(int(REST[0]), int(REST[0]))
+    area.spaces.active.show_region_ui = True
+    yield 3
+    region.active_panel_category = "Image-GS"
+    bpy.context.scene.imagegs.preset = "fast"
+    bpy.context.scene.imagegs.max_kilobytes = 60
+    before = links()
+    yield 3
+    shot("1_panel")
+
+    press = package("operators.press")
+    click(area, region, BUTTON)
+    yield from until(lambda: press.current is not None, 20)
+    assert not bpy.ops.imagegs.compress.poll(), "a second press while running is refused"
+    yield 4
+    move(area, region, 500)
+    key("Escape")
+    started = time.perf_counter()
+    yield from until(lambda: press.current is None, 10)
+    note(f"cancelled in {time.perf_counter() - started:.1f} s")
+    assert links() == before and not decoders(), "cancelling changes nothing"
+
+    click(area, region, BUTTON)
+    yield from until(lambda: press.current is not None and press.current.psnr is not None, 300)
+    yield 1
+    shot("2_running")
+    yield from until(lambda: press.current is None, DEADLINE)
+    (group,) = decoders()
+    assert all(link[0].startswith(("Group", "Image-GS")) or "Image" not in link[0] for link in links()), links()
+    yield 15
+    shot("3_compressed")
+    check_tables(group)
+
+    move(area, region, 500, left=-300)
+    key("ctrl+z")
+    yield from until(lambda: not decoders(), 20)
+    assert links() == before, "undo brings every link back"
+    key("ctrl+shift+z")
+    yield from until(lambda: len(decoders()) == 1, 20)
+    check_tables(decoders()[0])
+    yield 10
+
+    area, region = viewport()
+    drag(area, region, LOD, 60)
+    yield 3
+    lods = [node.inputs["LOD"].default_value for node in decoder_nodes()]
+    note(f"LOD {lods}")
+    assert lods and all(value > 0 for value in lods), "the slider moves the LOD"
+    shot("4_lod")
+    bpy.context.scene.imagegs.lod = 0
+
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
+        assert bpy.ops.imagegs.compare() == {"FINISHED"}
+    pair = package("operators.compare").current
+    note(f"{pair.map}: {pair.psnr:.2f} dB")
+    assert pair.psnr > 20
+    yield 5
+    shot("5_split")
+    for number, view in enumerate(("DIFFERENCE", "ELLIPSES")):
+        bpy.context.scene.imagegs_compare.view = view
+        yield 4
+        shot(f"{6 + number}_{view.lower()}")
+
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
+        assert bpy.ops.imagegs.restore() == {"FINISHED"}
+    assert links() == before and not decoders(), "restoring brings every link back"
+    yield 8
+    shot("8_restored")
+
+
+def viewport() -> tuple[bpy.types.Area, bpy.types.Region]:
+    screen = bpy.context.window_manager.windows[0].screen
+    area = next(area for area in screen.areas if area.type == "VIEW_3D")
+    return area, next(region for region in area.regions if region.type == "UI")
+
+
+def used_images() -> list[bpy.types.Image]:
+    return [image for image in bpy.data.images if image.source == "FILE" and image.users]
+
+
+def links() -> list[tuple[str, str, str, str]]:
+    return sorted(
+        (link.from_node.name, link.from_socket.identifier, link.to_node.name, link.to_socket.identifier)
+        for material in bpy.data.materials
+        if material.node_tree
+        for link in material.node_tree.links
+    )
+
+
+def decoders() -> list[bpy.types.ShaderNodeTree]:
+    return list(package("scene.storage").decoders())
+
+
+def decoder_nodes() -> list[bpy.types.Node]:
+    memory = package("scene.memory")
+    trees = [material.node_tree for material in bpy.data.materials if material.node_tree]
+    return [node for tree in trees for node in memory.decoder_nodes(tree)]
+
+
+def check_tables(group: bpy.types.ShaderNodeTree) -> None:
+    for image in package("shaders.tables").images_of(group).values():
+        texels = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(texels)
+        assert texels.any(), f"{image.name} is empty"
+
+
+def until(done: Callable[[], bool], seconds: float) -> Iterator[float]:
+    start = time.perf_counter()
+    while not done():
+        assert time.perf_counter() - start < seconds, f"nothing came of it in {seconds} s"
+        yield 0.2
+
+
+def move(area: bpy.types.Area, region: bpy.types.Region, down: int, left: int = 0) -> None:
+    """Put the mouse so many pixels below the top of the region, in its middle."""
+    window = bpy.context.window_manager.windows[0]
+    x, y = region.x + region.width // 2 + left, window.height - (region.y + region.height) + down
+    xdotool("mousemove", str(x), str(y))
+    time.sleep(0.4)
+
+
+def click(area: bpy.types.Area, region: bpy.types.Region, down: int) -> None:
+    move(area, region, down)
+    xdotool("click", "1")
+
+
+def drag(area: bpy.types.Area, region: bpy.types.Region, down: int, across: int) -> None:
+    move(area, region, down, left=-60)
+    xdotool("mousedown", "1")
+    for _ in range(4):
+        time.sleep(0.1)
+        xdotool("mousemove_relative", "--", str(across // 4), "0")
+    time.sleep(0.1)
+    xdotool("mouseup", "1")
+
+
+def key(keys: str) -> None:
+    xdotool("key", keys)
+
+
+def xdotool(*arguments: str) -> None:
+    subprocess.run(["xdotool", *arguments], check=True)
+
+
+def shot(name: str) -> None:
+    subprocess.run(["import", "-window", "root", str(FOLDER / f"{name}.png")], check=True)
+
+
+def note(text: str) -> None:
+    with open(FOLDER / "result.txt", "a", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+
+
+def run() -> float | None:
+    try:
+        return next(_running)
+    except StopIteration:
+        note("passed")
+    except BaseException:
+        note(traceback.format_exc())
+        shot("failed")
+    bpy.ops.wm.quit_blender()
+    return None
+
+
+_running = steps()
+bpy.app.timers.register(run, first_interval=1, persistent=True)

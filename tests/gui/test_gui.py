@@ -1,0 +1,61 @@
+"""The built extension in a real Blender window: installed, pressed by mouse, looked at.
+
+Set BLENDER to a command that starts Blender in a window (a virtual screen will do) where xdotool and import are found,
+and build the extension first (make extension). Screenshots stay in build/gui.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = Path("build/gui")
+MINUTES = 40
+
+
+@pytest.fixture
+def blender() -> list[str]:
+    command = os.environ.get("BLENDER")
+    if not command:
+        pytest.skip("no Blender with a window: set BLENDER to the command that starts it")
+    return shlex.split(command)
+
+
+@pytest.fixture
+def extension() -> Path:
+    zips = sorted(Path("build/extension").glob("*linux*.zip"))
+    if not zips:
+        pytest.skip("no extension is built: make extension")
+    return zips[-1]
+
+
+def test_an_artist_presses_the_button(
+    blender: list[str], extension: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    shutil.copytree(data / "blend" / "tea_set", OUT / "tea_set")
+    run(blender, "--command", "extension", "install-file", "-r", "user_default", "-e", str(extension))
+    scene = next((OUT / "tea_set").rglob("*.blend"))
+    size = [os.environ["IMAGEGS_GUI_TEXELS"]] if "IMAGEGS_GUI_TEXELS" in os.environ else []
+    # paths are relative: the Blender may see this folder under another name
+    log = run(blender, "--python", "tests/gui/drive.py", "--", str(OUT), str(scene), *size)
+    result = OUT / "result.txt"
+    said = result.read_text("utf-8") if result.exists() else log
+    assert said.rstrip().endswith("passed"), said
+    assert len(list(OUT.glob("*.png"))) == 8
+
+
+def run(blender: list[str], *arguments: str) -> str:
+    done = subprocess.run(
+        [*blender, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=MINUTES * 60
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout

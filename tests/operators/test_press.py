@@ -1,0 +1,221 @@
+"""The button as a script or a panel presses it: settings, cancelling, pressing again, and everything that can be wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+import pytest
+
+import imagegs_blender
+from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.operators import compress, found, press, selection, summary
+from imagegs_blender.scene import storage
+from imagegs_blender.ui import panel  # noqa: F401  (imported as Blender does)
+from tests.operators import scene
+
+SETTINGS = FitSettings.preset("fast", num_gaussians=40)
+
+
+@pytest.fixture(autouse=True)
+def addon() -> Iterator[None]:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    imagegs_blender.register()
+    yield
+    imagegs_blender.unregister()
+
+
+@pytest.fixture
+def square(tmp_path: Path) -> bpy.types.Object:
+    return scene.plane("square", tmp_path)
+
+
+def test_the_scenes_settings_decide(square: bpy.types.Object) -> None:
+    chosen = bpy.context.scene.imagegs
+    chosen.preset, chosen.rate, chosen.max_kilobytes = "fast", "SIZE", 1.0
+    guess = found.estimate(found.plan(selection.materials([square])), chosen.fit_settings())
+    assert guess.bytes == 1000 and guess.seconds > 0
+    assert bpy.ops.imagegs.compress() == {"FINISHED"}
+    (group,) = storage.decoders()
+    record = storage.record(group)
+    assert record["settings"]["max_bytes"] == 1000 and len(storage.stream(group)) <= 1000
+    s = summary.of(group)
+    assert s.before.disk == sum(os.path.getsize(bpy.path.abspath(i.filepath)) for i in images())
+    assert s.before.memory == 2 * 32 * 32 * 4 and s.after.disk == len(storage.stream(group))
+    text = summary.text([group])
+    assert "square color (basecolor)" in text and f"{s.psnr:.2f} dB" in text
+
+
+def test_recompress_starts_from_the_originals(square: bpy.types.Object) -> None:
+    before = scene.state()
+    bpy.ops.imagegs.compress(preset="fast", bpp=4.0)
+    (first,) = storage.decoders()
+    small, name = storage.stream(first), first.name
+    bpy.ops.imagegs.recompress(preset="fast", bpp=12.0)
+    (second,) = storage.decoders()
+    assert len(storage.stream(second)) > 1.5 * len(small)
+    assert bpy.ops.imagegs.restore() == {"FINISHED"}
+    assert scene.state() == before, name
+
+
+def test_a_cancelled_recompression_leaves_the_decoder(square: bpy.types.Object) -> None:
+    bpy.ops.imagegs.compress(preset="fast", bpp=4.0)
+    for node in square.active_material.node_tree.nodes:
+        if "LOD" in node.inputs:
+            node.inputs["LOD"].default_value = 1.5
+    before = scene.state()
+    run = press.Run(selection.materials([square]), SETTINGS, again=True)
+    while run.update is None or run.update.progress is None:
+        assert run.advance() is None
+    run.close()
+    assert scene.state() == before
+
+
+def test_several_materials_change_together_or_not_at_all(square: bpy.types.Object, tmp_path: Path) -> None:
+    scene.plane("other", tmp_path)
+    before = scene.state()
+    run = press.Run(selection.materials(bpy.data.objects), SETTINGS)
+    while run.update is None or run.update.index < 2:
+        assert run.advance() is None
+        if run.update is not None and run.update.index < 2:
+            assert scene.state() == before
+    assert run.whole == 1.0
+    run.close()
+    assert scene.state() == before, "closed while decoders were being built"
+
+
+def test_a_killed_worker_says_so_and_the_file_stays(square: bpy.types.Object) -> None:
+    before = scene.state()
+    seen = []
+
+    def kill(update: compress.Update) -> None:
+        if update.progress is not None and not seen:
+            (child,) = children()
+            seen.append(child)
+            os.kill(child, signal.SIGKILL)
+
+    slow = FitSettings.preset("high", num_gaussians=200)
+    outcome = compress.compress(selection.materials([square]), slow, kill)
+    assert seen and not outcome.done
+    (failed,) = outcome.failed
+    assert "ended by signal 9" in failed.error and "nothing was changed" in failed.error
+    assert scene.state() == before
+
+
+@pytest.mark.parametrize("gone", ["material", "object", "image"])
+def test_what_vanishes_during_a_fit_ends_it_cleanly(square: bpy.types.Object, gone: str) -> None:
+    running = compress.steps(selection.materials([square]), SETTINGS)
+    while (update := next(running)).progress is None:
+        pass
+    if gone == "material":
+        bpy.data.materials.remove(square.active_material)
+    elif gone == "object":
+        bpy.data.objects.remove(square)
+    else:
+        bpy.data.images.remove(bpy.data.images["square rough"])
+    outcome = None
+    while outcome is None:
+        try:
+            update = next(running)
+        except StopIteration as end:
+            outcome = end.value
+    assert update is not None
+    if gone == "object":
+        assert len(outcome.done) == 1, "its material is still there"
+    else:
+        assert "removed or renamed meanwhile" in outcome.failed[0].error and not list(storage.decoders())
+
+
+def test_opening_another_file_stops_the_run(square: bpy.types.Object, tmp_path: Path) -> None:
+    press.current = press.Run(selection.materials([square]), SETTINGS)
+    while press.current.update is None or press.current.update.progress is None:
+        press.current.advance()
+    (child,) = children()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    assert press.current is None and not children(), child
+
+
+def test_buttons_say_why_they_are_grey(square: bpy.types.Object) -> None:
+    operators = bpy.ops.imagegs
+    assert operators.compress.poll() and not operators.cancel.poll()
+    for later in (operators.restore, operators.recompress, operators.drop_originals, operators.compare, operators.bake):
+        assert not later.poll()
+    assert not operators.copy_report.poll() and not operators.make_local.poll()
+    square.select_set(False)
+    with pytest.raises(RuntimeError, match="Select objects that have materials"):
+        operators.compress()
+    square.select_set(True)
+    press.current = press.Run([], SETTINGS)
+    with pytest.raises(RuntimeError, match="A compression is running"):
+        operators.compress()
+    assert operators.cancel() == {"FINISHED"} and press.current.stopping
+    press.current = None
+
+
+def test_bad_input_is_said_and_changes_nothing(square: bpy.types.Object, tmp_path: Path) -> None:
+    (tmp_path / "square rough.png").unlink()
+    bpy.data.images["square rough"].reload()
+    outcome = compress.compress(selection.materials([square]), SETTINGS)
+    reasons = [str(s) for s in outcome.plan.skipped]
+    assert any("file not found" in r and "relink it" in r for r in reasons), reasons
+    bpy.ops.imagegs.restore()
+    before = scene.state()
+    chosen = bpy.context.scene.imagegs
+    chosen.importance = "IMAGE"
+    with pytest.raises(RuntimeError, match="no image is chosen"):
+        bpy.ops.imagegs.compress()
+    chosen.importance, chosen.importance_attribute = "ATTRIBUTE", "Mask"
+    with pytest.raises(RuntimeError, match="Mask: no mesh with square material has this color attribute"):
+        bpy.ops.imagegs.compress()
+    with pytest.raises(ImageGSError, match="no color attribute is named"):
+        chosen.importance_attribute = ""
+        chosen.weighting()
+    chosen.importance, chosen.rate, chosen.bpp = "NONE", "BPP", 0.01
+    with pytest.raises(RuntimeError, match="too small for one Gaussian"):
+        bpy.ops.imagegs.compress()
+    assert scene.state() == before
+
+
+def test_enabling_twice_leaves_nothing_behind() -> None:
+    on = footprint()
+    imagegs_blender.unregister()
+    off = footprint()
+    imagegs_blender.register()
+    assert footprint() == on
+    imagegs_blender.unregister()
+    assert footprint() == off and not [name for name in off["types"] if "IMAGEGS" in name]
+    imagegs_blender.register()
+
+
+def footprint() -> dict[str, object]:
+    """Everything of Blender's that registering could leave something in."""
+    handlers = {name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers)}
+    return {
+        "types": sorted(name for name in dir(bpy.types) if "imagegs" in name.lower()),
+        "operators": sorted(dir(bpy.ops.imagegs)),
+        "scene": sorted(name for name in dir(bpy.types.Scene) if "imagegs" in name),
+        "handlers": {name: len(value) for name, value in handlers.items() if isinstance(value, list)},
+        "environment": sorted(name for name in os.environ if name.startswith("NUMBA")),
+    }
+
+
+def images() -> list[bpy.types.Image]:
+    return [image for image in bpy.data.images if image.source == "FILE"]
+
+
+def children() -> list[int]:
+    """Processes that this one started to fit."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes().split(b"\0")
+            status = entry.with_name("stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(status[1]) == os.getpid() and status[0] != "Z" and any(b"imagegs-" in part for part in command):
+            found.append(int(entry.parent.name))
+    return found

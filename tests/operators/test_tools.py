@@ -1,0 +1,153 @@
+"""What can be done with compressed materials: compare, bake, export, import, report, make local."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from PIL import Image
+
+import imagegs_blender
+from imagegs_blender.core import decode, stream
+from imagegs_blender.operators import compare
+from imagegs_blender.scene import memory, storage
+from tests.operators import scene
+
+
+@pytest.fixture(autouse=True)
+def addon() -> Iterator[None]:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    imagegs_blender.register()
+    yield
+    imagegs_blender.unregister()
+
+
+@pytest.fixture
+def square(tmp_path: Path) -> bpy.types.Object:
+    item = scene.plane("square", tmp_path)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    return item
+
+
+def the_group() -> bpy.types.ShaderNodeTree:
+    (group,) = storage.decoders()
+    return group
+
+
+def test_comparison_shows_both_sides(square: bpy.types.Object, tmp_path: Path) -> None:
+    assert bpy.ops.imagegs.compare() == {"FINISHED"}
+    pair, settings = compare.current, bpy.context.scene.imagegs_compare
+    report = storage.record(the_group())["report"]["psnr"]
+    assert pair.psnr == pytest.approx(report[pair.map], abs=0.01)
+    original = np.asarray(Image.open(tmp_path / "square color.png").convert("RGB")) / np.float32(255)
+    settings.divider = 0.5
+    shown = picture()
+    np.testing.assert_allclose(shown[:, :14], original[:, :14], atol=1e-6)
+    np.testing.assert_allclose(shown[:, 18:], pair.decoded[:, 18:], atol=1e-6)
+    settings.view, settings.gain = "DIFFERENCE", 4.0
+    np.testing.assert_allclose(picture(), np.clip(np.abs(original - pair.decoded) * 4, 0, 1), atol=1e-6)
+    settings.view = "ELLIPSES"
+    lines = np.all(np.isclose(picture(), (0.2, 0.9, 1.0), atol=1e-3), axis=2)
+    assert 0.05 < lines.mean() < 1, "Gaussians are drawn"
+    settings.map = f"{the_group().name}\nsquare rough"
+    assert compare.current.map == "square rough" and compare.current.psnr == pytest.approx(report["square rough"], abs=0.01)
+
+    bpy.ops.imagegs.drop_originals()
+    settings.view = "SPLIT"
+    assert bpy.ops.imagegs.compare() == {"FINISHED"} and settings.view == "DECODED" and compare.current.psnr is None
+
+
+def picture() -> np.ndarray:
+    image = bpy.data.images[compare.IMAGE]
+    flat = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(flat)
+    width, height = image.size
+    return flat.reshape(height, width, 4)[::-1, :, :3]
+
+
+def test_baked_files_take_the_decoders_place(square: bpy.types.Object, tmp_path: Path) -> None:
+    decoded = decode.images(stream.read(storage.stream(the_group())))
+    folder = tmp_path / "baked"
+    with pytest.raises(RuntimeError, match="folder not found; create it"):
+        bpy.ops.imagegs.bake(directory=str(folder))
+    folder.mkdir()
+    assert bpy.ops.imagegs.bake(directory=str(folder), use_in_materials=True) == {"FINISHED"}
+    for name, pixels in decoded.items():
+        np.testing.assert_array_equal(np.asarray(Image.open(folder / f"{name}.png")).reshape(pixels.shape), pixels)
+    tree = square.active_material.node_tree
+    shader = tree.nodes["Principled BSDF"]
+    for socket, name in (("Base Color", "square color"), ("Roughness", "square rough")):
+        node = shader.inputs[socket].links[0].from_node
+        assert Path(bpy.path.abspath(node.image.filepath)) == folder / f"{name}.png"
+        assert node.image.colorspace_settings.name == "sRGB" and node.inputs["Vector"].is_linked
+    assert not list(memory.decoder_nodes(tree))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    square: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, target = scene.state(), tmp_path / "full"
+    target.mkdir()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RuntimeError, match="No space left on device.*choose a folder with space"):
+        bpy.ops.imagegs.export_stream(filepath=str(target / "a.igs"))
+    with pytest.raises(RuntimeError, match="No space left on device"):
+        bpy.ops.imagegs.bake(directory=str(target), use_in_materials=True)
+    assert not list(target.iterdir()) and scene.state() == before
+
+
+def test_a_stream_travels_as_a_file(square: bpy.types.Object, tmp_path: Path) -> None:
+    data = storage.stream(the_group())
+    path = tmp_path / "square.igs"
+    assert bpy.ops.imagegs.export_stream(filepath=str(path)) == {"FINISHED"}
+    assert path.read_bytes() == data
+    other = scene.plane("other", tmp_path)
+    tree = other.active_material.node_tree
+    for node in [n for n in tree.nodes if n.bl_idname == "ShaderNodeTexImage"]:
+        tree.nodes.remove(node)
+    assert bpy.ops.imagegs.import_stream(filepath=str(path)) == {"FINISHED"}
+    shader = tree.nodes["Principled BSDF"]
+    link = shader.inputs["Base Color"].links[0]
+    assert storage.stream(link.from_node.node_tree) == data and link.from_socket.name == "square color"
+    assert shader.inputs["Roughness"].links[0].from_socket.name == "square rough"
+    path.write_bytes(data[:50])
+    before = scene.state()
+    with pytest.raises(RuntimeError, match="square.igs: "):
+        bpy.ops.imagegs.import_stream(filepath=str(path))
+    with pytest.raises(RuntimeError, match="can't be read"):
+        bpy.ops.imagegs.import_stream(filepath=str(tmp_path / "none.igs"))
+    assert scene.state() == before
+
+
+def test_a_linked_material_can_be_made_local(tmp_path: Path) -> None:
+    scene.plane("square", tmp_path)
+    library = tmp_path / "library.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(library))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(library), link=True) as (_, wanted):
+        wanted.objects = ["square"]
+    item = wanted.objects[0]
+    bpy.context.scene.collection.objects.link(item)
+    item.select_set(True)
+    assert bpy.ops.imagegs.make_local.poll() and bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"CANCELLED"}
+    assert bpy.ops.imagegs.make_local() == {"FINISHED"}
+    assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"FINISHED"} and list(storage.decoders())
+
+
+def test_the_lod_slider_reaches_every_selected_decoder(square: bpy.types.Object, tmp_path: Path) -> None:
+    other = scene.plane("other", tmp_path)
+    square.select_set(False)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    bpy.context.scene.imagegs.lod = 2.5
+    (node,) = memory.decoder_nodes(other.active_material.node_tree)
+    (rest,) = memory.decoder_nodes(square.active_material.node_tree)
+    assert (node.inputs["LOD"].default_value, rest.inputs["LOD"].default_value) == (2.5, 0.0)
