@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     bake,
     compare,
+    distance,
     drop_originals,
     found,
     make_local,
@@ -12,12 +13,13 @@ from . import (
     properties,
     rebuild,
     restore,
+    set_decoder,
     streams,
     summary,
 )  # fmt: skip
 
 _MODULES = (
-    properties, found, press, restore, drop_originals, make_local, summary, compare, bake, streams, rebuild,
+    properties, found, press, restore, drop_originals, make_local, summary, compare, set_decoder, distance, bake, streams, rebuild,
 )  # fmt: skip
 
 

@@ -35,6 +35,9 @@ FEATURES_AHEAD = 32
 MANY = 12
 """Candidates above which weights are not held as vectors."""
 
+SIZE = "imagegs_size"
+"""Custom property of a decoder: (width, height) of the texture, texels."""
+
 EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR")
 EXTENSION = "imagegs_extension"
 """Custom property of a decoder: what is outside of 0..1, one of EXTENSIONS."""
@@ -57,6 +60,7 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     tree[EXTENSION] = extension
+    tree[SIZE] = (tables.width, tables.height)
     _interface(tree, maps)
     fill(tree, maps, tables)
     return tree

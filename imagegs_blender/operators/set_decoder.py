@@ -1,0 +1,53 @@
+"""Choose how the selected materials' decoders decode."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..core import stream
+from ..core.errors import ImageGSError
+from ..scene import storage
+from ..shaders import decoder
+from . import selection
+
+_ITEMS = {
+    decoder.NODES: ("Nodes", "Shader nodes: EEVEE, and Cycles on every device"),
+    decoder.OSL: ("OSL", "A script: Cycles on the CPU and OptiX only, with Open Shading Language switched on"),
+    decoder.BAKED: ("Baked", "Ordinary images at the chosen LOD: the fastest to render, the most memory"),
+}
+
+
+class IMAGEGS_OT_set_decoder(bpy.types.Operator):
+    """Choose how the selected materials' textures are decoded when they render"""
+
+    bl_idname = "imagegs.set_decoder"
+    bl_label = "Decoder"
+    bl_options = {"REGISTER", "UNDO"}
+
+    kind: bpy.props.EnumProperty(name="Decoder", items=[(kind, *text) for kind, text in _ITEMS.items()])
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return selection.poll_decoders(cls, context)
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        return _ITEMS[properties.kind][1]
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            for group in selection.decoders(selection.materials(context.selected_objects)):
+                level = context.scene.imagegs.lod if self.kind == decoder.BAKED else 0.0
+                decoder.set_kind(group, self.kind, stream.read(storage.stream(group)), level)
+        except ImageGSError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def register() -> None:
+    bpy.utils.register_class(IMAGEGS_OT_set_decoder)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(IMAGEGS_OT_set_decoder)
