@@ -19,7 +19,8 @@ from . import (
 )  # fmt: skip
 
 _MODULES = (
-    properties, found, press, restore, drop_originals, make_local, summary, compare, set_decoder, distance, bake, streams, rebuild,
+    properties, found, press, restore, drop_originals, make_local, summary, compare, set_decoder, distance, bake,
+    streams, rebuild,
 )  # fmt: skip
 
 
