@@ -10,7 +10,6 @@ import numpy as np
 from ..core import decode, stream
 from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
-from ..core.metrics import psnr
 from ..scene import pixels, storage
 from ..scene.material_stack import ImageRef
 from . import selection
@@ -36,7 +35,7 @@ class Pair:
     original: np.ndarray | None
     decoded: np.ndarray
     gaussians: Gaussians
-    psnr: float | None  # dB; None without an original
+    psnr: float | None  # dB, over the texels that count; None without an original
 
 
 current: Pair | None = None
@@ -100,7 +99,7 @@ def load(group_name: str, map_name: str) -> Pair:
     if original is None:
         current = Pair(group_name, map_name, None, _viewable(values, values), read.gaussians, None)
     else:
-        quality = psnr(source.pixels, values)
+        quality = storage.record(group)["report"]["psnr"][map_name]
         current = Pair(group_name, map_name, original, _viewable(values, source.pixels), read.gaussians, quality)
     return current
 
@@ -191,7 +190,7 @@ class IMAGEGS_OT_compare(bpy.types.Operator):
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if context.window is not None:
+        if not bpy.app.background:
             _open_editor(context, image)
         return {"FINISHED"}
 

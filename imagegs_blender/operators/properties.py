@@ -118,6 +118,19 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
         return Importance(self.ignore_unused, image, attribute)
 
 
+@bpy.app.handlers.persistent
+def _use_default_preset(*_: object) -> None:
+    """Scenes in which nobody has chosen a preset take the preferences' one."""
+    chosen = preferences()
+    for scene in bpy.data.scenes if chosen else ():
+        if not scene.library and not scene.imagegs.is_property_set("preset"):
+            scene.imagegs.preset = chosen.default_preset
+
+
+def _changed_preset(self: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
+    _use_default_preset()
+
+
 class IMAGEGS_AP_preferences(bpy.types.AddonPreferences):
     """Preferences of the add-on."""
 
@@ -137,7 +150,11 @@ class IMAGEGS_AP_preferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
     )
     default_preset: bpy.props.EnumProperty(
-        name="Default Preset", description="The preset of new scenes", items=PRESET_ITEMS, default="balanced"
+        name="Default Preset",
+        description="The preset of scenes in which none was chosen yet",
+        items=PRESET_ITEMS,
+        default="balanced",
+        update=_changed_preset,
     )
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -183,9 +200,11 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.imagegs = bpy.props.PointerProperty(type=IMAGEGS_PG_settings)
+    bpy.app.handlers.load_post.append(_use_default_preset)
 
 
 def unregister() -> None:
+    bpy.app.handlers.load_post.remove(_use_default_preset)
     del bpy.types.Scene.imagegs
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

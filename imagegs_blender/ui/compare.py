@@ -32,6 +32,7 @@ class IMAGEGS_PT_compare(bpy.types.Panel):
             layout.label(text="The original was dropped", icon="INFO")
         else:
             layout.label(text=_("PSNR {:.2f} dB").format(pair.psnr))
+            layout.label(text="Unused texels do not count", icon="INFO")
 
 
 def register() -> None:

@@ -9,6 +9,7 @@ from ..core.errors import ImageGSError
 from ..operators import found, press, selection, summary
 from ..scene import storage
 from ..scene.material_stack import Plan, StackPlan
+from ..shaders import decoder
 
 
 class _Panel:
@@ -170,6 +171,14 @@ def _draw_compressed(
     if body is None:
         return
     body.prop(context.scene.imagegs, "lod", slider=True)
+    row = body.row(align=True)
+    row.prop(context.scene, "imagegs_lod_by_distance")
+    if context.scene.imagegs_lod_by_distance:
+        row.prop(context.scene, "imagegs_lod_bias", text="Bias")
+    kinds = {decoder.kind(group) for group in groups}
+    row = body.row(align=True)
+    for kind in decoder.KINDS:
+        row.operator("imagegs.set_decoder", text=kind.title() if kind != "OSL" else kind, depress=kind in kinds).kind = kind
     for group in groups:
         s = summary.of(group)
         box = body.box().column(align=True)

@@ -115,3 +115,17 @@ def test_agrees_with_the_usual_ssim_on_a_photograph(data: Path) -> None:
     top = (2 * mx * my + 1e-4) * (2 * (xy - mx * my) + 9e-4)
     bottom = (mx**2 + my**2 + 1e-4) * (xx - mx**2 + yy - my**2 + 9e-4)
     assert metrics.ssim(a, b) == pytest.approx(float((top / bottom).mean()), abs=1e-5)
+
+
+def test_unused_texels_do_not_count() -> None:
+    rng = np.random.default_rng(3)
+    original = rng.integers(0, 256, (16, 24, 3), np.uint8)
+    decoded = np.clip(original.astype(int) + rng.integers(-9, 10, original.shape), 0, 255).astype(np.uint8)
+    unused = np.zeros((16, 24), bool)
+    unused[:, 10:] = True
+    spoiled = decoded.copy()
+    spoiled[unused] = 255 - original[unused]
+    found = metrics.compare({"m": original}, {"m": spoiled}, {"m": Role.NORMAL}, unused={"m": unused})
+    kept = metrics.compare({"m": original[:, :10]}, {"m": decoded[:, :10]}, {"m": Role.NORMAL})
+    assert found["psnr"] == pytest.approx(kept["psnr"]) and found["normal_angle"] == pytest.approx(kept["normal_angle"])
+    assert found["psnr"]["overall"] > metrics.compare({"m": original}, {"m": spoiled})["psnr"]["overall"] + 10

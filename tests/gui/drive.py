@@ -86,7 +86,7 @@ def steps() -> Iterator[float]:
     yield 10
 
     area, region = viewport()
-    drag(area, region, LOD, 60)
+    yield from drag(area, region, LOD, 60)
     yield 3
     lods = [node.inputs["LOD"].default_value for node in decoder_nodes()]
     note(f"LOD {lods}")
@@ -169,13 +169,15 @@ def click(area: bpy.types.Area, region: bpy.types.Region, down: int) -> None:
     xdotool("click", "1")
 
 
-def drag(area: bpy.types.Area, region: bpy.types.Region, down: int, across: int) -> None:
+def drag(area: bpy.types.Area, region: bpy.types.Region, down: int, across: int) -> Iterator[float]:
+    """Blender has to see each move: it is given time between them."""
     move(area, region, down, left=-60)
+    yield 0.5
     xdotool("mousedown", "1")
-    for _ in range(4):
-        time.sleep(0.1)
-        xdotool("mousemove_relative", "--", str(across // 4), "0")
-    time.sleep(0.1)
+    for _ in range(6):
+        yield 0.3
+        xdotool("mousemove_relative", "--", str(across // 6), "0")
+    yield 0.3
     xdotool("mouseup", "1")
 
 
