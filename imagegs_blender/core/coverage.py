@@ -31,6 +31,10 @@ def grow(mask: np.ndarray, texels: int, wrap: bool) -> np.ndarray:
     return mask
 
 
+_REPEATS = 4
+"""A triangle that spans the texture so many times touches every texel, near enough."""
+
+
 @njit(cache=True)
 def _draw(triangles, values, out, wrap):
     """Edge functions, each moved outwards by half a texel's extent across the edge, so that a touch is enough."""
@@ -43,10 +47,9 @@ def _draw(triangles, values, out, wrap):
         left, right = np.floor(min(ax, bx, cx)), np.floor(max(ax, bx, cx))
         top, bottom = np.floor(min(ay, by, cy)), np.floor(max(ay, by, cy))
         if wrap:
-            right, bottom = min(right, left + width - 1), min(bottom, top + height - 1)
-            if max(ax, bx, cx) - left >= width or max(ay, by, cy) - top >= height:
+            if right - left >= _REPEATS * width or bottom - top >= _REPEATS * height:
                 largest = max(values[t, 0], values[t, 1], values[t, 2])
-                for row in range(height):  # larger than the texture: every texel may be touched
+                for row in range(height):
                     for column in range(width):
                         out[row, column] = max(out[row, column], largest)
                 continue

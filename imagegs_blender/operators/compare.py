@@ -24,6 +24,7 @@ VIEW_ITEMS = [
 ]
 _POINTS = 48
 _MOST_ELLIPSES = 20_000
+_LARGE = 2048
 
 
 @dataclass
@@ -140,8 +141,9 @@ def picture_of(pair: Pair, view: str, divider: float, gain: float) -> np.ndarray
 
 
 def _with_ellipses(pair: Pair) -> np.ndarray:
-    """One line for each Gaussian, at one standard deviation."""
-    picture = pair.decoded * np.float32(0.6)
+    """One line for each Gaussian, at one standard deviation, on a picture large enough to tell them apart."""
+    times = max(1, min(4, _LARGE // max(pair.decoded.shape)))
+    picture = (pair.decoded * np.float32(0.6)).repeat(times, axis=0).repeat(times, axis=1)
     height, width = picture.shape[:2]
     g = pair.gaussians.take(np.argsort(-pair.gaussians.scale.max(axis=1))[:_MOST_ELLIPSES])
     turn = np.linspace(0, 2 * np.pi, _POINTS, endpoint=False)

@@ -100,6 +100,13 @@ def steps() -> Iterator[float]:
     note(f"{pair.map}: {pair.psnr:.2f} dB")
     assert pair.psnr > 20
     yield 5
+    editor = next(a for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "IMAGE_EDITOR")
+    sidebar = next(r for r in editor.regions if r.type == "UI")
+    sidebar.active_panel_category = "Image-GS"
+    canvas = next(r for r in editor.regions if r.type == "WINDOW")
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=editor, region=canvas):
+        bpy.ops.image.view_all(fit_view=True)
+    yield 3
     shot("5_split")
     for number, view in enumerate(("DIFFERENCE", "ELLIPSES")):
         bpy.context.scene.imagegs_compare.view = view

@@ -52,7 +52,7 @@ def test_comparison_shows_both_sides(square: bpy.types.Object, tmp_path: Path) -
     settings.view, settings.gain = "DIFFERENCE", 4.0
     np.testing.assert_allclose(picture(), np.clip(np.abs(original - pair.decoded) * 4, 0, 1), atol=1e-6)
     settings.view = "ELLIPSES"
-    lines = np.all(np.isclose(picture(), (0.2, 0.9, 1.0), atol=1e-3), axis=2)
+    lines = np.all(np.isclose(picture(), (0.2, 0.9, 1.0), atol=5e-3), axis=2)
     assert 0.05 < lines.mean() < 1, "Gaussians are drawn"
     settings.map = f"{the_group().name}\nsquare rough"
     assert compare.current.map == "square rough" and compare.current.psnr == pytest.approx(report["square rough"], abs=0.01)

@@ -102,6 +102,6 @@ def test_masks_grade_what_counts(tmp_path: Path) -> None:
         colors.data[vertex].color = (value, value, value, 1)
     weights = coverage.weights(plan(item), Importance(attribute="paint"))
     column = weights[:, 16]
-    assert column[0] > 0.95 and column[31] < 0.4 and (np.diff(column) <= 1e-6).all(), "dark below, light above"
+    assert column[6] > column[16] > column[26] and np.ptp(column) > 0.5, "dark below, light above"
     with pytest.raises(ImageGSError, match="gone: the image was removed"):
         coverage.weights(plan(item), Importance(image="gone"))
