@@ -168,9 +168,8 @@ def dev_link() -> None:
     Wheels are not installed this way: have Numba, Pillow and constriction in that Blender's Python.
     """
     package = ROOT / "imagegs_blender"
-    manifest = package / "blender_manifest.toml"
-    if not manifest.exists():
-        manifest.symlink_to(Path("..", "blender_manifest.toml"))
+    if not (package / "blender_manifest.toml").exists():
+        _link(package / "blender_manifest.toml", Path("..", "blender_manifest.toml"))
     homes = [Path(os.environ["BLENDER_USER_EXTENSIONS"])] if "BLENDER_USER_EXTENSIONS" in os.environ else _user_folders()
     if not homes:
         sys.exit("error: no Blender 4.5 or newer has been started here; start it once, or set BLENDER_USER_EXTENSIONS")
@@ -181,8 +180,15 @@ def dev_link() -> None:
             link.unlink()
         elif link.exists():
             sys.exit(f"error: {link}: an installed copy is there; remove it in Blender's preferences first")
-        link.symlink_to(package, target_is_directory=True)
+        _link(link, package)
         print(f"{link} -> {package}")
+
+
+def _link(link: Path, target: Path) -> None:
+    try:
+        link.symlink_to(target, target_is_directory=target.is_dir())
+    except OSError as error:
+        sys.exit(f"error: {link}: can't be linked ({error.strerror}); on Windows, turn on Developer Mode")
 
 
 def _user_folders() -> list[Path]:
