@@ -24,6 +24,9 @@ BLOCK = 16
 OWNED = 1000
 """A texel of the leaf itself counts this much more than one around it: where M >= K none of them is ever missed."""
 
+SPARE = 2
+"""Candidates of the ring around a leaf that may be left out."""
+
 
 @njit(cache=True)
 def bin(mean, conic, bias, size, grid, wrap):
@@ -304,19 +307,27 @@ def _where(q, limit, bit, out):
 
 @njit(cache=True)
 def _fits(masks, x, y, step_x, step_y, nx, ny, x0, y0, candidates):
-    """Whether each of the nx x ny leaves of the block at (x, y) has at most that many candidates."""
+    """Whether each of the nx x ny leaves of the block at (x, y) has at most that many candidates.
+
+    SPARE more may be wanted by the ring of texels around the leaf alone: less than one point in a thousand sees it,
+    and only where the texture is magnified.
+    """
     for part_y in range(ny):
         low, high = _window(y, step_y, part_y, ny)
+        own_low, own_high = _owned(y, step_y, part_y, ny)
         for part_x in range(nx):
             left, right = _window(x, step_x, part_x, nx)
-            bits = _bits(left - x0, right - x0)
-            seen = 0
+            own_left, own_right = _owned(x, step_x, part_x, nx)
+            bits, own_bits = _bits(left - x0, right - x0), _bits(own_left - x0, own_right - x0)
+            seen = own = 0
             for n in range(len(masks)):
+                around = inside = False
                 for r in range(low - y0, high - y0 + 1):
-                    if masks[n, r] & bits:
-                        seen += 1
-                        break
-            if seen > candidates:
+                    around |= (masks[n, r] & bits) != 0
+                    inside |= own_low - y0 <= r <= own_high - y0 and (masks[n, r] & own_bits) != 0
+                seen += around
+                own += inside
+            if own > candidates or seen > candidates + SPARE:
                 return False
     return True
 
