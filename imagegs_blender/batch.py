@@ -236,8 +236,9 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE.blend", help="files or globs; by default the file that is open in Blender")
     add("--output", "-o", metavar="FILE|FOLDER", help="where to save; an existing folder where there are several files")
-    add("--bpp", type=float, help="bits per pixel of the largest map of a stack, all maps together")
-    add("--num-gaussians", type=int, metavar="N", help="Gaussians per stack; not with --bpp and the next two")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--bpp", type=float, help="bits per pixel of the largest map of a stack, all maps together")
+    amount.add_argument("--num-gaussians", type=int, metavar="N", help="Gaussians per stack; not with --bpp and the next two")
     add("--max-bytes", type=int, metavar="BYTES", help="size that a stack's stream never exceeds")
     add("--target-psnr", type=float, metavar="DB", help="the smallest streams of this PSNR, in dB, within the bytes allowed")
     add("--time-budget", type=float, metavar="SECONDS", help="seconds per stack: ends in time, with what is reached")

@@ -118,8 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     p = _command(commands, fit, "fit an image, or a folder of maps that share one texture space, and write a .igs file")
     p.add_argument("input", metavar="INPUT", help=f"image file, or folder of images: {' '.join(images.SUFFIXES)}")
     p.add_argument("-o", "--output", metavar="OUT.igs", required=True, help="file to write; its folder must exist")
-    p.add_argument("--num-gaussians", type=int, metavar="N", help="number of Gaussians; not with the next three")
-    p.add_argument(
+    size = p.add_mutually_exclusive_group()
+    size.add_argument("--num-gaussians", type=int, metavar="N", help="number of Gaussians; not with the next three")
+    size.add_argument(
         "--bpp", type=float, metavar="B",
         help="bits per pixel, 8 x file bytes / (width x height of the largest map) "
         f"(default: {DEFAULT_BPP} if no amount is given)",
