@@ -144,9 +144,17 @@ def test_a_damaged_stream_is_named_and_kept_and_does_not_stop_the_others(
 
 
 def test_registering_twice_over_leaves_nothing_behind() -> None:
-    handlers = len(bpy.app.handlers.load_post)
+    def present() -> tuple[set[str], dict[str, int]]:
+        lists = {name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers) if not name.startswith("_")}
+        handlers = {name: len(value) for name, value in lists.items() if isinstance(value, list)}
+        return {name for name in dir(bpy.types) if name.upper().startswith("IMAGEGS")}, handlers
+
+    enabled = present()
     imagegs_blender.unregister()
-    assert len(bpy.app.handlers.load_post) == handlers - 1
-    assert not hasattr(bpy.types, "IMAGEGS_OT_compress")
+    classes, handlers = disabled = present()
+    assert not classes and enabled[0] and handlers["load_post"] < enabled[1]["load_post"]
     imagegs_blender.register()
-    assert len(bpy.app.handlers.load_post) == handlers
+    assert present() == enabled
+    imagegs_blender.unregister()
+    assert present() == disabled
+    imagegs_blender.register()
