@@ -30,7 +30,8 @@ class Encoded:
     """A finished fit. data is the .igs file; report holds bytes, bpp, bppc, num_gaussians, steps, seconds, psnr, ssim.
 
     psnr (dB) and ssim are dictionaries with "overall" and one entry per map, measured on the decoded stream as 8-bit
-    values against the stack's planes, over texels of weight above 0. report["warning"] is there where a target PSNR was not reached, and says why.
+    values against the stack's planes, over texels of weight above 0. report["warning"] is there where a target PSNR was
+    not reached, and says why.
     """
 
     data: bytes
