@@ -24,7 +24,7 @@ BLOCK = 16
 OWNED = 1000
 """A texel of the leaf itself counts this much more than one around it: where M >= K none of them is ever missed."""
 
-SPARE = 2
+SPARE = 0
 """Candidates of the ring around a leaf that may be left out."""
 
 
