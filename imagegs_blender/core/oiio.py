@@ -80,7 +80,8 @@ def _module(path: Path) -> ModuleType:
         import OpenImageIO
     except ImportError as error:
         raise ImageGSError(
-            f"{path}: EXR, HDR and 16-bit color need OpenImageIO ({_line(error)}): Blender's own builds have it, elsewhere pip install OpenImageIO"
+            f"{path}: EXR, HDR and 16-bit color need OpenImageIO ({_line(error)}): "
+            "Blender's own builds have it, elsewhere pip install OpenImageIO"
         ) from error
     return OpenImageIO
 
