@@ -26,6 +26,9 @@ from .tables import BLOCKS, CELLS, GAUSSIANS, LAYOUT, address, create_images, la
 
 MAX_LOD = 16.0
 BELOW_ONE = 1 - 2.0**-24
+MOST_IN_CYCLES_5 = 200
+"""K x planes that rendered right on 5.2; with 320 the stack of Cycles was too small. 4.5 renders 16 x 32."""
+
 GEOMETRY_AHEAD = 2
 """Candidates whose geometry is read ahead of the formula (see _after)."""
 
@@ -58,6 +61,12 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
     """
     if extension not in EXTENSIONS:
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
+    if bpy.app.version >= (5, 0) and tables.topk * tables.planes > MOST_IN_CYCLES_5:
+        fits = MOST_IN_CYCLES_5 // tables.planes
+        raise ImageGSError(
+            f"{name}: topk {tables.topk} with {tables.planes} planes is more than Cycles of Blender 5 can hold; "
+            f"fit with topk {fits}"
+        )
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     tree[EXTENSION] = extension
     tree[SIZE] = (tables.width, tables.height)
