@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from . import stack
 from .devices import project
 from .devices.cpu import render
 from .gaussians import Gaussians
+from .resample import fill
 from .stream import Stream
+
+COVERED = 0.99
+"""Share of a texel's value that must come from Gaussians (the rest is the EPS of the formula, black)."""
 
 
 def planes(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:
@@ -19,7 +25,21 @@ def planes(gaussians: Gaussians, width: int | None = None, height: int | None = 
     return render(*project(gaussians, width, height))
 
 
-def images(stream: Stream) -> dict[str, np.ndarray]:
-    """Every map's pixels in its own size, dtype and channel order, by name."""
+def whole_planes(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:
+    """planes(), with texels that no Gaussian reaches (parts of a texture that no mesh shows) continued from around them.
+
+    Black there would bleed into what is shown wherever texels are averaged: levels of detail, mipmaps, filters.
+    """
+    splats, grid = project(gaussians, width, height)
+    picture = render(splats, grid)
+    if grid.topk == 0:  # a plain sum is 0 where it means 0
+        return picture
+    covered = render(replace(splats, feature=np.ones((len(splats.center), 1), np.float32)), grid)[0]
+    return fill(picture, covered >= COVERED, grid.wrap)
+
+
+def images(stream: Stream, whole: bool = False) -> dict[str, np.ndarray]:
+    """Every map's pixels in its own size, dtype and channel order, by name; whole: of whole_planes()."""
     gaussians = stream.gaussians
-    return stack.images(planes(gaussians), stream.maps, gaussians.wrap)
+    decoded = whole_planes(gaussians) if whole else planes(gaussians)
+    return stack.images(decoded, stream.maps, gaussians.wrap)

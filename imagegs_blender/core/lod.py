@@ -12,7 +12,8 @@ true mip levels of two stacks of 32.3 and 31.9 dB: 34.1 and 33.5 dB at L = 1, 35
 The levels lie in one sheet, each with a border of one texel (the other side of a texture that repeats, else the edge
 itself), so that a shader adds up four closest texels and needs no wrap; slot() says which plane is in which channel.
 Averages are taken of the stored values: colors stay sRGB-encoded and straight (hidden colors continue the visible
-ones, see stack.build), normals are X and Y, so their Z comes out unit length.
+ones, see stack.build), normals are X and Y, so their Z comes out unit length. Where no Gaussian reaches, parts of a
+texture that no mesh shows, what is around goes on (decode.whole_planes): black would bleed into what is shown.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
     columns = max(x + w + 1 for x, _, w, _ in boxes)
     rows = max(y + h + 1 for _, y, _, h in boxes)
 
-    full = np.clip(decode.planes(gaussians), 0, 1)
+    full = np.clip(decode.whole_planes(gaussians), 0, 1)
     fine = [resize(plane, *sizes[0], gaussians.wrap) for plane in full]
     sheets = [np.zeros((rows, columns, 4), np.float32) for _ in range(-(-count // 4))]
     for x, y, w, h in boxes:
@@ -122,18 +123,22 @@ def texels(tail: Tail, lod: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def planes(
-    gaussians: Gaussians, tail: Tail, lod: float, width: int | None = None, height: int | None = None
+    gaussians: Gaussians, tail: Tail, lod: float, width: int | None = None, height: int | None = None, whole: bool = False
 ) -> np.ndarray:
-    """(C, height, width) float32, 0..1: the decoded planes at a LOD, at texel centres; the definition of LOD."""
+    """(C, height, width) float32, 0..1: the decoded planes at a LOD, at texel centres; the definition of LOD.
+
+    whole   with decode.whole_planes(), for pictures that will be filtered
+    """
     width, height = width or gaussians.width, height or gaussians.height
+    full = decode.whole_planes if whole else decode.planes
     part = np.float32(share(lod, tail.first))
     if part == 0:
-        return np.clip(decode.planes(gaussians, width, height), 0, 1)
+        return np.clip(full(gaussians, width, height), 0, 1)
     x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     coarse = texels(tail, lod, x, y)
     if part == 1:
         return coarse
-    return (1 - part) * np.clip(decode.planes(gaussians, width, height), 0, 1) + part * coarse
+    return (1 - part) * np.clip(full(gaussians, width, height), 0, 1) + part * coarse
 
 
 def _bytes(width: int, height: int, planes: int) -> float:

@@ -24,7 +24,7 @@ def bake(group: bpy.types.ShaderNodeTree, folder: Path, kind: str = "AUTO") -> d
     """
     read = stream.read(storage.stream(group))
     written = {}
-    for name, pixels in decode.images(read).items():
+    for name, pixels in decode.images(read, whole=True).items():
         info = next(m for m in read.maps if m.name == name)
         depth, suffix = info.depth, ".png" if info.depth in (Depth.U8, Depth.U16) else ".exr"
         if kind == "EXR" and suffix == ".png":

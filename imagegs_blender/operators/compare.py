@@ -85,7 +85,7 @@ def load(group_name: str, map_name: str) -> Pair:
     global current
     group = storage.find(group_name)
     read = stream.read(storage.stream(group))
-    decoded = decode.images(read)
+    decoded = decode.images(read, whole=True)
     if map_name not in decoded:
         raise ImageGSError(f"{map_name}: {group_name} has no map of this name; choose another")
     entry = storage.record(group).get("originals", {}).get(map_name)

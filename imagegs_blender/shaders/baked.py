@@ -52,7 +52,7 @@ def update(
     whole = int(min(max(level, 0.0), tables.tail.last))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
     size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)
-    planes = lod.planes(gaussians, tables.tail, level, *size)
+    planes = lod.planes(gaussians, tables.tail, level, *size, whole=True)
     for info, pixels in zip(small, stack.images(planes, small, gaussians.wrap).values(), strict=True):
         _write(images[info.name], pixels, info)
 

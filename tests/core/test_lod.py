@@ -52,6 +52,20 @@ def test_levels_are_the_true_mip_levels(data: Path) -> None:
     assert min(quality[3:]) >= quality[0] + 6
 
 
+def test_what_no_gaussian_reaches_does_not_darken_the_levels() -> None:
+    """An island of one bright color: black outside at full detail, and the same color at every level of detail."""
+    everywhere = smooth(128, 128, wrap=False)
+    inside = np.flatnonzero(np.abs(everywhere.mean - 0.5).max(axis=1) < 0.2)
+    island = replace(everywhere.take(inside), feature=np.full((len(inside), 6), 0.8, np.float32))
+    assert decode.planes(island)[:, 64, 64].min() > 0.79 and not decode.planes(island)[:, 0, 0].any()
+    np.testing.assert_allclose(decode.whole_planes(island), 0.8, atol=0.01)
+    tail = lod.build(island)
+    for level in range(tail.first, tail.last + 1):
+        np.testing.assert_allclose(lod.planes(island, tail, level), 0.8, atol=0.01, err_msg=f"level {level}")
+    plain = replace(island, topk=0)
+    np.testing.assert_array_equal(decode.whole_planes(plain), decode.planes(plain), err_msg="a sum is 0 where it means 0")
+
+
 @pytest.mark.parametrize("wrap", [True, False])
 def test_texels_are_area_averages_of_the_decode(wrap: bool) -> None:
     gaussians = smooth(128, 64, wrap)
@@ -98,5 +112,5 @@ def test_odd_sizes(width: int, height: int) -> None:
     gaussians = smooth(width, height, wrap=False)
     tail = lod.build(gaussians)
     assert tuple(tail.levels[-1, 2:]) == (1, 1)
-    mean = np.clip(decode.planes(gaussians), 0, 1).mean((1, 2))[:, None, None]
+    mean = np.clip(decode.whole_planes(gaussians), 0, 1).mean((1, 2))[:, None, None]
     np.testing.assert_allclose(lod.planes(gaussians, tail, 16.0, 4, 4), np.broadcast_to(mean, (6, 4, 4)), atol=0.03)
