@@ -1,4 +1,4 @@
-"""The decoder as ordinary images, decoded on the CPU when a file opens or a LOD changes: the fastest to render.
+"""The decoder as ordinary images, decoded when a file opens or a LOD changes: the fastest to render.
 
 The images are generated ones: a .blend stores their names, not their pixels, unless they are packed.
 """
@@ -15,12 +15,16 @@ from ..core import lod, stack
 from ..core.gaussians import Gaussians
 from ..core.stack import ColorSpace, Depth, MapInfo
 from ..core.tables import Tables
+from . import preview
 from .expression import Graph
 
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
 
 BAKED = "imagegs_baked"
 """Custom property of an image node of a decoder: the map that its image holds."""
+
+DEVICE = "imagegs_baked_on"
+"""Custom property of a decoder: what decoded its images, "GPU" (see preview.py) or "CPU"."""
 
 
 def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], extension: str) -> None:
@@ -47,12 +51,20 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], extension: str
 def update(
     tree: bpy.types.ShaderNodeTree, gaussians: Gaussians, maps: Sequence[MapInfo], tables: Tables, level: float
 ) -> None:
-    """Decode every map at a LOD, in the size of that mip level, into the images of a decoder."""
+    """Decode every map at a LOD, in the size of that mip level, into the images of a decoder.
+
+    On the GPU where one can be reached, else on the CPU; DEVICE says which it was.
+    """
     images = images_of(tree)
     whole = int(min(max(level, 0.0), tables.tail.last))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
     size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)
-    planes = lod.planes(gaussians, tables.tail, level, *size, whole=True)
+    on_gpu = preview.missing() is None
+    if on_gpu:
+        planes = preview.planes(tables, level, *size, wrap=gaussians.wrap, whole=True)
+    else:
+        planes = lod.planes(gaussians, tables.tail, level, *size, whole=True)
+    tree[DEVICE] = "GPU" if on_gpu else "CPU"
     for info, pixels in zip(small, stack.images(planes, small, gaussians.wrap).values(), strict=True):
         _write(images[info.name], pixels, info)
 
