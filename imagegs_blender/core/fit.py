@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from . import sampling
 from .devices import Device, Grid, Loss, LossWeights
 from .devices.cpu import Cpu
 from .gaussians import Gaussians
-from .optimizer import MIN_SCALE, Optimizer, scale_range
+from .optimizer import MIN_SCALE, scale_range
 from .settings import FitSettings
 from .solve import solve_features
 from .stack import TextureStack
@@ -82,7 +83,7 @@ class _Fit:
             "mean": settings.pos_lr * texel, "scale": settings.scale_lr, "rotation": settings.rot_lr,
             "bias": settings.bias_lr, "feature": settings.feat_lr,
         }  # fmt: skip
-        self.optimizer = Optimizer(grid, len(stack.planes), settings.inverse_scale, rate)
+        self.optimizer = self.device.optimizer(settings.inverse_scale, rate)
 
     def run(self) -> tuple[Gaussians, int]:
         settings = self.settings
@@ -95,7 +96,7 @@ class _Fit:
                 self._hurry(step)
             due = self._addition_steps()[added:]
             if due and step >= due[0]:
-                self._add(self._missing() // len(due), self._error(), added + 1)
+                self._add(self._missing() // len(due), self.device.error(self.optimizer, settings.error_power), added + 1)
                 added += 1
             slow_down = plateau.factor if settings.plateau_steps else self._decay(step, self._growing())
             loss = self._step(step, "fitting", slow_down)
@@ -135,7 +136,7 @@ class _Fit:
             self.count = self.recount(self.optimizer.gaussians())
         return max(0, self.count - len(self.optimizer))
 
-    def _add(self, count: int, error: np.ndarray | None, level: int) -> None:
+    def _add(self, count: int, error: Any, level: int) -> None:
         settings, stack = self.settings, self.stack
         if error is None:
             scale = self.scale
@@ -144,7 +145,7 @@ class _Fit:
             )
         else:
             scale, density = max(self.scale * settings.add_scale, MIN_SCALE), error
-        mean = sampling.draw(density, count, self.rng)
+        mean = self.device.draw(density, count, self.rng)
         if settings.color_init:
             column = np.minimum((mean[:, 0] * stack.width).astype(int), stack.width - 1)
             row = np.minimum((mean[:, 1] * stack.height).astype(int), stack.height - 1)
@@ -153,22 +154,8 @@ class _Fit:
             feature = self.rng.random((count, len(stack.planes)))
         self.optimizer.add(mean, scale, feature, min(level, 255))
 
-    def _error(self) -> np.ndarray:
-        """(H, W): what the picture lacks, as the density of the next Gaussians."""
-        error = self._square_error() ** (self.settings.error_power / 2)
-        return error if self.stack.weights is None else error * self.stack.weights
-
-    def _square_error(self) -> np.ndarray:
-        """(H, W): mean over the planes of the squared error."""
-        picture = self.device.render(self.optimizer.splats())
-        error = np.zeros(picture.shape[1:], np.float32)
-        for ours, theirs in zip(picture, self.stack.planes, strict=True):
-            error += (ours - theirs) ** 2
-        return error / len(picture)
-
     def _step(self, step: int, phase: str, slow_down: float) -> Loss:
-        loss, gradient = self.device.gradient(self.optimizer.splats(), self.loss)
-        self.optimizer.step(gradient, slow_down)
+        loss = self.device.step(self.optimizer, self.loss, slow_down)
         if step == 0:
             self.compiled = time.perf_counter() - self.started
         self._report(phase, step + 1, loss.psnr)
@@ -200,7 +187,7 @@ class _Fit:
             solved = solve_features(self.device, self.optimizer.splats(), closed - 3)
             self.optimizer.value["feature"] = solved
             step += closed
-            self._report("settling", step, -10 * np.log10(max(float(np.mean(self._square_error())), 1e-12)))
+            self._report("settling", step, self.device.gradient(self.optimizer.splats(), self.loss)[0].psnr)
         return step
 
 

@@ -7,11 +7,14 @@ with each of their numbers. reference.py is the definition, cpu.py runs it with 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ..gaussians import Gaussians
+
+if TYPE_CHECKING:
+    from ..optimizer import Optimizer
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,22 @@ class Device(Protocol):
 
     def render(self, splats: Splats) -> np.ndarray:
         """(C, height, width) float32."""
+        ...
+
+    def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
+        """An empty Optimizer whose numbers this device can step."""
+        ...
+
+    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float) -> Loss:
+        """One step of an optimizer of this device; the loss is the one before the step."""
+        ...
+
+    def error(self, optimizer: Optimizer, power: float) -> Any:
+        """The density |error|^power of the texels, weighted: for draw()."""
+        ...
+
+    def draw(self, density: Any, count: int, rng: np.random.Generator) -> np.ndarray:
+        """(count, 2) float32 texture coordinates, as sampling.draw() has them; density (H, W) or what error() gave."""
         ...
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import sampling
+from ..optimizer import Optimizer
 from . import Grid, Loss, LossWeights, Splats, kernels
 from .binning import TILE, TileLists, tile_lists
 from .ssim import mean_ssim
@@ -16,7 +18,7 @@ class Cpu:
     """
 
     def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None) -> None:
-        self.grid = grid
+        self.grid, self.weights = grid, texel_weights
         self.count = target.size
         self.target = _padded(target)
         texels = np.ones(target.shape[1:], np.float32) if texel_weights is None else texel_weights.astype(np.float32)
@@ -37,6 +39,26 @@ class Cpu:
         parts = [np.empty_like(a) for a in (splats.center, splats.conic, splats.bias, splats.feature)]
         kernels.collect(lists.by_gaussian, lists.slot, entries, splats.conic, *parts)
         return loss, Splats(*parts)
+
+    def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
+        return Optimizer(self.grid, len(self.target), inverse_scale, rate)
+
+    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float) -> Loss:
+        loss, gradient = self.gradient(optimizer.splats(), weights)
+        optimizer.step(gradient, slow_down)
+        return loss
+
+    def error(self, optimizer: Optimizer, power: float) -> np.ndarray:
+        picture = self.render(optimizer.splats())
+        height, width = picture.shape[1:]
+        error = np.zeros((height, width), np.float32)
+        for ours, theirs in zip(picture, self.target[:, :height, :width], strict=True):
+            error += (ours - theirs) ** 2
+        density = (error / len(picture)) ** (power / 2)
+        return density if self.weights is None else density * self.weights
+
+    def draw(self, density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+        return sampling.draw(density, count, rng)
 
     def _pointwise(self, splats: Splats, lists: TileLists, weights: LossWeights, entries: np.ndarray) -> Loss:
         sums = np.zeros((kernels.TASKS, 2))
