@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import codec, stream, tables
+from . import codec, warm
 from .codec import Encoded, Progress
 from .errors import Cancelled, ImageGSError
 from .settings import FitSettings, QuantizeBits
@@ -33,15 +33,22 @@ _FAILED = 3  # exit code of a child that wrote a message for the user into error
 # path leads to, and Numba's cache holds that name.
 _CHILD = """
 import importlib.util, pathlib, sys, types
-name, first, folder = sys.argv[1:]
+name, first, module, *arguments = sys.argv[1:]
 parts = name.split(".")
 for parent in (".".join(parts[:end]) for end in range(1, len(parts))):
     sys.modules[parent] = types.ModuleType(parent)
 spec = importlib.util.spec_from_file_location(name, first)
 package = sys.modules[name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(package)
-sys.exit(importlib.import_module(name + ".core.worker").main(pathlib.Path(folder)))
+sys.exit(importlib.import_module(name + ".core." + module).main(*map(pathlib.Path, arguments)))
 """
+
+
+def command(python: str, module: str, *arguments: Path) -> list[str]:
+    """The command line that runs main(*arguments) of a module of core in a process of its own."""
+    package = __name__.removesuffix(".core.worker")
+    first = Path(__file__).resolve().parents[1] / "__init__.py"
+    return [python, "-P", "-c", _CHILD, package, str(first), module, *map(str, arguments)]
 
 
 class Job:
@@ -76,12 +83,10 @@ class Job:
         folder = Path(self._folder.name)
         _save(folder, self._stack, self._settings)
         self._stack = None
-        package = __name__.removesuffix(".core.worker")
-        first = Path(__file__).resolve().parents[1] / "__init__.py"
         try:
             with open(folder / "stderr.txt", "wb") as errors:
                 self._process = subprocess.Popen(
-                    [self._python, "-P", "-c", _CHILD, package, str(first), str(folder)],
+                    command(self._python, "worker", folder),
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8",
                     env=self._environment,
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
@@ -205,6 +210,7 @@ def main(folder: Path) -> int:
             reported = now
             print(json.dumps(asdict(progress)), flush=True)
 
+    helper = warm.start()
     try:
         encoded = codec.encode(*_load(folder), report)
     except ImageGSError as error:
@@ -212,6 +218,6 @@ def main(folder: Path) -> int:
         return _FAILED
     (folder / "result.igs").write_bytes(encoded.data)
     (folder / "report.json").write_text(json.dumps(encoded.report), "utf-8")
-    result = stream.read(encoded.data)
-    tables.build(result.gaussians, result.maps)  # so that its kernels are in the cache before a window waits for them
+    if helper is not None:
+        helper.wait()  # the kernels are in the cache before a window waits for them
     return 0

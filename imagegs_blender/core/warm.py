@@ -1,0 +1,72 @@
+"""The first fit on a machine compiles its kernels; those that it needs late are compiled beside it, by a second process.
+
+What a process compiles goes into Numba's cache, where the other finds it. A file in that cache says that all is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numba
+import numpy as np
+from llvmlite import binding
+
+from . import leaves, metrics, stack, stream, tables
+from .gaussians import Gaussians
+from .settings import PRESETS
+from .stack import Channel, ColorSpace, Depth, MapInfo, Role
+
+
+def start() -> subprocess.Popen | None:
+    """Compile what is not in the cache yet, in a process that ends with this one; None where all is there."""
+    if _stamp().exists():
+        return None
+    from .worker import command
+
+    return subprocess.Popen(
+        command(sys.executable, "warm"),
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )  # fmt: skip
+
+
+def main() -> int:
+    """The process: pack, measure and tabulate a small picture."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    rng = np.random.default_rng(0)
+    size, count, planes = 64, 200, 4
+    arrays = (
+        rng.random((count, 2)), rng.uniform(1.5, 4, (count, 2)), rng.uniform(0, 3, count), rng.random((count, planes)),
+        np.zeros(count),
+    )  # fmt: skip
+    floats = [a.astype(np.float32) for a in arrays]
+    gaussians = Gaussians(*floats, np.zeros(count, np.uint8), size, size, True, PRESETS["balanced"].topk)
+    channels = tuple(Channel("plane", plane) for plane in range(planes))
+    maps = (
+        MapInfo("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", size, size, channels[:3]),
+        MapInfo("grey", Role.DATA, ColorSpace.RAW, Depth.U8, "L", size, size, channels[3:]),
+    )
+    stream.read(stream.write(gaussians, maps))
+    pictures = stack.images(rng.random((planes, size, size), np.float32), maps, True)
+    metrics.compare(pictures, pictures, {m.name: m.role for m in maps})
+    tables.build(gaussians, maps)
+    _stamp().touch()
+    return 0
+
+
+def _stamp() -> Path:
+    """The file that says that the cache holds the kernels of these sources, for this Numba and this processor."""
+    files = [path.stat() for path in sorted(Path(__file__).parent.rglob("*.py"))]
+    state = [numba.__version__, binding.get_host_cpu_name(), *((s.st_mtime_ns, s.st_size) for s in files)]
+    return Path(leaves.select.stats.cache_path, f"compiled-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}")
+
+
+def _end_with_parent() -> None:
+    """Whoever waits for this process holds its standard input open."""
+    sys.stdin.buffer.read()
+    os._exit(1)
