@@ -96,6 +96,22 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
     return Tail(first, np.array(boxes, np.float32), tuple(stored), count)
 
 
+def constant(average: np.ndarray, width: int, height: int, first: int) -> Tail:
+    """Levels that hold one value (C,) per plane; as many levels as a stack of that size has from `first` on."""
+    last = max(1, max(width, height).bit_length() - 1)
+    levels = np.ones((last - first + 1, 4), np.float32)
+    sheets = [np.zeros((3, 3, 4), np.float32) for _ in range(-(-len(average) // 4))]
+    for plane, value in enumerate(average):
+        sheet, channel = slot(plane, len(average))
+        sheets[sheet][..., channel] = value
+    return Tail(first, levels, tuple(sheets), len(average))
+
+
+def average(tail: Tail) -> np.ndarray:
+    """(C,) float32: the one texel of the last level."""
+    return _level(tail, tail.last, np.array([0.5]), np.array([0.5]))[:, 0]
+
+
 def slot(plane: int, planes: int) -> tuple[int, int]:
     """(sheet, channel) of a plane: three to the RGB of each sheet, the rest in the alphas, a last one in R."""
     colors = -(-(planes - 1) // 4)

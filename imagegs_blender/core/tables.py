@@ -135,6 +135,29 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), max_candidates: in
                   tail, float(missed.sum() / size.prod()))
 
 
+def constant(
+    average: np.ndarray, width: int, height: int, candidates: int, topk: int, first: int
+) -> Tables:
+    """Tables of the same layout as a stack's that give one value per plane everywhere, at every LOD.
+
+    average      (C,) float32, 0..1
+    first        Tail.first
+    The others are those of Tables.
+    """
+    planes = len(average)
+    texels = _texels(planes)
+    table = np.zeros((1, 2 * texels, 4), np.float32)
+    table[0, texels, 3] = NULL_LOG_WEIGHT
+    for plane, value in enumerate(average):
+        texel, channel = _slot(plane, texels)
+        table[0, texel, channel] = value
+    cells = np.full((1, candidates // 4, 4), 1.5, np.float32)
+    cells[0, 0, 0] = 0.5
+    blocks = np.array([[[0, 0, 1, 1]]], np.float32)
+    tail = lod.constant(average, width, height, first)
+    return Tables(table, blocks, cells, width, height, planes, texels, candidates, topk, tail, 0.0)
+
+
 def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Decode points from the tables alone, in float32, step by step as the shader does.
 
@@ -162,6 +185,10 @@ _CANDIDATES = {
 """M by K, measured: fewer slots make many more leaves, more slots a slower shader. The first that covers is taken."""
 
 
+def _texels(planes: int) -> int:
+    return -(-(7 + planes) // 4)
+
+
 def _slot(plane: int, texels: int) -> tuple[int, int]:
     colors = 3 * (texels - 2)
     return (2 + plane // 3, plane % 3) if plane < colors else (1 + plane - colors, 3)
@@ -172,7 +199,7 @@ def _gaussian_table(
 ) -> tuple[np.ndarray, int]:
     """((h, w, 4) table, T): the Gaussians, their copies across the border, the null Gaussian."""
     count, planes = gaussians.feature.shape
-    texels = -(-(7 + planes) // 4)
+    texels = _texels(planes)
     total = count + len(copies) + 1
     if total * texels > MAX_TEXELS:
         limit = MAX_TEXELS // texels

@@ -16,7 +16,8 @@ def rebuild_tables(lost_only: bool = False) -> list[str]:
     """Fill the tables or baked maps of every decoder in the open file from its stream, unless the file holds them packed.
 
     lost_only   leave decoders alone whose tables are still there
-    Returns one message for each decoder whose stream is damaged; nothing of it is changed or lost.
+    Returns one message for each decoder whose stream is deleted or damaged: it shows the average color of its maps, and
+    nothing of it is lost.
     """
     problems = []
     for group in storage.decoders():
@@ -25,8 +26,17 @@ def rebuild_tables(lost_only: bool = False) -> list[str]:
         try:
             decoder.update(group, stream.read(storage.stream(group)))
         except ImageGSError as error:
-            problems.append(f"{group.name}: {error}")
+            problems.append(f"{group.name}: {str(error).removeprefix(f'{group.name}: ')}{_show_average(group)}")
     return problems
+
+
+def _show_average(group: bpy.types.ShaderNodeTree) -> str:
+    """What is shown instead, for the message."""
+    try:
+        decoder.show_average(group)
+    except ImageGSError:
+        return " (it stays black)"
+    return " (it shows its average color)"
 
 
 def pack_tables() -> None:

@@ -44,7 +44,7 @@ def images(found: Iterable[bpy.types.Image]) -> Cost:
 def decoder(group: bpy.types.ShaderNodeTree) -> Cost:
     """The stream of a decoder, and the tables that renderers read."""
     tables = {node.image for node in group.nodes if node.bl_idname == "ShaderNodeTexImage" and node.image}
-    return Cost(len(group[storage.STREAM]), sum(image(table).memory for table in tables))
+    return Cost(len(group.get(storage.STREAM, b"")), sum(image(table).memory for table in tables))
 
 
 def materials_with(group: bpy.types.ShaderNodeTree) -> list[bpy.types.Material]:

@@ -11,7 +11,7 @@ import bpy
 from ..core.errors import ImageGSError
 
 STREAM = "imagegs_stream"
-"""Custom property with the .igs file, bytes: what makes a node group one of our decoders."""
+"""Custom property with the .igs file, bytes."""
 
 STREAM_VERSION = "imagegs_version"
 """Custom property with the version of what this file writes into the group; a reader of another version must refuse."""
@@ -28,8 +28,8 @@ _MESSAGE = (
 
 
 def is_decoder(tree: bpy.types.NodeTree | None) -> bool:
-    """Whether a node group holds a stream of ours."""
-    return tree is not None and STREAM in tree
+    """Whether a node group is one of our decoders, be its stream lost."""
+    return tree is not None and (STREAM in tree or RECORD in tree)
 
 
 def decoders() -> Iterator[bpy.types.ShaderNodeTree]:
@@ -56,10 +56,18 @@ def store(group: bpy.types.ShaderNodeTree, stream: bytes, record: dict[str, Any]
 
 
 def stream(group: bpy.types.ShaderNodeTree) -> bytes:
-    """The .igs file that a decoder holds."""
+    """The .igs file that a decoder holds. Raises ImageGSError where it was deleted or is of a newer version."""
+    if STREAM not in group:
+        raise ImageGSError(
+            f"{group.name}: its stream was deleted; restore the originals, or append the material again"
+        )
+    if group.get(STREAM_VERSION, VERSION) > VERSION:
+        raise ImageGSError(f"{group.name}: compressed by a newer version of the add-on than this; update it")
     return bytes(group[STREAM])
 
 
 def record(group: bpy.types.ShaderNodeTree) -> dict[str, Any]:
-    """What `store` was given beside the stream."""
+    """What `store` was given beside the stream; a report of nothing where that was deleted."""
+    if RECORD not in group:
+        return {"settings": {}, "report": {"psnr": {"overall": None}, "num_gaussians": 0, "seconds": 0.0}}
     return json.loads(group[RECORD])

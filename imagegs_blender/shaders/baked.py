@@ -23,6 +23,9 @@ _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSp
 BAKED = "imagegs_baked"
 """Custom property of an image node of a decoder: the map that its image holds."""
 
+AVERAGE = "imagegs_average"
+"""Custom property of an image node of a decoder: the average of its map, RGBA as stored."""
+
 DEVICE = "imagegs_baked_on"
 """Custom property of a decoder: what decoded its images, "GPU" (see preview.py) or "CPU"."""
 
@@ -55,7 +58,7 @@ def update(
 
     On the GPU where one can be reached, else on the CPU; DEVICE says which it was.
     """
-    images = images_of(tree)
+    nodes = {node[BAKED]: node for node in _nodes(tree)}
     whole = int(min(max(level, 0.0), tables.tail.last))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
     size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)
@@ -64,17 +67,33 @@ def update(
         planes = preview.planes(tables, level, *size, wrap=gaussians.wrap, whole=True)
     else:
         planes = lod.planes(gaussians, tables.tail, level, *size, whole=True)
-    tree[DEVICE] = "GPU" if on_gpu else "CPU"
+    if not tree.library:
+        tree[DEVICE] = "GPU" if on_gpu else "CPU"
     for info, pixels in zip(small, stack.images(planes, small, gaussians.wrap).values(), strict=True):
-        _write(images[info.name], pixels, info)
+        node, rgba = nodes[info.name], _rgba(pixels, info)
+        _write(node.image, rgba, info.depth is not Depth.U8)
+        if not tree.library:
+            node[AVERAGE] = [float(value) for value in rgba.mean((0, 1))]
+
+
+def show_average(tree: bpy.types.ShaderNodeTree) -> None:
+    """Fill the images of a decoder with the average color of each map, known from when it was decoded last."""
+    for node in _nodes(tree):
+        rgba = np.tile(np.array(node.get(AVERAGE, (0.5, 0.5, 0.5, 1)), np.float32), (4, 4, 1))
+        _write(node.image, rgba, node.image.is_float)
 
 
 def images_of(tree: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:
     """The images of a baked decoder, by map; empty where it is none."""
-    return {node[BAKED]: node.image for node in tree.nodes if BAKED in node and node.image}
+    return {node[BAKED]: node.image for node in _nodes(tree)}
 
 
-def _write(image: bpy.types.Image, pixels: np.ndarray, info: MapInfo) -> None:
+def _nodes(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.ShaderNodeTexImage]:
+    return [node for node in tree.nodes if BAKED in node and node.image]
+
+
+def _rgba(pixels: np.ndarray, info: MapInfo) -> np.ndarray:
+    """(h, w, 4) float32 as an image of Blender holds a map, row 0 at the top."""
     height, width = pixels.shape[:2]
     unit = pixels.astype(np.float32)
     if pixels.dtype.kind == "u":
@@ -86,8 +105,13 @@ def _write(image: bpy.types.Image, pixels: np.ndarray, info: MapInfo) -> None:
         channel = letters.get(letter, grey)
         rgba[..., i] = 0.0 if channel is None else channel
     rgba[..., 3] = letters.get("A", 1.0)
+    return rgba
+
+
+def _write(image: bpy.types.Image, rgba: np.ndarray, is_float: bool) -> None:
+    height, width = rgba.shape[:2]
     image.source = "GENERATED"
-    image.use_generated_float = info.depth is not Depth.U8
+    image.use_generated_float = is_float
     image.generated_width, image.generated_height = width, height
     image.pixels.foreach_set(np.ascontiguousarray(rgba[::-1]).ravel())
     image.update()

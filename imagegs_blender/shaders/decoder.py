@@ -54,15 +54,34 @@ def set_kind(tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level:
 def update(tree: bpy.types.ShaderNodeTree, stream: Stream) -> None:
     """Bring back what a .blend does not hold: the pixels of tables and baked maps, files of scripts.
 
-    Raises ImageGSError where the group was built by another version.
+    Nodes that another version of the add-on built are built anew. Raises ImageGSError where that can't be done, as the
+    group is linked.
     """
     built = tables.build(stream.gaussians, stream.maps)
-    if kind(tree) == NODES:
+    if kind(tree) == NODES and tree.get(table_images.LAYOUT) != table_images.layout(built) and not tree.library:
+        _clear(tree)
+        node_group.fill(tree, stream.maps, built)
+    elif kind(tree) == NODES:
         table_images.update_images(tree, built)
     elif kind(tree) == OSL:
         script_node.update(tree, built, script_node.folder_for(tree))
     else:
         baked.update(tree, stream.gaussians, stream.maps, built, tree.get(LEVEL, 0.0))
+
+
+def show_average(tree: bpy.types.ShaderNodeTree) -> None:
+    """Let a decoder whose stream can't be read show the average color of each map.
+
+    Raises ImageGSError where nothing is known of it any more.
+    """
+    if kind(tree) == BAKED:
+        baked.show_average(tree)
+        return
+    average = table_images.averages(tree, tree.get(node_group.SIZE, (64, 64)))
+    if kind(tree) == OSL:
+        script_node.update(tree, average, script_node.folder_for(tree))
+    else:
+        table_images.update_images(tree, average)
 
 
 def images(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.Image]:

@@ -15,6 +15,7 @@ from math import e, exp
 
 import bpy
 
+from ..core import lod
 from ..core.errors import ImageGSError
 from ..core.gaussians import CUTOFF, EPS
 from ..core.stack import Channel, ColorSpace, MapInfo
@@ -22,7 +23,7 @@ from ..core.tables import NULL_LOG_WEIGHT, Tables
 from . import level_nodes
 from .expression import Graph, Texel, Value
 from .selection import kth_largest
-from .tables import BLOCKS, CELLS, GAUSSIANS, LAYOUT, address, create_images, layout
+from .tables import AVERAGE, BLOCKS, CELLS, GAUSSIANS, LAYOUT, address, create_images, layout
 
 MAX_LOD = 16.0
 BELOW_ONE = 1 - 2.0**-24
@@ -70,6 +71,7 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     tree[EXTENSION] = extension
     tree[SIZE] = (tables.width, tables.height)
+    tree[AVERAGE] = [float(value) for value in lod.average(tables.tail)]
     _interface(tree, maps)
     fill(tree, maps, tables)
     return tree
@@ -118,9 +120,9 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
 def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
     vector = tree.interface.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
     vector.hide_value = True
-    lod = tree.interface.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
-    lod.min_value, lod.max_value, lod.default_value = 0.0, MAX_LOD, 0.0
-    lod.description = "Level of detail: 0 is full detail, each level halves the resolution"
+    level = tree.interface.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
+    level.min_value, level.max_value, level.default_value = 0.0, MAX_LOD, 0.0
+    level.description = "Level of detail: 0 is full detail, each level halves the resolution"
     for info in maps:
         tree.interface.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
         if "A" in info.channels:

@@ -5,13 +5,15 @@ Images are Non-Color and generated: a .blend stores their names and sizes but no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 import bpy
 import numpy as np
 
 from ..core.errors import ImageGSError
-from ..core.tables import Tables
+from ..core.lod import average
+from ..core.tables import Tables, constant
 
 GAUSSIANS, BLOCKS, CELLS, LEVELS, TEXELS = "gaussians", "blocks", "cells", "levels", "texels"
 TABLE = "imagegs_table"
@@ -24,9 +26,26 @@ LAYOUT = "imagegs_layout"
 """Custom property of a decoder: the layout of the tables that its nodes read."""
 
 
+AVERAGE = "imagegs_average"
+"""Custom property of a decoder: the average of every plane, shown where its stream is lost."""
+
+
 def layout(tables: Tables) -> str:
     """What nodes are built for: tables of another layout can't be put in their place."""
     return f"2 T{tables.texels} M{tables.candidates} K{tables.topk} C{tables.planes} L{tables.tail.first}-{tables.tail.last}"
+
+
+def averages(group: bpy.types.ShaderNodeTree, size: Sequence[int]) -> Tables:
+    """Tables that show a decoder's average color, in the layout that its nodes read; size: of the texture.
+
+    Raises ImageGSError where its custom properties were deleted, too.
+    """
+    found = re.fullmatch(r"2 T\d+ M(\d+) K(\d+) C(\d+) L(\d+)-\d+", group.get(LAYOUT, ""))
+    if found is None:
+        raise ImageGSError(f"{group.name}: its custom properties were deleted; compress its textures again")
+    candidates, topk, planes, first = map(int, found.groups())
+    average = np.array(group.get(AVERAGE, [0.5] * planes), np.float32)
+    return constant(average, size[0], size[1], candidates, topk, first)
 
 
 def create_images(name: str, tables: Tables) -> dict[str, bpy.types.Image]:
@@ -45,10 +64,12 @@ def update_images(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
     Raises ImageGSError where the decoder's nodes were built for another layout.
     """
     if group.get(LAYOUT) != layout(tables):
-        raise ImageGSError(f"{group.name}: its nodes are of another version of the add-on; restore and compress it again")
+        raise ImageGSError(f"{group.name}: its nodes are of another version of the add-on; open the file that it comes from, and save that")
     arrays = tables.arrays()
     for table, image in images_of(group).items():
         _fill(image, arrays[table])
+    if not group.library:
+        group[AVERAGE] = [float(value) for value in average(tables.tail)]
     for node in table_nodes(group):
         address(node, node[TABLE], node[TEXEL], tables)
 

@@ -1,0 +1,102 @@
+"""Decoders whose stream is deleted, damaged, of another version, or linked: said in one line, and something sensible shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from imagegs_blender.core import lod, stream, tables
+from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.operators import summary
+from imagegs_blender.operators.rebuild import rebuild_tables
+from imagegs_blender.scene import storage
+from imagegs_blender.shaders import decoder, node_group
+from imagegs_blender.shaders import tables as table_images
+from tests.shaders import plane
+from tests.shaders.test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
+
+STREAM = stream.write(stack(4, True), MAPS)
+
+
+@pytest.fixture(autouse=True)
+def empty_file() -> None:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    plane.enable_cycles()
+
+
+def saved(path: Path, kind: str = decoder.NODES) -> tuple[bpy.types.ShaderNodeTree, list[str]]:
+    """The decoder and its outputs, staged, in a file that was saved and opened again: without pixels."""
+    found = stream.read(STREAM)
+    group = node_group.build("Stack", MAPS, tables.build(found.gaussians, MAPS))
+    storage.store(group, STREAM, {"settings": {}, "report": {"psnr": {"overall": None}, "num_gaussians": 600, "seconds": 0.0}})
+    outputs = plane.stage(group, WIDTH, HEIGHT)
+    decoder.set_kind(group, kind, found)
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    return bpy.data.node_groups["Stack"], outputs
+
+
+def check(folder: Path, outputs: list[str], average: bool) -> None:
+    """The render shows the textures, or the average of each everywhere (of normals, Z as well or from X and Y)."""
+    found = stream.read(STREAM)
+    tail = tables.build(found.gaussians, MAPS).tail
+    truth = expected(lod.planes(found.gaussians, tail, tail.last if average else 0.0))
+    for name, pixels in encoded(plane.render("CYCLES", folder, outputs)).items():
+        off = 255 * np.abs(pixels - truth[name]).max(2)
+        assert (off <= (10 if average else 1)).mean() >= 0.999, f"{name}: {off.max()}"
+
+
+@pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
+def test_lost_streams(tmp_path: Path, kind: str) -> None:
+    """The average is shown; with the stream back, so are the textures."""
+    group, outputs = saved(tmp_path / "file.blend", kind)
+    del group[storage.STREAM]
+    (problem,) = rebuild_tables()
+    assert problem == (
+        "Stack: its stream was deleted; restore the originals, or append the material again (it shows its average color)"
+    )
+    check(tmp_path, outputs, average=True)
+    assert storage.is_decoder(group) and summary.of(group).after.disk == 0
+    with pytest.raises(ImageGSError, match="Stack: its stream was deleted"):
+        storage.stream(group)
+
+    group[storage.STREAM] = STREAM[:-20] + bytes(20)
+    (problem,) = rebuild_tables()
+    assert problem.startswith("Stack: damaged .igs stream: ") and problem.endswith("(it shows its average color)")
+    group[storage.STREAM_VERSION] = storage.VERSION + 1
+    (problem,) = rebuild_tables()
+    assert problem.startswith("Stack: compressed by a newer version of the add-on")
+    storage.store(group, STREAM, storage.record(group))
+    assert rebuild_tables() == []
+    check(tmp_path, outputs, average=False)
+
+
+def test_nodes_of_another_version_are_built_anew(tmp_path: Path) -> None:
+    group, outputs = saved(tmp_path / "file.blend")
+    group[table_images.LAYOUT] = "1"
+    images, groups = len(bpy.data.images), len(bpy.data.node_groups)
+    assert rebuild_tables() == []
+    assert (len(bpy.data.images), len(bpy.data.node_groups)) == (images, groups)
+    check(tmp_path, outputs, average=False)
+
+
+@pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
+def test_linked_materials(tmp_path: Path, kind: str) -> None:
+    """They render as in their own file; damaged, they show the average, and decoders can't be changed here."""
+    _, outputs = saved(tmp_path / "library.blend", kind)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (there, here):
+        here.objects = there.objects
+    scene = bpy.context.scene
+    for obj in here.objects:
+        scene.collection.objects.link(obj)
+    scene.camera = next(obj for obj in here.objects if obj.type == "CAMERA")
+    scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT * len(outputs)
+    assert rebuild_tables() == []
+    check(tmp_path, outputs, average=False)
+    (group,) = storage.decoders()
+    with pytest.raises(ImageGSError, match="Stack: it is linked from .*library.blend; make it local first"):
+        decoder.set_kind(group, decoder.NODES, stream.read(STREAM))
