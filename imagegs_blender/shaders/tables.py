@@ -64,7 +64,7 @@ def update_images(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
     Raises ImageGSError where the decoder's nodes were built for another layout.
     """
     if group.get(LAYOUT) != layout(tables):
-        raise ImageGSError(f"{group.name}: its nodes are of another version of the add-on; open the file that it comes from, and save that")
+        raise ImageGSError(f"{group.name}: its nodes are of another version of the add-on; save the file it is linked from anew")
     arrays = tables.arrays()
     for table, image in images_of(group).items():
         _fill(image, arrays[table])
