@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from . import sampling
-from .devices import Device, Grid, Loss, LossWeights
+from .devices import Device, Grid, Loss, LossWeights, project
 from .devices.cpu import Cpu
+from .devices.dense import Dense
 from .gaussians import Gaussians
 from .optimizer import MIN_SCALE, scale_range
+from .schedule import Plateau, decay
 from .settings import FitSettings
 from .solve import solve_features
 from .stack import TextureStack
@@ -37,6 +40,26 @@ Count = Callable[[Gaussians], int]
 """How many Gaussians there should be in the end, judged by those there are."""
 
 
+class Observer(Protocol):
+    """Watches a fit, and may raise Cancelled. What it does with the Fit must not change it."""
+
+    def begin(self, fit: Fit) -> dict[str, np.ndarray] | None:
+        """Before anything is placed. A state that Fit.state() gave earlier: the fit goes on from there."""
+        ...
+
+    def added(self, fit: Fit, first: int) -> None:
+        """After Gaussians were added: those from `first` on are new."""
+        ...
+
+    def stepped(self, fit: Fit, loss: Loss) -> None:
+        """After a step while Gaussians grow. Here, and only here, Fit.state() can be taken."""
+        ...
+
+    def stage_ended(self, fit: Fit, stage: int) -> None:
+        """Before the next addition, and at the end of the last stage, before parameters are frozen."""
+        ...
+
+
 def fit(
     stack: TextureStack,
     settings: FitSettings,
@@ -44,19 +67,27 @@ def fit(
     progress: Report | None = None,
     snap: Snap | None = None,
     recount: Count | None = None,
+    observer: Observer | None = None,
 ) -> tuple[Gaussians, int]:
     """Fit `count` Gaussians to a stack; returns them and the number of steps taken.
 
     With recount, the final count is asked again at each addition.
 
     With snap, the last settle_ratio of the steps freezes means, rotations, scales and biases to their codes, one after
-    another, while the rest is refitted (features last: they are what the stream rounds at the end). The progress callback
-    may raise Cancelled.
+    another, while the rest is refitted (features last: they are what the stream rounds at the end); with quantize instead
+    every step sees snapped Gaussians. The progress callback may raise Cancelled.
     """
-    return _Fit(stack, settings, count, progress, snap, recount).run()
+    return Fit(stack, settings, count, progress, snap, recount, observer).run()
 
 
-class _Fit:
+class Fit:
+    """A fit under way. Public attributes are for observers to read.
+
+    stack      what is fitted, planes raised to gamma
+    step       steps taken
+    steps      planned
+    """
+
     def __init__(
         self,
         stack: TextureStack,
@@ -65,16 +96,22 @@ class _Fit:
         progress: Report | None,
         snap: Snap | None,
         recount: Count | None,
+        observer: Observer | None,
     ) -> None:
-        self.stack, self.settings, self.count, self.snap, self.recount = stack, settings, count, snap, recount
+        self.original, self.settings, self.count, self.snap, self.recount = stack, settings, count, snap, recount
+        self.stack = stack if settings.gamma == 1 else replace(stack, planes=stack.planes ** np.float32(settings.gamma))
+        self.observer = observer
         self.progress = progress or (lambda _: None)
         self.rng = np.random.default_rng(settings.seed)
         self.started = time.perf_counter()
         self.steps = settings.max_steps
+        if settings.add_steps:
+            self.steps = max(self.steps, settings.add_steps * settings.add_times + settings.post_min_steps)
         self.compiled = 0.0  # seconds until the first step was done: kernels are compiled in it
         self.loss = LossWeights(settings.l1, settings.l2, settings.ssim)
         grid = Grid(stack.width, stack.height, stack.wrap, settings.topk)
-        self.device: Device = Cpu(stack.planes, grid, stack.weights)
+        make = Cpu if settings.tiles else Dense
+        self.device: Device = make(self.stack.planes, grid, stack.weights)
         density_scale = 0.78 * np.sqrt(stack.width * stack.height / (np.pi * count))
         low, high = scale_range(grid)
         self.scale = float(np.clip(settings.init_scale or density_scale, low, high))
@@ -84,28 +121,66 @@ class _Fit:
             "bias": settings.bias_lr, "feature": settings.feat_lr,
         }  # fmt: skip
         self.optimizer = self.device.optimizer(settings.inverse_scale, rate)
+        self.plateau = Plateau(settings)
+        self.step = self.stage = 0
 
     def run(self) -> tuple[Gaussians, int]:
-        settings = self.settings
-        plateau = _Plateau(settings.plateau_steps)
-        first = max(1, round(settings.initial_ratio * self.count)) if self._addition_steps() else self.count
-        self._add(first, None, 0)
-        step = added = 0
-        while step < self._growing():
-            if step == _TIMED_STEPS and settings.time_budget is not None:
-                self._hurry(step)
-            due = self._addition_steps()[added:]
-            if due and step >= due[0]:
-                self._add(self._missing() // len(due), self.device.error(self.optimizer, settings.error_power), added + 1)
-                added += 1
-            slow_down = plateau.factor if settings.plateau_steps else self._decay(step, self._growing())
-            loss = self._step(step, "fitting", slow_down)
-            step += 1
-            if settings.plateau_steps and len(due) <= 1 and plateau.stalled(loss) or self._late(0.85):
+        settings, observer = self.settings, self.observer
+        earlier = observer.begin(self) if observer else None
+        if earlier:
+            self._go_on_from(earlier)
+        else:
+            first = max(1, round(settings.initial_ratio * self.count))
+            self._place(first if self._addition_steps() else self.count)
+        while self.step < self._growing():
+            if self.step == _TIMED_STEPS and settings.time_budget is not None:
+                self._hurry()
+            due = self._addition_steps()[self.stage :]
+            if due and self.step >= due[0]:
+                self._end_stage()
+                self._add(self._missing() // len(due))
+                due = due[1:]
+            loss = self._step("fitting", self._slow_down())
+            ended = not due and self.plateau.stalled(loss)
+            if observer:
+                observer.stepped(self, loss)
+            if ended or self._late(0.85):
                 break
-        if self.snap and settings.settle_ratio:
-            step = self._settle(step, self.steps - self._growing())
-        return self.optimizer.gaussians(), step
+        self._end_stage()
+        if self.snap and settings.settle_ratio and not settings.quantize:
+            self._settle(self.steps - self._growing())
+        return self.gaussians(), self.step
+
+    def gaussians(self) -> Gaussians:
+        """The Gaussians as they are now."""
+        return replace(self.optimizer.gaussians(), gamma=self.settings.gamma)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the rest of the fit depends on, as arrays by name."""
+        numbers = {
+            "step": self.step, "stage": self.stage, "steps": self.steps, "count": self.count,
+            "rng": self.rng.bit_generator.state, "plateau": self.plateau.state(),
+        }  # fmt: skip
+        return {**self.optimizer.state(), "numbers": np.array(json.dumps(numbers))}
+
+    def _go_on_from(self, state: dict[str, np.ndarray]) -> None:
+        self.optimizer.restore(state)
+        numbers = json.loads(str(state["numbers"]))
+        self.step, self.stage, self.steps, self.count = (numbers[k] for k in ("step", "stage", "steps", "count"))
+        self.rng.bit_generator.state = numbers["rng"]
+        self.plateau.restore(numbers["plateau"])
+
+    def _end_stage(self) -> None:
+        if self.observer:
+            self.observer.stage_ended(self, self.stage)
+
+    def _slow_down(self) -> float:
+        """What the rates are multiplied by."""
+        if not self.settings.lr_schedule:
+            return 1.0
+        if self.settings.check_decay_steps:
+            return self.plateau.factor
+        return decay(self.step / max(self._growing(), 1), self.settings.decay_share)
 
     def _growing(self) -> int:
         """Steps before parameters are frozen."""
@@ -120,12 +195,13 @@ class _Fit:
         spacing = settings.add_steps or max(1, growing // (2 * max(settings.add_times, 1)))
         return [k * spacing for k in range(1, settings.add_times + 1) if k * spacing < growing]
 
-    def _hurry(self, step: int) -> None:
+    def _hurry(self) -> None:
         """As many steps as the time budget allows, judged by the steps so far (the later ones have more Gaussians)."""
         assert self.settings.time_budget is not None
         elapsed = time.perf_counter() - self.started
-        each = 1.35 * (elapsed - self.compiled) / (step - 1)
-        self.steps = max(step + 1, min(self.steps, step + int((self.settings.time_budget - elapsed) / each)))
+        each = 1.35 * (elapsed - self.compiled) / (self.step - 1)
+        left = int((self.settings.time_budget - elapsed) / each)
+        self.steps = max(self.step + 1, min(self.steps, self.step + left))
 
     def _late(self, share: float) -> bool:
         budget = self.settings.time_budget
@@ -136,41 +212,58 @@ class _Fit:
             self.count = self.recount(self.optimizer.gaussians())
         return max(0, self.count - len(self.optimizer))
 
-    def _add(self, count: int, error: Any, level: int) -> None:
-        settings, stack = self.settings, self.stack
-        if error is None:
-            scale = self.scale
-            density = sampling.importance(
-                stack.planes, settings.init_mode, settings.init_random_ratio, stack.wrap, stack.weights
-            )
-        else:
-            scale, density = max(self.scale * settings.add_scale, MIN_SCALE), error
+    def _place(self, count: int) -> None:
+        """The first Gaussians."""
+        density = sampling.importance(self.original, self.settings)
         mean = self.device.draw(density, count, self.rng)
-        if settings.color_init:
-            column = np.minimum((mean[:, 0] * stack.width).astype(int), stack.width - 1)
-            row = np.minimum((mean[:, 1] * stack.height).astype(int), stack.height - 1)
-            feature = stack.planes[:, row, column].T
+        if self.settings.color_init:
+            feature = self._texels(self.stack.planes, mean)
         else:
-            feature = self.rng.random((count, len(stack.planes)))
-        self.optimizer.add(mean, scale, feature, min(level, 255))
+            feature = self.rng.random((count, len(self.stack.planes)))
+        self._new(mean, self.scale, feature)
 
-    def _step(self, step: int, phase: str, slow_down: float) -> Loss:
-        loss = self.device.step(self.optimizer, self.loss, slow_down)
-        if step == 0:
+    def _add(self, count: int) -> None:
+        """Gaussians where the picture lacks most, in its colors; where they are summed plainly, in the colors it lacks."""
+        settings, planes = self.settings, self.stack.planes
+        mean = self.device.draw(self.device.error(self.optimizer, settings.error_power), count, self.rng)
+        if settings.color_init or not settings.topk:
+            lacking = planes if settings.topk else planes - self.device.render(self.optimizer.splats())
+            feature = self._texels(lacking, mean)
+        else:
+            feature = self.rng.random((count, len(planes)))
+        self.stage += 1
+        self._new(mean, max(self.scale * settings.add_scale, MIN_SCALE), feature)
+
+    def _new(self, mean: np.ndarray, scale: float, feature: np.ndarray) -> None:
+        first = len(self.optimizer)
+        self.optimizer.add(mean, scale, feature, min(self.stage, 255))
+        if self.observer:
+            self.observer.added(self, first)
+
+    def _texels(self, planes: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """(N, C): planes at mean (N, 2)."""
+        column = np.minimum((mean[:, 0] * self.stack.width).astype(int), self.stack.width - 1)
+        row = np.minimum((mean[:, 1] * self.stack.height).astype(int), self.stack.height - 1)
+        return planes[:, row, column].T
+
+    def _step(self, phase: str, slow_down: float) -> Loss:
+        if self.snap and self.settings.quantize:  # straight through: the gradient of what is rounded moves what is not
+            snapped, _ = project(self.snap(self.optimizer.gaussians()))
+            loss, gradient = self.device.gradient(snapped, self.loss)
+            self.optimizer.step(gradient, slow_down)
+        else:
+            loss = self.device.step(self.optimizer, self.loss, slow_down)
+        if not self.compiled:
             self.compiled = time.perf_counter() - self.started
-        self._report(phase, step + 1, loss.psnr)
+        self.step += 1
+        self._report(phase, loss.psnr)
         return loss
 
-    def _report(self, phase: str, step: int, psnr: float) -> None:
-        self.progress(Progress(phase, step, max(step, self.steps), psnr, time.perf_counter() - self.started))
+    def _report(self, phase: str, psnr: float) -> None:
+        seconds = time.perf_counter() - self.started
+        self.progress(Progress(phase, self.step, max(self.step, self.steps), psnr, seconds))
 
-    def _decay(self, step: int, steps: int) -> float:
-        """1, then over the last decay_ratio of the steps geometrically down to 1/30."""
-        ratio = self.settings.decay_ratio
-        along = (step / max(steps, 1) - (1 - ratio)) / ratio if ratio else 0.0
-        return float(30.0 ** -max(0.0, along))
-
-    def _settle(self, step: int, steps: int) -> int:
+    def _settle(self, steps: int) -> None:
         """Freeze one parameter after another to its code and refit the rest; features in the end, in closed form if L2."""
         assert self.snap is not None
         closed = min(_SOLVE_STEPS, steps) if self.loss == LossWeights(l2=self.loss.l2) else 0
@@ -181,14 +274,12 @@ class _Fit:
             for k in range(first, until):
                 if self._late(0.97):
                     break
-                self._step(step, "settling", 0.3 * 10.0 ** -((k - first) / max(1, until - first)))
-                step += 1
+                self._step("settling", 0.3 * 10.0 ** -((k - first) / max(1, until - first)))
         if closed and not self._late(0.97):
             solved = solve_features(self.device, self.optimizer.splats(), closed - 3)
             self.optimizer.value["feature"] = solved
-            step += closed
-            self._report("settling", step, self.device.gradient(self.optimizer.splats(), self.loss)[0].psnr)
-        return step
+            self.step += closed
+            self._report("settling", self.device.gradient(self.optimizer.splats(), self.loss)[0].psnr)
 
 
 _TIMED_STEPS = 8
@@ -196,25 +287,3 @@ _TIMED_STEPS = 8
 
 _SOLVE_STEPS = 12
 """Steps' worth of work for the features in the end: 9 iterations and what they start with."""
-
-
-class _Plateau:
-    """Image-GS's schedule: when PSNR and SSIM stall for `patience` steps, the rates fall tenfold, then the fit ends."""
-
-    def __init__(self, patience: int) -> None:
-        self.patience, self.factor = patience, 1.0
-        self.best_psnr = self.best_ssim = -1.0
-        self.waited = 0
-
-    def stalled(self, loss: Loss) -> bool:
-        """True when the fit should end."""
-        better = loss.psnr > self.best_psnr + 1e-3 or (loss.ssim or 0.0) > self.best_ssim + 1e-5
-        self.best_psnr, self.best_ssim = max(self.best_psnr, loss.psnr), max(self.best_ssim, loss.ssim or 0.0)
-        self.waited = 0 if better else self.waited + 1
-        if self.waited < self.patience:
-            return False
-        self.waited = 0
-        if self.factor < 1.0:
-            return True
-        self.factor = 0.1
-        return False

@@ -42,6 +42,7 @@ class Gaussians:
     width, height    the fitted resolution, texels
     wrap             True where the texture repeats: distances are taken on the torus
     topk             K, 1..16; 0 for the plain unnormalised sum
+    gamma            the decoded value, limited to 0..1, is raised to 1 / gamma
     """
 
     mean: np.ndarray
@@ -54,6 +55,7 @@ class Gaussians:
     height: int
     wrap: bool
     topk: int
+    gamma: float = 1.0
 
     def __len__(self) -> int:
         return len(self.mean)

@@ -11,6 +11,7 @@ from .devices import Grid, Splats
 from .gaussians import CUTOFF, Gaussians
 
 NAMES = ("mean", "scale", "rotation", "bias", "feature")
+_MOMENTS = ("first", "second", "steps")
 _BETA1, _BETA2, _TINY = 0.9, 0.999, 1e-15
 MIN_SCALE = 0.2
 MAX_BIAS = 3.0
@@ -29,7 +30,9 @@ class Optimizer:
         self.value = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
         self.level = np.empty(0, np.uint8)
         self.frozen = {name for name in NAMES if rate[name] == 0}
-        self._moments = {name: (v.copy(), v.copy(), np.empty(0, np.int32)) for name, v in self.value.items()}
+        self._moments: dict[str, tuple[np.ndarray, ...]] = {
+            name: (v.copy(), v.copy(), np.empty(0, np.int32)) for name, v in self.value.items()
+        }
 
     def __len__(self) -> int:
         return len(self.level)
@@ -101,6 +104,19 @@ class Optimizer:
                 value = 1 / value if self.inverse_scale else np.log(value)
             self.value[name] = np.ascontiguousarray(value, np.float32)
             self.frozen.add(name)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that changes while nothing is frozen, as arrays by name: what restore() takes."""
+        arrays = {"level": self.level, **self.value}
+        for name, moments in self._moments.items():
+            arrays |= {f"{name}.{part}": array for part, array in zip(_MOMENTS, moments, strict=True)}
+        return arrays
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from an earlier state()."""
+        self.level = state["level"]
+        self.value = {name: state[name] for name in NAMES}
+        self._moments = {name: tuple(state[f"{name}.{part}"] for part in _MOMENTS) for name in NAMES}
 
     def _free(self) -> list[str]:
         return [name for name in NAMES if name not in self.frozen]

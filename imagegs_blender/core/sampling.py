@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import saliency
+from .errors import ImageGSError
+from .settings import FitSettings
+from .stack import TextureStack
+
 
 def gradient_magnitude(planes: np.ndarray, wrap: bool) -> np.ndarray:
     """(H, W) float32: length of the central-difference gradient over all planes (C, H, W), periodic where wrap."""
@@ -16,18 +21,35 @@ def gradient_magnitude(planes: np.ndarray, wrap: bool) -> np.ndarray:
     return 0.5 * np.sqrt(total)
 
 
-def importance(planes: np.ndarray, mode: str, random_ratio: float, wrap: bool, texels: np.ndarray | None) -> np.ndarray:
-    """(H, W) float64, sum 1: the density of the first Gaussians. random_ratio of it is uniform over texels with weight."""
-    uniform = np.ones(planes.shape[1:]) if texels is None else (texels > 0).astype(np.float64)
+def importance(stack: TextureStack, settings: FitSettings) -> np.ndarray:
+    """(H, W) float64, sum 1: the density of the first Gaussians. init_random_ratio of it is uniform over texels with weight."""
+    texels = stack.weights
+    uniform = np.ones((stack.height, stack.width)) if texels is None else (texels > 0).astype(np.float64)
     uniform /= uniform.sum()
-    if mode == "random":
+    if settings.init_mode == "random":
         return uniform
-    density = gradient_magnitude(planes, wrap).astype(np.float64)
+    if settings.init_mode == "gradient":
+        density = gradient_magnitude(stack.planes, stack.wrap).astype(np.float64)
+    else:
+        density = importance_map(stack, settings).astype(np.float64)
     if texels is not None:
         density *= texels
     if density.sum() <= 0:
         return uniform
-    return (1 - random_ratio) * density / density.sum() + random_ratio * uniform
+    ratio = settings.init_random_ratio
+    return (1 - ratio) * density / density.sum() + ratio * uniform
+
+
+def importance_map(stack: TextureStack, settings: FitSettings) -> np.ndarray:
+    """(H, W) float32, 0..1: the stack's own, or the saliency of its planes.
+
+    Raises ImageGSError where init_mode "mask" has no map.
+    """
+    if stack.importance is not None:
+        return stack.importance
+    if settings.init_mode == "mask":
+        raise ImageGSError("init-mode mask: no importance map; name one with --mask FILE")
+    return saliency.spectral_residual(stack.planes, settings.smap_filter_size)
 
 
 def draw(density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+import math
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 from .errors import ImageGSError
 from .gaussians import MAX_TOPK
 
 
+MAX_BITS = 32
+
+
 @dataclass(frozen=True)
 class QuantizeBits:
-    """Bits of each parameter's uniform code, 4..16. What is stored is entropy-coded and smaller.
+    """Bits of each parameter's uniform code, 4..32. What is stored is entropy-coded and smaller, unless one is above 16.
+
+    Above 16 bits (wide), every parameter is stored as Image-GS counts it: so many bits each over the range in use, 32
+    for float32 as it is.
 
     pos    per axis, over the texture; None: so many that a cell is a quarter of a texel or less
     scale  per axis, over the logarithm of the range in use
@@ -29,8 +36,13 @@ class QuantizeBits:
             value = getattr(self, field.name)
             if value is None and field.name == "pos":
                 continue
-            if not (isinstance(value, int) and 4 <= value <= 16):
-                raise ImageGSError(f"{field.name}-bits {value}: choose a whole number from 4 to 16")
+            if not (isinstance(value, int) and 4 <= value <= MAX_BITS):
+                raise ImageGSError(f"{field.name}-bits {value}: choose a whole number from 4 to {MAX_BITS}")
+
+    @property
+    def wide(self) -> bool:
+        """More than entropy coding serves: stored plainly."""
+        return max(value for value in astuple(self) if value is not None) > 16
 
     def at(self, width: int, height: int) -> QuantizeBits:
         """The same with pos chosen for a texture of this size, if it is None."""
@@ -47,18 +59,31 @@ class FitSettings:
     fills the bytes.
     time_budget     seconds after which the fit ends with a valid result; with it, results depend on the machine
 
+    init_mode       where the first Gaussians go: INIT_MODES; "mask" is the stack's importance map
+    init_random_ratio   share of them drawn from all texels alike
+    smap_filter_size    standard deviation of the Gaussian filter that smooths a computed saliency map, texels
+    importance_weight   how much more the loss counts a texel of full importance than one of none; 1: alike
     init_scale      standard deviation of new Gaussians, texels; None: from the density, 0.78 sqrt(area / (pi N))
     add_scale       standard deviation of Gaussians added later, in units of the initial one
     inverse_scale   optimise 1 / scale (Image-GS) instead of log scale
+    gamma           planes are fitted, and stored, raised to this power
+    tiles           False: every texel sees every Gaussian, in plain NumPy; slow, for small pictures
     pos_lr          Adam rate of the mean, texture coordinates; with relative_lr in units of the initial scale
     scale_lr, rot_lr, feat_lr, bias_lr   Adam rates of 1/scale or log scale, radians, plane values, q; bias_lr 0: no bias
     l1, l2, ssim    loss ratios
     initial_ratio   share of the Gaussians placed at the start; the rest in add_times additions every add_steps steps
     add_steps       None: the additions are spread over the first half of the steps
+    post_min_steps  steps after the last addition: max_steps is raised where it leaves fewer
     error_power     additions are drawn with probability |error|^error_power
-    plateau_steps   tenfold decay of the rates, then early stop, when PSNR and SSIM stall for so many steps; 0: instead the
-                    rates fall to 1/30 over the last decay_ratio of the steps
-    settle_ratio    share of the steps spent refitting while one parameter after another is frozen to its code
+    lr_schedule     False: constant rates and no early stop
+    check_decay_steps   the rates are divided by decay_ratio when PSNR and SSIM stall for so many steps, max_decay_times
+                    times, then the fit ends; 0: instead the rates fall to 1/30 over the last decay_share of the steps
+    decay_threshold what counts as a gain: so much SSIM, a hundred times as many dB
+    quantize        round every parameter in every step, gradients pass straight through (Bengio et al. 2013)
+    settle_ratio    without quantize: share of the steps spent refitting while one parameter after another is frozen to
+                    its code
+    restore         "l1" or "l2": the picture is damaged; fit with this loss, and stop where what is left is the damage
+    noise_sigma     its standard deviation, 8-bit steps; None: estimated
     """
 
     name: str = "balanced"
@@ -72,10 +97,14 @@ class FitSettings:
     topk: int = 4
     init_mode: str = "gradient"
     init_random_ratio: float = 0.3
+    smap_filter_size: float = 20.0
+    importance_weight: float = 4.0
     init_scale: float | None = None
     add_scale: float = 0.25
     color_init: bool = True
     inverse_scale: bool = False
+    gamma: float = 1.0
+    tiles: bool = True
     relative_lr: bool = True
     pos_lr: float = 0.04
     scale_lr: float = 0.03
@@ -88,10 +117,18 @@ class FitSettings:
     initial_ratio: float = 0.5
     add_times: int = 5
     add_steps: int | None = None
+    post_min_steps: int = 0
     error_power: float = 2.0
-    plateau_steps: int = 0
-    decay_ratio: float = 0.3
+    lr_schedule: bool = True
+    check_decay_steps: int = 0
+    decay_ratio: float = 10.0
+    max_decay_times: int = 1
+    decay_threshold: float = 1e-5
+    decay_share: float = 0.3
+    quantize: bool = False
     settle_ratio: float = 0.25
+    restore: str | None = None
+    noise_sigma: float | None = None
     bits: QuantizeBits = QuantizeBits(None, 6, 6, 6)
 
     @classmethod
@@ -126,14 +163,54 @@ class FitSettings:
             raise ImageGSError(f"init-mode {self.init_mode!r} is unknown: choose one of {', '.join(INIT_MODES)}")
         if self.max_steps < 1:
             raise ImageGSError(f"max-steps {self.max_steps}: at least one step is needed")
-        if self.seed < 0:
-            raise ImageGSError(f"seed {self.seed}: choose 0 or a positive number")
+        if self.restore is not None and self.restore not in ("l1", "l2"):
+            raise ImageGSError(f"restore {self.restore!r}: choose l1 or l2")
+        if self.l1 == self.l2 == self.ssim == 0:
+            raise ImageGSError("l1-loss-ratio, l2-loss-ratio and ssim-loss-ratio are all 0: one must be above")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (low <= value <= high):
+                limit = f"choose {low:g} to {high:g}" if high < math.inf else f"choose {low:g} or more"
+                raise ImageGSError(f"{_OPTION.get(name, name).replace('_', '-')} {value:g}: {limit}")
 
 
 AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
-INIT_MODES = ("gradient", "random")
+INIT_MODES = ("gradient", "saliency", "random", "mask")
 MAX_GAUSSIANS = 1 << 22
 DEFAULT_BPP = 0.75
+
+_RANGES = {
+    "seed": (0, math.inf),
+    "init_random_ratio": (0, 1),
+    "smap_filter_size": (0, 1000),
+    "importance_weight": (1, 1e6),
+    "init_scale": (0.01, 1e4),
+    "add_scale": (1e-3, 1e3),
+    "gamma": (0.1, 10),
+    "pos_lr": (0, 1e3),
+    "scale_lr": (0, 1e3),
+    "rot_lr": (0, 1e3),
+    "feat_lr": (0, 1e3),
+    "bias_lr": (0, 1e3),
+    "l1": (0, math.inf),
+    "l2": (0, math.inf),
+    "ssim": (0, math.inf),
+    "initial_ratio": (1e-3, 1),
+    "add_times": (0, 254),
+    "add_steps": (1, math.inf),
+    "post_min_steps": (0, math.inf),
+    "error_power": (0, 100),
+    "check_decay_steps": (0, math.inf),
+    "decay_ratio": (1, math.inf),
+    "max_decay_times": (0, math.inf),
+    "decay_threshold": (0, math.inf),
+    "decay_share": (0, 1),
+    "settle_ratio": (0, 0.9),
+    "noise_sigma": (0, 255),
+}
+"""What each number may be; other limits are checked one by one."""
+
+_OPTION = {"l1": "l1_loss_ratio", "l2": "l2_loss_ratio", "ssim": "ssim_loss_ratio"}
 
 PRESETS = {
     "fast": FitSettings(name="fast", max_steps=300, add_times=4),
@@ -158,7 +235,9 @@ PRESETS = {
         add_times=4,
         add_steps=500,
         error_power=1.0,
-        plateau_steps=1000,
+        importance_weight=1.0,
+        check_decay_steps=1000,
+        decay_threshold=1e-3,
         settle_ratio=0.0,
         bits=QuantizeBits(),
     ),

@@ -106,12 +106,14 @@ class TextureStack:
              no normal Z that X and Y determine)
     wrap     the texture repeats
     weights  (height, width) float32 >= 0 or None: how much each texel counts
+    importance   (height, width) float32 0..1 or None: where the picture matters most, for settings.init_mode
     """
 
     maps: tuple[MapInfo, ...]
     planes: np.ndarray
     wrap: bool = False
     weights: np.ndarray | None = None
+    importance: np.ndarray | None = None
 
     @property
     def width(self) -> int:

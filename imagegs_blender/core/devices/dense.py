@@ -1,0 +1,23 @@
+"""The CPU without tiles: every texel sees every Gaussian, by the definition in reference.py. Slow, for small pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import Grid, Loss, LossWeights, Splats
+from .cpu import Cpu
+from .reference import Reference
+
+
+class Dense(Cpu):
+    """Device: the same operations, arguments and results as Cpu."""
+
+    def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None) -> None:
+        super().__init__(target, grid, texel_weights)
+        self._reference = Reference(target, grid, texel_weights)
+
+    def render(self, splats: Splats) -> np.ndarray:
+        return self._reference.render(splats)
+
+    def gradient(self, splats: Splats, weights: LossWeights) -> tuple[Loss, Splats]:
+        return self._reference.gradient(splats, weights)
