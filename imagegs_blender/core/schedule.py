@@ -13,7 +13,7 @@ def decay(along: float, share: float) -> float:
 
 
 class Plateau:
-    """Image-GS's schedule: when PSNR or SSIM stalls for check_decay_steps, the rates fall by decay_ratio, in the end the fit stops.
+    """Image-GS's schedule: when PSNR or SSIM stalls for check_decay_steps, the rates fall by decay_ratio; then the fit ends.
 
     factor   what the rates are multiplied by
     """

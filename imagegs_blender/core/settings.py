@@ -9,7 +9,6 @@ from typing import Any
 from .errors import ImageGSError
 from .gaussians import MAX_TOPK
 
-
 MAX_BITS = 32
 
 
