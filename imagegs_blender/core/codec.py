@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import decode, metrics, stack, stream
-from .fit import Progress, Report, fit
+from . import decode, metrics, sampling, stack, stream
+from .fit import Observer, Progress, Report, fit
 from .gaussians import Gaussians
 from .rate import DECIBELS_PER_DOUBLING, Rate
 from .settings import MAX_GAUSSIANS, FitSettings
@@ -38,12 +38,17 @@ class Encoded:
     report: dict
 
 
-def encode(textures: TextureStack, settings: FitSettings, progress: Report | None = None) -> Encoded:
+def encode(
+    textures: TextureStack, settings: FitSettings, progress: Report | None = None, observer: Observer | None = None
+) -> Encoded:
     """Fit, quantise, write, and measure the decoded result.
 
+    With init_mode "mask" or "saliency" the report also has psnr_inside and psnr_outside (dB): over the texels of at least
+    half the largest importance, and over the others.
     Raises ImageGSError for a request that can't be met, Cancelled where the progress callback raises it.
     """
-    work = _Work(textures, settings, progress)
+    textures = _steered(textures, settings)
+    work = _Work(textures, settings, progress, observer)
     data, warning = (
         work.to_target() if settings.target_psnr is not None else (work.fitted(work.rate.first_count())[1], None)
     )
@@ -56,14 +61,17 @@ def encode(textures: TextureStack, settings: FitSettings, progress: Report | Non
         "num_gaussians": len(result.codes),
         "steps": work.steps,
         **work.measured(data),
+        **work.regions(data),
         "seconds": work.elapsed(),
     }
     return Encoded(data, report | ({"warning": warning} if warning else {}))
 
 
 class _Work:
-    def __init__(self, textures: TextureStack, settings: FitSettings, progress: Report | None) -> None:
-        self.textures, self.settings, self.progress = textures, settings, progress
+    def __init__(
+        self, textures: TextureStack, settings: FitSettings, progress: Report | None, observer: Observer | None
+    ) -> None:
+        self.textures, self.settings, self.progress, self.observer = textures, settings, progress, observer
         self.started = time.perf_counter()
         self.rate = Rate(textures, settings)
         self.originals = stack.images(textures.planes, textures.maps, textures.wrap)
@@ -87,12 +95,26 @@ class _Work:
             return min(rate.count(gaussians), most)
 
         gaussians, self.steps = fit(
-            self.textures, settings, count, self.progress, rate.snap, recount if rate.budget is not None else None
-        )
+            self.textures, settings, count, self.progress, rate.round if settings.quantize else rate.snap,
+            recount if rate.budget is not None else None, self.observer,
+        )  # fmt: skip
         return gaussians, rate.pack(gaussians)
 
     def measured(self, data: bytes) -> dict:
         return metrics.compare(self.originals, decode.images(stream.read(data)), self.roles, unused=self.unused)
+
+    def regions(self, data: bytes) -> dict[str, float]:
+        """PSNR where the importance map has at least half of its maximum, and elsewhere."""
+        importance = self.textures.importance
+        if importance is None:
+            return {}
+        decoded = decode.images(stream.read(data))
+        inside = _per_map(importance >= 0.5 * importance.max(), self.textures)
+        regions = {"psnr_inside": {name: ~here for name, here in inside.items()}, "psnr_outside": inside}
+        return {
+            name: metrics.compare(self.originals, decoded, self.roles, False, unused)["psnr"]["overall"]
+            for name, unused in regions.items()
+        }
 
     def to_target(self) -> tuple[bytes, str | None]:
         """Fit until the PSNR is reached, and round features as coarsely as it allows; also a warning where it is not reached.
@@ -147,6 +169,24 @@ def _unused(textures: TextureStack) -> dict[str, np.ndarray] | None:
     weights = textures.weights
     if weights is None or weights.min() > 0 or weights.max() <= 0:
         return None
+    return _per_map(weights == 0, textures)
+
+
+def _per_map(texels: np.ndarray, textures: TextureStack) -> dict[str, np.ndarray]:
+    """texels (H, W) of the stack at each map's own size, nearest."""
     rows = {m.name: np.arange(m.height) * textures.height // m.height for m in textures.maps}
     columns = {m.name: np.arange(m.width) * textures.width // m.width for m in textures.maps}
-    return {m.name: weights[np.ix_(rows[m.name], columns[m.name])] == 0 for m in textures.maps}
+    return {m.name: texels[np.ix_(rows[m.name], columns[m.name])] for m in textures.maps}
+
+
+def _steered(textures: TextureStack, settings: FitSettings) -> TextureStack:
+    """The stack with the importance map that init_mode asks for, and with weights that follow it."""
+    if settings.init_mode not in ("mask", "saliency"):
+        return replace(textures, importance=None)
+    importance = sampling.importance_map(textures, settings)
+    weights = 1 + np.float32(settings.importance_weight - 1) * importance
+    if settings.importance_weight == 1:
+        return replace(textures, importance=importance)
+    return replace(
+        textures, importance=importance, weights=weights if textures.weights is None else weights * textures.weights
+    )

@@ -20,9 +20,9 @@ COVERED = 0.99
 def planes(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:
     """(C, height, width) float32: the decoded planes, sampled at texel centres; default the fitted resolution.
 
-    Values are what the formula gives, nominally 0..1 but not clipped.
+    Values are what the formula gives, nominally 0..1, and only with a gamma clipped to that.
     """
-    return render(*project(gaussians, width, height))
+    return _without_gamma(render(*project(gaussians, width, height)), gaussians)
 
 
 def whole_planes(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:
@@ -33,9 +33,9 @@ def whole_planes(gaussians: Gaussians, width: int | None = None, height: int | N
     splats, grid = project(gaussians, width, height)
     picture = render(splats, grid)
     if grid.topk == 0:  # a plain sum is 0 where it means 0
-        return picture
+        return _without_gamma(picture, gaussians)
     covered = render(replace(splats, feature=np.ones((len(splats.center), 1), np.float32)), grid)[0]
-    return fill(picture, covered >= COVERED, grid.wrap)
+    return _without_gamma(fill(picture, covered >= COVERED, grid.wrap), gaussians)
 
 
 def images(stream: Stream, whole: bool = False) -> dict[str, np.ndarray]:
@@ -43,3 +43,7 @@ def images(stream: Stream, whole: bool = False) -> dict[str, np.ndarray]:
     gaussians = stream.gaussians
     decoded = whole_planes(gaussians) if whole else planes(gaussians)
     return stack.images(decoded, stream.maps, gaussians.wrap)
+
+
+def _without_gamma(planes: np.ndarray, gaussians: Gaussians) -> np.ndarray:
+    return planes if gaussians.gamma == 1 else np.clip(planes, 0, 1) ** np.float32(1 / gaussians.gamma)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from . import sampling
+from . import restoration, sampling
 from .devices import Device, Grid, Loss, LossWeights, project
 from .devices.cpu import Cpu
 from .devices.dense import Dense
@@ -109,6 +109,10 @@ class Fit:
             self.steps = max(self.steps, settings.add_steps * settings.add_times + settings.post_min_steps)
         self.compiled = 0.0  # seconds until the first step was done: kernels are compiled in it
         self.loss = LossWeights(settings.l1, settings.l2, settings.ssim)
+        self.enough = 0.0  # mean squared error at which the fit ends
+        if settings.restore:
+            self.loss = LossWeights(**{settings.restore: 1.0})
+            self.enough = restoration.mean_square(self.stack.planes, settings)
         grid = Grid(stack.width, stack.height, stack.wrap, settings.topk)
         make = Cpu if settings.tiles else Dense
         self.device: Device = make(self.stack.planes, grid, stack.weights)
@@ -141,7 +145,7 @@ class Fit:
                 self._add(self._missing() // len(due))
                 due = due[1:]
             loss = self._step("fitting", self._slow_down())
-            ended = not due and self.plateau.stalled(loss)
+            ended = loss.l2 <= self.enough or not due and self.plateau.stalled(loss)
             if observer:
                 observer.stepped(self, loss)
             if ended or self._late(0.85):

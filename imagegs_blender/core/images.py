@@ -79,6 +79,23 @@ def find(path: str | Path) -> list[Path]:
     return found
 
 
+def read_importance(path: str | Path, width: int, height: int) -> np.ndarray:
+    """(height, width) float32, 0..1: any grey image as importance map; of a color image the mean of its channels.
+
+    Raises ImageGSError as read_map, for another size, and where nothing is important.
+    """
+    m = read_map(path)
+    if m.pixels.shape[:2] != (height, width):
+        have = f"{m.pixels.shape[1]} x {m.pixels.shape[0]}"
+        raise ImageGSError(f"{path}: the mask is {have}, the picture {width} x {height}; make them one size")
+    values = m.pixels[..., [letter != "A" for letter in m.channels]].astype(np.float32).mean(2)
+    if m.pixels.dtype.kind == "f" and not (np.isfinite(values).all() and values.min() >= 0):
+        raise ImageGSError(f"{path}: the mask holds negative or infinite values; use 0 and above")
+    if values.max() <= 0:
+        raise ImageGSError(f"{path}: the mask is black all over; paint what matters brighter")
+    return values / values.max()
+
+
 def write(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) -> None:
     """Write pixels (height, width, len(channels)) of a SourceMap to path; the suffix gives the format.
 

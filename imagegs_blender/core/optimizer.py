@@ -107,7 +107,7 @@ class Optimizer:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that changes while nothing is frozen, as arrays by name: what restore() takes."""
-        arrays = {"level": self.level, **self.value}
+        arrays: dict[str, np.ndarray] = {"level": self.level, **self.value}
         for name, moments in self._moments.items():
             arrays |= {f"{name}.{part}": array for part, array in zip(_MOMENTS, moments, strict=True)}
         return arrays

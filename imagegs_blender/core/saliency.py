@@ -42,7 +42,9 @@ def gaussian_filter(values: np.ndarray, sigma: float) -> np.ndarray:
     kernel = np.exp(-(t**2) / (2 * sigma**2))
     kernel /= kernel.sum()
     for axis in (0, 1):
-        padded = np.pad(values.astype(np.float64), [(radius, radius) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
+        padded = np.pad(
+            values.astype(np.float64), [(radius, radius) if a == axis else (0, 0) for a in (0, 1)], mode="edge"
+        )
         length = padded.shape[axis]
         product = np.fft.rfft(padded, axis=axis) * np.fft.rfft(_column(kernel, length, axis), axis=axis)
         valid = slice(2 * radius, length)

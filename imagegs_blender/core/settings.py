@@ -138,7 +138,7 @@ class FitSettings:
         options = {key: value for key, value in options.items() if value is not None}
         if not any(amount in options for amount in AMOUNTS):
             options["bpp"] = DEFAULT_BPP
-        return replace(PRESETS[name], **options)
+        return replace(PRESETS[name], **(RESTORING if options.get("restore") else {}) | options)
 
     def __post_init__(self) -> None:
         others = [a for a in AMOUNTS[1:] if getattr(self, a) is not None]
@@ -175,6 +175,9 @@ class FitSettings:
 
 AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
 INIT_MODES = ("gradient", "saliency", "random", "mask")
+RESTORING: dict[str, Any] = {"initial_ratio": 0.1, "add_times": 12, "settle_ratio": 0.1}
+"""What restore changes in a preset: few Gaussians at first and many small additions, to end where it is enough."""
+
 MAX_GAUSSIANS = 1 << 22
 DEFAULT_BPP = 0.75
 

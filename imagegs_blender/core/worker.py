@@ -174,11 +174,14 @@ def _crash(log: Path, code: int) -> str:
 
 # The files between parent and child.
 
+_TEXELS = ("weights", "importance")
+
 
 def _save(folder: Path, stack: TextureStack, settings: FitSettings) -> None:
     np.save(folder / "planes.npy", stack.planes)
-    if stack.weights is not None:
-        np.save(folder / "weights.npy", stack.weights)
+    for name in _TEXELS:
+        if (texels := getattr(stack, name)) is not None:
+            np.save(folder / f"{name}.npy", texels)
     description = {"wrap": stack.wrap, "maps": [asdict(m) for m in stack.maps], "settings": asdict(settings)}
     (folder / "job.json").write_text(json.dumps(description), "utf-8")
 
@@ -192,10 +195,8 @@ def _load(folder: Path) -> tuple[TextureStack, FitSettings]:
         })
         for m in job["maps"]
     )  # fmt: skip
-    weights = folder / "weights.npy"
-    stack = TextureStack(
-        maps, np.load(folder / "planes.npy"), job["wrap"], np.load(weights) if weights.exists() else None
-    )
+    texels = {name: np.load(file) for name in _TEXELS if (file := folder / f"{name}.npy").exists()}
+    stack = TextureStack(maps, np.load(folder / "planes.npy"), job["wrap"], **texels)
     return stack, FitSettings(**{**job["settings"], "bits": QuantizeBits(**job["settings"]["bits"])})
 
 

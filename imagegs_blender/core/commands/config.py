@@ -1,0 +1,75 @@
+"""--config: options of imagegs fit from a YAML file, with the keys of Image-GS's cfgs/default.yaml."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..errors import ImageGSError
+from ..settings import AMOUNTS
+
+_ELSEWHERE = {"eval", "render_height"}
+"""Keys of Image-GS's file that are commands and options of their own here: accepted, without effect on a fit."""
+
+_REQUESTS = {*AMOUNTS}
+
+
+def apply(path: str, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Fill what the command line left open in args from the file at path.
+
+    data_root and input_path together name the input. Raises ImageGSError for a file that is not there or not YAML, a key
+    that is no option, a value that the option can't take, and eval: true.
+    """
+    actions = {action.dest: action for action in parser._actions}
+    values = _read(path)
+    if any(getattr(args, amount) is not None for amount in _REQUESTS):
+        values = {key: value for key, value in values.items() if key not in _REQUESTS}
+    if values.get("eval"):
+        raise ImageGSError(f"{path}: eval: a finished fit is rendered by imagegs render")
+    root = values.pop("data_root", "")
+    for key, value in values.items():
+        if key == "input_path":
+            args.input = args.input or str(Path(str(root)) / str(value))
+        elif key not in _ELSEWHERE:
+            if key not in actions or key in ("config", "command", "help", "input"):
+                raise ImageGSError(f"{path}: {key}: unknown key; the options of imagegs fit --help are known")
+            if getattr(args, key) is None:
+                setattr(args, key, _value(f"{path}: {key}", value, actions[key]))
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        import yaml
+    except ImportError:
+        raise ImageGSError(f"{path}: reading YAML needs PyYAML: pip install pyyaml") from None
+    try:
+        values = yaml.safe_load(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ImageGSError(f"{path}: can't be read ({error.strerror}); name a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ImageGSError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise ImageGSError(f"{path}: not a list of keys and values, one per line, as in seed: 123")
+    return {str(key).replace("-", "_"): value for key, value in values.items()}
+
+
+def _value(where: str, value: Any, action: argparse.Action) -> Any:
+    """value as the command line would have it; an empty text, as in ckpt_file: "", is not given."""
+    if value is None or value == "":
+        return None
+    if action.nargs == 0:
+        if not isinstance(value, bool):
+            raise ImageGSError(f"{where}: {value!r}: write true or false")
+        return value
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        if isinstance(value, list):
+            return [str(item) for item in value]
+        parsed = action.type(str(value)) if callable(action.type) else str(value)
+        if action.choices is not None and parsed not in action.choices:
+            raise ImageGSError(f"{where}: {value!r}: choose one of {', '.join(map(str, action.choices))}")
+    except (ValueError, argparse.ArgumentTypeError):
+        raise ImageGSError(f"{where}: {value!r}: not what the option takes") from None
+    return parsed
