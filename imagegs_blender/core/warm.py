@@ -44,8 +44,9 @@ def main() -> int:
         rng.random((count, 2)), rng.uniform(1.5, 4, (count, 2)), rng.uniform(0, 3, count), rng.random((count, planes)),
         np.zeros(count),
     )  # fmt: skip
-    floats = [a.astype(np.float32) for a in arrays]
-    gaussians = Gaussians(*floats, np.zeros(count, np.uint8), size, size, True, PRESETS["balanced"].topk)
+    mean, scale, rotation, feature, bias = (a.astype(np.float32) for a in arrays)
+    level, topk = np.zeros(count, np.uint8), PRESETS["balanced"].topk
+    gaussians = Gaussians(mean, scale, rotation, feature, bias, level, size, size, True, topk)
     channels = tuple(Channel("plane", plane) for plane in range(planes))
     maps = (
         MapInfo("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", size, size, channels[:3]),
