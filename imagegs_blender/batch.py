@@ -37,7 +37,7 @@ import bpy
 from . import report
 from .core import files
 from .core.errors import ImageGSError
-from .core.settings import AMOUNTS, PRESETS, FitSettings
+from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
 from .operators import selection
 from .operators.compress import Outcome, Update, compress
 from .operators.rebuild import pack_tables, rebuild_tables
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
     parser = _parser(program)
     options = parser.parse_args(_command_line() if arguments is None else arguments)
     try:
-        asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed")}
+        asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed", "device")}
         settings = FitSettings.preset(options.preset, **asked)
         jobs = _jobs(options, parser)
         if options.report:
@@ -244,6 +244,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--time-budget", type=float, metavar="SECONDS", help="seconds per stack: ends in time, with what is reached")
     add("--preset", default="balanced", help=f"one of {', '.join(PRESETS)} (%(default)s)")
     add("--seed", type=int, default=0, help="the same seed gives the same bytes (%(default)s)")
+    add("--device", default="auto", help=f"where to fit: {', '.join(DEVICES)} (%(default)s)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--selected", action="store_true", help="only the materials of the objects that are selected")
     which.add_argument("--materials", nargs="+", metavar="NAME", help="only these materials")

@@ -78,7 +78,7 @@ def _row(done: Done, material: str) -> dict[str, Any]:
         "feeds": {m.name: list(m.labels) for m in maps},
         "width": max(maps, key=lambda m: m.width * m.height).width,
         "height": max(maps, key=lambda m: m.width * m.height).height,
-        **{key: done.report[key] for key in ("num_gaussians", "steps", "bytes", "bpp", "bppc", "psnr", "ssim")},
+        **{key: done.report[key] for key in ("num_gaussians", "steps", "device", "bytes", "bpp", "bppc", "psnr", "ssim")},
         "seconds": done.seconds,
     }
 

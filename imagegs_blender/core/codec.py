@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import decode, metrics, sampling, stack, stream
+from .devices.choice import Place
 from .fit import Observer, Progress, Report, fit
 from .gaussians import Gaussians
 from .rate import DECIBELS_PER_DOUBLING, Rate
@@ -27,7 +28,7 @@ _ATTEMPTS = 4
 
 @dataclass(frozen=True)
 class Encoded:
-    """A finished fit. data is the .igs file; report holds bytes, bpp, bppc, num_gaussians, steps, seconds, psnr, ssim.
+    """A finished fit. data is the .igs file; report holds bytes, bpp, bppc, num_gaussians, steps, device, seconds, psnr, ssim.
 
     psnr (dB) and ssim are dictionaries with "overall" and one entry per map, measured on the decoded stream as 8-bit
     values against the stack's planes, over texels of weight above 0. report["warning"] is there where a target PSNR was
@@ -60,6 +61,7 @@ def encode(
         "bppc": 8 * len(data) / texels / textures.channel_count,
         "num_gaussians": len(result.codes),
         "steps": work.steps,
+        "device": str(work.place),
         **work.measured(data),
         **work.regions(data),
         "seconds": work.elapsed(),
@@ -72,6 +74,7 @@ class _Work:
         self, textures: TextureStack, settings: FitSettings, progress: Report | None, observer: Observer | None
     ) -> None:
         self.textures, self.settings, self.progress, self.observer = textures, settings, progress, observer
+        self.place = Place(settings)
         self.started = time.perf_counter()
         self.rate = Rate(textures, settings)
         self.originals = stack.images(textures.planes, textures.maps, textures.wrap)
@@ -96,7 +99,7 @@ class _Work:
 
         gaussians, self.steps = fit(
             self.textures, settings, count, self.progress, rate.round if settings.quantize else rate.snap,
-            recount if rate.budget is not None else None, self.observer,
+            recount if rate.budget is not None else None, self.observer, self.place,
         )  # fmt: skip
         return gaussians, rate.pack(gaussians)
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from . import restoration, sampling
 from .devices import Device, Grid, Loss, LossWeights, project
-from .devices.cpu import Cpu
-from .devices.dense import Dense
+from .devices.choice import Place
 from .gaussians import Gaussians
 from .optimizer import MIN_SCALE, scale_range
 from .schedule import Plateau, decay
@@ -68,16 +67,18 @@ def fit(
     snap: Snap | None = None,
     recount: Count | None = None,
     observer: Observer | None = None,
+    place: Place | None = None,
 ) -> tuple[Gaussians, int]:
     """Fit `count` Gaussians to a stack; returns them and the number of steps taken.
 
+    place is where it runs; by default what settings.device asks for.
     With recount, the final count is asked again at each addition.
 
     With snap, the last settle_ratio of the steps freezes means, rotations, scales and biases to their codes, one after
     another, while the rest is refitted (features last: they are what the stream rounds at the end); with quantize instead
     every step sees snapped Gaussians. The progress callback may raise Cancelled.
     """
-    return Fit(stack, settings, count, progress, snap, recount, observer).run()
+    return Fit(stack, settings, count, progress, snap, recount, observer, place or Place(settings)).run()
 
 
 class Fit:
@@ -97,6 +98,7 @@ class Fit:
         snap: Snap | None,
         recount: Count | None,
         observer: Observer | None,
+        place: Place,
     ) -> None:
         self.original, self.settings, self.count, self.snap, self.recount = stack, settings, count, snap, recount
         self.stack = stack if settings.gamma == 1 else replace(stack, planes=stack.planes ** np.float32(settings.gamma))
@@ -114,8 +116,7 @@ class Fit:
             self.loss = LossWeights(**{settings.restore: 1.0})
             self.enough = restoration.mean_square(self.stack.planes, settings)
         grid = Grid(stack.width, stack.height, stack.wrap, settings.topk)
-        make = Cpu if settings.tiles else Dense
-        self.device: Device = make(self.stack.planes, grid, stack.weights)
+        self.device: Device = place.device(self.stack.planes, grid, stack.weights)
         density_scale = 0.78 * np.sqrt(stack.width * stack.height / (np.pi * count))
         low, high = scale_range(grid)
         self.scale = float(np.clip(settings.init_scale or density_scale, low, high))

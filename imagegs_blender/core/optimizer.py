@@ -12,7 +12,7 @@ from .gaussians import CUTOFF, Gaussians
 
 NAMES = ("mean", "scale", "rotation", "bias", "feature")
 _MOMENTS = ("first", "second", "steps")
-_BETA1, _BETA2, _TINY = 0.9, 0.999, 1e-15
+BETA1, BETA2, TINY = 0.9, 0.999, 1e-15
 MIN_SCALE = 0.2
 MAX_BIAS = 3.0
 
@@ -30,7 +30,7 @@ class Optimizer:
         self.value = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
         self.level = np.empty(0, np.uint8)
         self.frozen = {name for name in NAMES if rate[name] == 0}
-        self._moments: dict[str, tuple[np.ndarray, ...]] = {
+        self.moments: dict[str, tuple[np.ndarray, ...]] = {
             name: (v.copy(), v.copy(), np.empty(0, np.int32)) for name, v in self.value.items()
         }
 
@@ -51,9 +51,9 @@ class Optimizer:
         for name in NAMES:
             rows = new[name].astype(np.float32)
             self.value[name] = np.concatenate([self.value[name], rows])
-            first, second, steps = self._moments[name]
+            first, second, steps = self.moments[name]
             zeros = np.zeros_like(rows)
-            self._moments[name] = (
+            self.moments[name] = (
                 np.concatenate([first, zeros]), np.concatenate([second, zeros]), np.concatenate([steps, np.zeros(n, np.int32)]),
             )  # fmt: skip
         self.level = np.concatenate([self.level, np.full(n, level, np.uint8)])
@@ -75,7 +75,7 @@ class Optimizer:
             "feature": gradient.feature,
         }
         for name in self._free():
-            first, second, steps = self._moments[name]
+            first, second, steps = self.moments[name]
             width = self.value[name].size // max(len(self), 1)
             _adam(
                 self.value[name].reshape(-1, width), np.ascontiguousarray(gradients[name], np.float32).reshape(-1, width),
@@ -108,7 +108,7 @@ class Optimizer:
     def state(self) -> dict[str, np.ndarray]:
         """Everything that changes while nothing is frozen, as arrays by name: what restore() takes."""
         arrays: dict[str, np.ndarray] = {"level": self.level, **self.value}
-        for name, moments in self._moments.items():
+        for name, moments in self.moments.items():
             arrays |= {f"{name}.{part}": array for part, array in zip(_MOMENTS, moments, strict=True)}
         return arrays
 
@@ -116,7 +116,7 @@ class Optimizer:
         """Go on from an earlier state()."""
         self.level = state["level"]
         self.value = {name: state[name] for name in NAMES}
-        self._moments = {name: tuple(state[f"{name}.{part}"] for part in _MOMENTS) for name in NAMES}
+        self.moments = {name: tuple(state[f"{name}.{part}"] for part in _MOMENTS) for name in NAMES}
 
     def _free(self) -> list[str]:
         return [name for name in NAMES if name not in self.frozen]
@@ -165,11 +165,11 @@ def _adam(value, gradient, first, second, steps, rate):
     """Kingma & Ba 2015, with a step count per Gaussian: one added later starts with its own bias correction."""
     for i in prange(len(value)):
         steps[i] += 1
-        correct1 = np.float32(1 - _BETA1 ** steps[i])
-        correct2 = np.float32(1 - _BETA2 ** steps[i])
+        correct1 = np.float32(1 - BETA1 ** steps[i])
+        correct2 = np.float32(1 - BETA2 ** steps[i])
         for k in range(value.shape[1]):
             g = gradient[i, k]
-            first[i, k] = np.float32(_BETA1) * first[i, k] + np.float32(1 - _BETA1) * g
-            second[i, k] = np.float32(_BETA2) * second[i, k] + np.float32(1 - _BETA2) * g * g
-            deviation = np.sqrt(second[i, k] / correct2) + np.float32(_TINY)
+            first[i, k] = np.float32(BETA1) * first[i, k] + np.float32(1 - BETA1) * g
+            second[i, k] = np.float32(BETA2) * second[i, k] + np.float32(1 - BETA2) * g * g
+            deviation = np.sqrt(second[i, k] / correct2) + np.float32(TINY)
             value[i, k] -= rate * (first[i, k] / correct1) / deviation

@@ -67,8 +67,13 @@ def draw(density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarra
         cumulative = np.arange(1, density.size + 1, dtype=np.float64)
     at = (np.arange(count) + rng.random(count)) * (cumulative[-1] / count)
     texel = order[np.minimum(np.searchsorted(cumulative, at, side="right"), density.size - 1)]
+    return within(texel, width, height, rng)
+
+
+def within(texel: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, 2) float32 texture coordinates, uniform within row-major texels (n,)."""
     y, x = np.divmod(texel, width)
-    position = np.stack([x, y], 1) + rng.random((count, 2))
+    position = np.stack([x, y], 1) + rng.random((len(texel), 2))
     return (position / [width, height]).astype(np.float32)
 
 

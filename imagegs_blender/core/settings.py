@@ -57,6 +57,7 @@ class FitSettings:
     (dB over all channels, 8-bit): the smallest file that reaches the PSNR, never over the bytes, or else the file that
     fills the bytes.
     time_budget     seconds after which the fit ends with a valid result; with it, results depend on the machine
+    device          DEVICES: "cuda" must be there, "auto" takes it where it is
 
     init_mode       where the first Gaussians go: INIT_MODES; "mask" is the stack's importance map
     init_random_ratio   share of them drawn from all texels alike
@@ -92,6 +93,7 @@ class FitSettings:
     target_psnr: float | None = None
     time_budget: float | None = None
     seed: int = 0
+    device: str = "auto"
     max_steps: int = 1000
     topk: int = 4
     init_mode: str = "gradient"
@@ -160,6 +162,8 @@ class FitSettings:
             raise ImageGSError(f"topk {self.topk}: choose 1 to {MAX_TOPK}, or 0 for the plain sum")
         if self.init_mode not in INIT_MODES:
             raise ImageGSError(f"init-mode {self.init_mode!r} is unknown: choose one of {', '.join(INIT_MODES)}")
+        if self.device not in DEVICES:
+            raise ImageGSError(f"device {self.device!r} is unknown: choose one of {', '.join(DEVICES)}")
         if self.max_steps < 1:
             raise ImageGSError(f"max-steps {self.max_steps}: at least one step is needed")
         if self.restore is not None and self.restore not in ("l1", "l2"):
@@ -174,6 +178,7 @@ class FitSettings:
 
 
 AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
+DEVICES = ("auto", "cpu", "cuda")
 INIT_MODES = ("gradient", "saliency", "random", "mask")
 RESTORING: dict[str, Any] = {"initial_ratio": 0.1, "add_times": 12, "settle_ratio": 0.1}
 """What restore changes in a preset: few Gaussians at first and many small additions, to end where it is enough."""

@@ -181,7 +181,7 @@ def _output(args: argparse.Namespace, run: RunFolder | None) -> Path:
 def _print(output: Path, report: dict) -> None:
     print(
         f"{output}: {report['bytes']:,} bytes, {report['bpp']:.3f} bpp, {report['bppc']:.4f} bppc, "
-        f"{report['num_gaussians']:,} Gaussians, {report['steps']:,} steps, {report['seconds']:.1f} s"
+        f"{report['num_gaussians']:,} Gaussians, {report['steps']:,} steps, {report['seconds']:.1f} s on {report['device']}"
     )
     common.print_quality(report)
     if "psnr_inside" in report:

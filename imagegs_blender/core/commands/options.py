@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any
 
-from ..settings import AMOUNTS, DEFAULT_BPP, INIT_MODES, MAX_BITS, PRESETS, FitSettings, QuantizeBits
+from ..settings import AMOUNTS, DEFAULT_BPP, DEVICES, INIT_MODES, MAX_BITS, PRESETS, FitSettings, QuantizeBits
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option("--post-min-steps", "post_min_steps", "steps after the last addition, where --add-steps is set", int, "N"),
         Option("--disable-tiles", "tiles", "every texel sees every Gaussian: slow, for small pictures", switched=False),
         Option("--seed", "seed", "seed of the random numbers", int, "N"),
+        Option("--device", "device", "where to fit", str, choices=DEVICES),
     ),
     "bits": (
         Option("--quantize", "quantize", "round in every step of the fit, gradients pass straight through"),
