@@ -342,12 +342,12 @@ class Resident(Optimizer):
         self._value = value
 
     @property
-    def moments(self) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def moments(self) -> dict[str, tuple[np.ndarray, ...]]:
         self.to_host()
         return self._moments
 
     @moments.setter
-    def moments(self, moments: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+    def moments(self, moments: dict[str, tuple[np.ndarray, ...]]) -> None:
         self.to_host()
         self._moments = moments
 

@@ -8,6 +8,7 @@
 #include "common.cuh"
 
 constexpr int TEXELS = TILE * TILE;
+constexpr int KEPT = TOPK > 0 ? TOPK : 1;
 constexpr int CHUNK = 128;  // entries of a list held in shared memory at a time
 
 #ifdef HALF_TARGET
@@ -67,17 +68,17 @@ __device__ inline float select_limit(const Scene& scene, const Tile& tile, float
         stage(scene, tile, 0, staged);
         return CUTOFF;
     }
-    float smallest[TOPK > 0 ? TOPK : 1];
+    float smallest[KEPT];
 #pragma unroll
-    for (int k = 0; k < TOPK; k++) smallest[k] = CUTOFF;
+    for (int k = 0; k < KEPT; k++) smallest[k] = CUTOFF;
     for (int base = 0; base < max(tile.count, 1); base += CHUNK) {
         stage(scene, tile, base, staged);
 #pragma unroll 2
         for (int j = 0; j < min(CHUNK, tile.count - base); j++) {
             float q = log_weight(staged[j], x, y);
-            if (q < smallest[TOPK > 0 ? TOPK - 1 : 0]) {
+            if (q < smallest[KEPT - 1]) {
 #pragma unroll
-                for (int k = 0; k < TOPK; k++) {
+                for (int k = 0; k < KEPT; k++) {
                     const float low = fminf(smallest[k], q);
                     q = fmaxf(smallest[k], q);
                     smallest[k] = low;
@@ -85,7 +86,7 @@ __device__ inline float select_limit(const Scene& scene, const Tile& tile, float
             }
         }
     }
-    return smallest[TOPK > 0 ? TOPK - 1 : 0];
+    return smallest[KEPT - 1];
 }
 
 // value = sum w f / (sum w + EPS) over q <= limit (the plain sum for K = 0). Returns 1 / normaliser.
