@@ -62,12 +62,8 @@ __device__ inline void stage(const Scene& scene, const Tile& tile, int base, Spl
     __syncthreads();
 }
 
-// The K-th smallest q of a texel, at most CUTOFF. Leaves the list staged where it fits.
+// The K-th smallest q of a texel, at most CUTOFF; CUTOFF for K = 0. Leaves the list staged where it fits.
 __device__ inline float select_limit(const Scene& scene, const Tile& tile, float x, float y, Splat* staged) {
-    if (TOPK == 0) {
-        stage(scene, tile, 0, staged);
-        return CUTOFF;
-    }
     float smallest[KEPT];
 #pragma unroll
     for (int k = 0; k < KEPT; k++) smallest[k] = CUTOFF;
@@ -76,7 +72,7 @@ __device__ inline float select_limit(const Scene& scene, const Tile& tile, float
 #pragma unroll 2
         for (int j = 0; j < min(CHUNK, tile.count - base); j++) {
             float q = log_weight(staged[j], x, y);
-            if (q < smallest[KEPT - 1]) {
+            if (TOPK > 0 && q < smallest[KEPT - 1]) {
 #pragma unroll
                 for (int k = 0; k < KEPT; k++) {
                     const float low = fminf(smallest[k], q);
