@@ -40,7 +40,7 @@ from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
 from .operators import selection
 from .operators.compress import Outcome, Update, compress
-from .operators.rebuild import pack_tables, rebuild_tables
+from .operators.rebuild import lean_file, pack_tables, rebuild_tables
 from .scene import material_stack, replace
 
 Result = dict[str, Any]
@@ -133,7 +133,7 @@ def _open(path: Path) -> None:
 
 def _save(path: Path) -> None:
     """Save the open file, compressed, in one piece; relative paths go on pointing to the same files."""
-    with files.replacing(path.resolve()) as temporary:
+    with files.replacing(path.resolve()) as temporary, lean_file():
         try:
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
         except RuntimeError as error:

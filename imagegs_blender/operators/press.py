@@ -13,7 +13,8 @@ from . import selection
 from .compress import POLL_SECONDS, Outcome, Update, compress, steps
 from .properties import worker_options
 
-_REDRAWN = {"VIEW_3D", "NODE_EDITOR", "PROPERTIES"}
+_REDRAWN = {"VIEW_3D": "UI", "NODE_EDITOR": "UI", "PROPERTIES": "WINDOW"}
+"""Editors and the regions of them that show progress; a viewport itself may take long to draw."""
 
 
 _SCRIPTS = {"HIDDEN", "SKIP_SAVE"}
@@ -65,7 +66,8 @@ class Run:
         return elapsed / self.whole * (1 - self.whole) if self.whole > 0.02 else None
 
     def close(self) -> None:
-        """Stop the work and leave the file as it was."""
+        """Stop the work now and leave the file as it was."""
+        self.stopping = True
         self._steps.close()
 
 
@@ -113,8 +115,8 @@ class _Press:
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC" and event.value == "PRESS":
-            self._run.stopping = True
-        elif event.type != "TIMER":
+            self._run.close()
+        elif event.type != "TIMER" and not self._run.stopping:
             return {"PASS_THROUGH"}
         if self._run.stopping:
             self.cancel(context)
@@ -227,15 +229,16 @@ class IMAGEGS_OT_cancel(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        current.stopping = True
+        current.close()
         return {"FINISHED"}
 
 
 def _redraw(context: bpy.types.Context) -> None:
     for window in context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in _REDRAWN:
-                area.tag_redraw()
+            for region in area.regions:
+                if region.type == _REDRAWN.get(area.type):
+                    region.tag_redraw()
 
 
 @bpy.app.handlers.persistent

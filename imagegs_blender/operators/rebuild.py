@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager
 
 import bpy
 
@@ -46,6 +47,27 @@ def pack_tables() -> None:
             decoder.pack(group)
 
 
+def lean_file() -> AbstractContextManager[None]:
+    """A file saved in this context holds streams, and of what is derived from them only what was packed."""
+    return decoder.left_out(storage.decoders())
+
+
+_saving: list[AbstractContextManager[None]] = []
+
+
+@bpy.app.handlers.persistent
+def _on_saving(*_: object) -> None:
+    context = lean_file()
+    context.__enter__()
+    _saving.append(context)
+
+
+@bpy.app.handlers.persistent
+def _on_saved(*_: object) -> None:
+    while _saving:
+        _saving.pop().__exit__(None, None, None)
+
+
 @bpy.app.handlers.persistent
 def _on_load(*_: object) -> None:
     for problem in rebuild_tables():
@@ -59,6 +81,7 @@ def _on_change(*_: object) -> None:
         print(f"Image-GS: {problem}", file=sys.stderr)
 
 
+_SAVED = ("save_post", "save_post_fail")
 _CHANGES = ("undo_post", "redo_post", "blend_import_post")
 
 
@@ -66,9 +89,15 @@ def register() -> None:
     bpy.app.handlers.load_post.append(_on_load)
     for name in _CHANGES:
         getattr(bpy.app.handlers, name).append(_on_change)
+    bpy.app.handlers.save_pre.append(_on_saving)
+    for name in _SAVED:
+        getattr(bpy.app.handlers, name).append(_on_saved)
 
 
 def unregister() -> None:
+    for name in _SAVED:
+        getattr(bpy.app.handlers, name).remove(_on_saved)
+    bpy.app.handlers.save_pre.remove(_on_saving)
     for name in _CHANGES:
         getattr(bpy.app.handlers, name).remove(_on_change)
     bpy.app.handlers.load_post.remove(_on_load)

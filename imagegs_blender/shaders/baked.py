@@ -1,6 +1,6 @@
 """The decoder as ordinary images, decoded when a file opens or a LOD changes: the fastest to render.
 
-The images are generated ones: a .blend stores their names, not their pixels, unless they are packed.
+A .blend stores their names, not their pixels, unless it is to be self-contained (packing.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..core import lod, stack
 from ..core.gaussians import Gaussians
 from ..core.stack import ColorSpace, Depth, MapInfo
 from ..core.tables import Tables
-from . import preview
+from . import packing, preview
 from .expression import Graph
 
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
@@ -115,3 +115,4 @@ def _write(image: bpy.types.Image, rgba: np.ndarray, is_float: bool) -> None:
     image.generated_width, image.generated_height = width, height
     image.pixels.foreach_set(np.ascontiguousarray(rgba[::-1]).ravel())
     image.update()
+    packing.keep(image)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
 import bpy
 
 from ..core import tables
 from ..core.errors import ImageGSError
 from ..core.stream import Stream
-from . import baked, node_group, script_node
+from . import baked, node_group, packing, script_node
 from . import tables as table_images
 
 NODES, OSL, BAKED = "NODES", "OSL", "BAKED"
@@ -18,6 +21,10 @@ KIND = "imagegs_decoder"
 
 LEVEL = "imagegs_level"
 """Custom property of a decoder: the LOD at which BAKED decodes."""
+
+
+SELF_CONTAINED = "imagegs_self_contained"
+"""Custom property of a decoder: saved with all that it reads, so that it renders without the add-on."""
 
 
 def kind(tree: bpy.types.ShaderNodeTree) -> str:
@@ -90,10 +97,10 @@ def images(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.Image]:
 
 
 def is_whole(tree: bpy.types.ShaderNodeTree, saved_only: bool = False) -> bool:
-    """Whether a decoder has all that it reads, in memory or packed; saved_only: packed."""
+    """Whether a decoder has all that it reads; saved_only: in a form that a file keeps."""
     if kind(tree) == OSL:
         return not saved_only and (script_node.folder_for(tree) / "cells.exr").exists()
-    return all(image.packed_file or (not saved_only and image.is_dirty) for image in images(tree))
+    return all(packing.is_kept(image) or (not saved_only and image.is_dirty) for image in images(tree))
 
 
 def pack(tree: bpy.types.ShaderNodeTree) -> None:
@@ -103,8 +110,20 @@ def pack(tree: bpy.types.ShaderNodeTree) -> None:
     """
     if kind(tree) == OSL:
         raise ImageGSError(f"{tree.name}: its decoder is OSL, which reads files; choose Nodes or Baked to pack it")
+    tree[SELF_CONTAINED] = True
     for image in images(tree):
         image.pack()
+
+
+def unpack(tree: bpy.types.ShaderNodeTree) -> None:
+    """The opposite of pack(): a saved file holds the stream only."""
+    tree[SELF_CONTAINED] = False
+
+
+def left_out(trees: Iterable[bpy.types.ShaderNodeTree]) -> AbstractContextManager[None]:
+    """Saving in this context leaves out what decoders can derive, but not of those that were packed."""
+    derived = [image for tree in trees if not tree.get(SELF_CONTAINED) for image in images(tree)]
+    return packing.left_out(derived)
 
 
 def _clear(tree: bpy.types.ShaderNodeTree) -> None:

@@ -1,6 +1,6 @@
 """Decode tables as Blender images, and how image nodes address them.
 
-Images are Non-Color and generated: a .blend stores their names and sizes but not their pixels, unless packed.
+Images are Non-Color; a .blend stores their names but not their pixels, unless it is to be self-contained (packing.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from ..core.errors import ImageGSError
 from ..core.lod import average
 from ..core.tables import Tables, constant
+from . import packing
 
 GAUSSIANS, BLOCKS, CELLS, LEVELS, TEXELS = "gaussians", "blocks", "cells", "levels", "texels"
 TABLE = "imagegs_table"
@@ -138,3 +139,4 @@ def _fill(image: bpy.types.Image, texels: np.ndarray) -> None:
     pixels = texels.astype(np.float32) / 255 if texels.dtype == np.uint8 else texels
     image.pixels.foreach_set(np.ascontiguousarray(pixels, np.float32).ravel())
     image.update()
+    packing.keep(image)

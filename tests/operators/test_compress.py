@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,8 @@ from imagegs_blender.scene import storage
 from imagegs_blender.shaders import tables
 from tests.scene import trees
 
+pytestmark = pytest.mark.usefixtures("addon")
 SETTINGS = FitSettings.preset("fast", num_gaussians=40)
-
-
-@pytest.fixture(autouse=True)
-def addon() -> Iterator[None]:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    imagegs_blender.register()
-    yield
-    imagegs_blender.unregister()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -18,15 +17,8 @@ from imagegs_blender.scene import storage
 from imagegs_blender.ui import panel  # noqa: F401  (imported as Blender does)
 from tests.operators import scene
 
+pytestmark = pytest.mark.usefixtures("addon")
 SETTINGS = FitSettings.preset("fast", num_gaussians=40)
-
-
-@pytest.fixture(autouse=True)
-def addon() -> Iterator[None]:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    imagegs_blender.register()
-    yield
-    imagegs_blender.unregister()
 
 
 @pytest.fixture

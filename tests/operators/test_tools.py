@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -12,19 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import imagegs_blender
 from imagegs_blender.core import decode, stream
 from imagegs_blender.operators import compare
 from imagegs_blender.scene import memory, storage
 from tests.operators import scene
 
-
-@pytest.fixture(autouse=True)
-def addon() -> Iterator[None]:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    imagegs_blender.register()
-    yield
-    imagegs_blender.unregister()
+pytestmark = pytest.mark.usefixtures("addon")
 
 
 @pytest.fixture
