@@ -137,7 +137,7 @@ def _save(path: Path) -> None:
         try:
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
         except RuntimeError as error:
-            raise ImageGSError(f"{path}: can't be saved ({_line(error)})") from error
+            raise ImageGSError(f"{path}: can't be saved ({_line(error)}); free some space, or choose another folder") from error
 
 
 @contextmanager

@@ -35,6 +35,7 @@ def main(folder: Path) -> None:
     check_places()
     first, total = compress(folder)
     reopen(folder)
+    convert(folder)
     own = sum(os.times()[:2])
     seconds = {"enable": enabled, "first_step": first, "fit": total, "cpu": own, "cpu_fit": sum(os.times()[2:4])}
     print(json.dumps({name: round(value, 2) for name, value in seconds.items()}), flush=True)
@@ -87,6 +88,7 @@ def compress(folder: Path) -> tuple[float, float]:
     bpy.ops.object.select_all(action="SELECT")
     assert bpy.ops.imagegs.restore() == {"FINISHED"}
     assert {node.image.name for node in material.node_tree.nodes if node.type == "TEX_IMAGE"} == {"color.png", "rough.png"}
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "original.blend"), compress=True)
     return reports[0] - start, total
 
 
@@ -96,6 +98,15 @@ def reopen(folder: Path) -> None:
     (group,) = module("scene.storage").decoders()
     images = [node.image for node in group.nodes if getattr(node, "image", None)]
     assert images and any(np.any(np.array(image.pixels[:])) for image in images)
+
+
+def convert(folder: Path) -> None:
+    """blender --command imagegs: a self-contained copy, and its report."""
+    source, target, report = (str(folder / name) for name in ("original.blend", "self-contained.blend", "report.json"))
+    options = ["--preset", "fast", "--num-gaussians", "800", "--drop-originals", "--self-contained", "--report", report]
+    assert module("batch").main([source, "--output", target, *options], "blender --command imagegs") == 0
+    (file,) = json.loads(Path(report).read_text("utf-8"))["files"]
+    assert [row["material"] for row in file["materials"]] == ["brick"] and not file["failed"]
 
 
 def _picture(path: Path, space: str) -> bpy.types.Image:

@@ -166,3 +166,19 @@ def test_dry_run_prints_the_plan_and_saves_nothing(scene: Path) -> None:
     assert (run.returncode, errors(run)) == (0, [])
     assert "brick color: alpha, basecolor; color, srgb, RGBA, 64 x 48" in run.stdout
     assert sorted(scene.parent.rglob("*")) == before
+
+
+def test_a_full_disk_leaves_the_file_and_says_so(scene: Path, tmp_path: Path) -> None:
+    """The disk is full where files can't grow beyond a limit: enough for the fit's input, not for a .blend."""
+    out = tmp_path / "out.blend"
+    out.write_bytes(b"what was there before")
+    limit = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (80_000, 80_000));"
+        "from imagegs_blender import batch; sys.exit(batch.main(sys.argv[1:]))"
+    )
+    options = [str(scene), *FAST, "--materials", "brick", "--output", str(out)]
+    run = subprocess.run([sys.executable, "-c", limit, *options], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    (error,) = errors(run)
+    assert run.returncode == 1 and "can't be saved" in error and "free some space" in error, error
+    assert out.read_bytes() == b"what was there before"
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")], "no temporary files"

@@ -16,7 +16,9 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -185,9 +187,9 @@ def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "NUMBA_CACHE_DIR")}
     environment |= {"BLENDER_USER_RESOURCES": str(tmp_path / "user"), "HOME": str(tmp_path / "home")}
 
-    def python(*arguments: str) -> str:
-        command = [sys.executable, "-P", *arguments]
-        done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=600)
+    def python(*arguments: str, **more: dict[str, str]) -> str:
+        command, variables = [sys.executable, "-P", *arguments], environment | more.get("environment", {})
+        done = subprocess.run(command, cwd=work, env=variables, capture_output=True, text=True, timeout=1200)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -202,12 +204,51 @@ def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
     assert after == before, "an extension must not write into its own folder"
     assert list((tmp_path / "user" / "extensions" / ".user").rglob("*.nbi")), "Numba's cache is in the user folder"
 
+    for name in ("operators", "scene"):
+        shutil.copytree(ROOT / "tests" / name, work / "tests" / name)
+    shutil.copy(ROOT / "tests" / "as_installed.py", work)
+    chosen = [f"tests/operators/test_{name}.py" for name in ("compress", "press", "tools", "undo", "saving")]
+    quick = "not outlives_blender"  # starts Python with the package by name
+    python("-m", "pytest", "-q", "-p", "as_installed", "-k", quick, *chosen, environment={"PYTHONPATH": str(work)})
+
     remove = "bpy.ops.extensions.package_uninstall(repo_index=[r.module for r in bpy.context.preferences.extensions.repos]"
     remove += ".index('user_default'), pkg_id='imagegs_blender')"
     python("-c", f"import bpy, os, sys; result = {remove}; {end}")
+    render = shutil.copy(ROOT / "tests" / "operators" / "render.py", work)
+    pictures = []
+    for name in ("original", "self-contained"):
+        python(render, str(work / f"{name}.blend"), str(work / "render.npy"), "cycles", "--without-addon")
+        pictures.append(np.load(work / "render.npy"))
+    seen = pictures[0][..., 3] > 0.99
+    assert seen.mean() > 0.1 and pictures[0][seen][:, :3].std() > 0.05
+    assert np.abs(pictures[0] - pictures[1])[seen].mean() < 0.02, "self-contained files render without the extension"
     left = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(work)]
     assert not [path for path in left if "imagegs" in str(path.relative_to(tmp_path)).lower()]
     assert all(path.is_relative_to(tmp_path / "user") for path in left), "nothing outside Blender's user folder"
+
+
+def test_pip_install_gives_the_command(tmp_path: Path) -> None:
+    """pip install . into an empty folder, without the network, and a folder of maps fitted with what it installed."""
+    pytest.importorskip("hatchling", reason="pip can build offline where hatchling is installed")
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", "--no-build-isolation"]
+    install = [sys.executable, "-m", "pip", "install", *options, "--prefix", str(tmp_path / "prefix"), str(ROOT)]
+    done = subprocess.run(install, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (package,) = (tmp_path / "prefix").rglob("site-packages")
+    (command,) = [path for path in (tmp_path / "prefix").rglob("imagegs*") if path.stem == "imagegs"]
+    picture = np.indices((32, 32)).sum(0).astype(np.uint8)[..., None] * np.uint8([4, 3, 2])
+    Image.fromarray(picture).save(tmp_path / "color.png")
+
+    def imagegs(*arguments: str) -> str:
+        environment = os.environ | {"PYTHONPATH": str(package)}
+        run = subprocess.run([command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run.stdout
+
+    assert all(word in imagegs("--help") for word in ("fit", "render", "info", "compare"))
+    imagegs("fit", "color.png", "-o", "color.igs", "--preset", "fast", "--num-gaussians", "40")
+    assert "color" in imagegs("info", "color.igs")
+    assert MANIFEST["version"] in {path.name.split("-")[1].removesuffix(".dist") for path in package.glob("*.dist-info")}
 
 
 def snapshot(folder: Path) -> dict[str, int]:

@@ -13,14 +13,15 @@ from . import (
     properties,
     rebuild,
     restore,
+    self_contained,
     set_decoder,
     streams,
     summary,
 )  # fmt: skip
 
 _MODULES = (
-    properties, found, press, restore, drop_originals, make_local, summary, compare, set_decoder, distance, bake,
-    streams, rebuild,
+    properties, found, press, restore, drop_originals, make_local, summary, compare, set_decoder, self_contained, distance,
+    bake, streams, rebuild,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from ..core.errors import ImageGSError
 from ..core.stack import ColorSpace, Depth, MapInfo
 from ..scene import memory, replace, storage
 from . import selection
+from .words import counted, say
 
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
 
@@ -124,7 +125,7 @@ class IMAGEGS_OT_bake(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not self.directory:
-            self.report({"ERROR"}, "No folder was chosen: choose where the files go")
+            self.report({"ERROR"}, say("No folder was chosen: choose where the files go"))
             return {"CANCELLED"}
         folder = Path(bpy.path.abspath(self.directory))
         count = 0
@@ -138,7 +139,7 @@ class IMAGEGS_OT_bake(bpy.types.Operator):
             count += len(files)
             if self.use_in_materials:
                 use(group, files)
-        self.report({"INFO"}, f"{count} images written to {folder}")
+        self.report({"INFO"}, say("{images} written to {folder}").format(images=counted(count, "image", "images"), folder=folder))
         return {"FINISHED"}
 
 

@@ -12,6 +12,7 @@ from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
 from ..scene import pixels, storage
 from ..scene.material_stack import ImageRef
+from ..shaders import packing
 from . import selection
 
 IMAGE = "Image-GS Compare"
@@ -22,6 +23,9 @@ VIEW_ITEMS = [
     ("DIFFERENCE", "Difference", "How far the two are apart, multiplied"),
     ("ELLIPSES", "Gaussians", "The decoded image with each Gaussian drawn as an ellipse"),
 ]
+_PAUSE = 1.0
+"""Seconds after which a picture that is being changed is packed."""
+
 _POINTS = 48
 _MOST_ELLIPSES = 20_000
 _LARGE = 2048
@@ -119,7 +123,16 @@ def show(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
     flat[..., :3] = picture[::-1]
     image.pixels.foreach_set(flat.ravel())
     image.update()
+    if not bpy.app.timers.is_registered(_settle):
+        bpy.app.timers.register(_settle, first_interval=_PAUSE)
     return image
+
+
+def _settle() -> None:
+    """The picture stays as it is now: it is no unsaved image that Blender would ask about at its end."""
+    image = bpy.data.images.get((IMAGE, None))
+    if image is not None and image.is_dirty:
+        packing.keep(image)
 
 
 def picture_of(pair: Pair, view: str, divider: float, gain: float) -> np.ndarray:
@@ -229,6 +242,8 @@ def register() -> None:
 def unregister() -> None:
     _forget()
     bpy.app.handlers.load_pre.remove(_forget)
+    if bpy.app.timers.is_registered(_settle):
+        bpy.app.timers.unregister(_settle)
     del bpy.types.Scene.imagegs_compare
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

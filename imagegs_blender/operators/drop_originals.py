@@ -6,6 +6,7 @@ import bpy
 
 from ..scene import memory, replace
 from . import selection
+from .words import counted, say
 
 
 class IMAGEGS_OT_drop_originals(bpy.types.Operator):
@@ -23,17 +24,17 @@ class IMAGEGS_OT_drop_originals(bpy.types.Operator):
         images = replace.droppable(selection.materials(context.selected_objects))
         cost = memory.images(images)
         packed = sum(image.packed_file.size for image in images if image.packed_file)
-        message = (
-            f"{len(images)} images go: {cost.memory / 1e6:.1f} MB of memory, {packed / 1e6:.1f} MB of this file. "
+        message = say(
+            "{images}: {memory:.1f} MB of memory and {disk:.1f} MB of this file are freed. "
             "They can't be restored after saving; files on disk stay."
-        )
+        ).format(images=counted(len(images), "image", "images"), memory=cost.memory / 1e6, disk=packed / 1e6)
         return context.window_manager.invoke_confirm(
-            self, event, title="Drop Originals?", message=message, confirm_text="Drop", icon="WARNING"
+            self, event, title=say("Drop Originals?"), message=message, confirm_text=say("Drop"), icon="WARNING"
         )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         removed = replace.drop_originals(selection.materials(context.selected_objects))
-        self.report({"INFO"}, f"{len(removed)} images removed")
+        self.report({"INFO"}, say("{images} removed").format(images=counted(len(removed), "image", "images")))
         return {"FINISHED"}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import bpy
 
 from ..core.settings import FitSettings
-from ..scene import material_stack
+from ..scene import material_stack, storage
 from ..scene.material_stack import Plan, StackPlan
 
 _SECONDS_PER_STEP = 2.6e-8
@@ -44,6 +44,13 @@ def estimate(found: Plan, settings: FitSettings) -> Estimate:
         seconds += 3 + settings.max_steps * texels * planes * _SECONDS_PER_STEP / (os.cpu_count() or 1)
         size += settings.max_bytes or (settings.bpp or 0) * texels / 8
     return Estimate(int(size) if settings.max_bytes or settings.bpp else None, seconds)
+
+
+def sharing(stack: StackPlan) -> list[str]:
+    """The decoders that were made from an image of this stack, too: compressed together, they would share it."""
+    names = {m.image.name for m in stack.maps}
+    made_from = {g: storage.record(g).get("originals", {}).values() for g in storage.decoders() if not g.library}
+    return sorted(g.name for g, entries in made_from.items() if names & {entry["image"] for entry in entries})
 
 
 def texels_of(stack: StackPlan) -> int:

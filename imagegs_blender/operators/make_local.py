@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from . import selection
+from .words import say
 
 
 class IMAGEGS_OT_make_local(bpy.types.Operator):
@@ -25,9 +26,8 @@ class IMAGEGS_OT_make_local(bpy.types.Operator):
         bpy.ops.object.make_local(type="SELECT_OBDATA_MATERIAL")
         left = [m.name for m in selection.materials(context.selected_objects) if m.library or m.override_library]
         if left:
-            self.report(
-                {"ERROR"}, f"{left[0]}: could not be made local; compress it in the file that it is linked from"
-            )
+            text = say("{name}: could not be made local; compress it in the file that it is linked from")
+            self.report({"ERROR"}, text.format(name=left[0]))
             return {"CANCELLED"}
         return {"FINISHED"}
 

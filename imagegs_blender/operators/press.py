@@ -12,6 +12,7 @@ from ..core.settings import PRESETS, FitSettings
 from . import selection
 from .compress import POLL_SECONDS, Outcome, Update, compress, steps
 from .properties import worker_options
+from .words import counted, say
 
 _REDRAWN = {"VIEW_3D": "UI", "NODE_EDITOR": "UI", "PROPERTIES": "WINDOW"}
 """Editors and the regions of them that show progress; a viewport itself may take long to draw."""
@@ -101,7 +102,7 @@ class _Press:
         """Compress with the window alive."""
         global current
         if current is not None:
-            self.report({"WARNING"}, BUSY)
+            self.report({"WARNING"}, say(BUSY))
             return {"CANCELLED"}
         try:
             current = Run(self._materials(context), self._settings(context), **self._options(context))
@@ -120,7 +121,7 @@ class _Press:
             return {"PASS_THROUGH"}
         if self._run.stopping:
             self.cancel(context)
-            self.report({"WARNING"}, "Image-GS: cancelled, everything is as it was")
+            self.report({"WARNING"}, say("Image-GS: cancelled, everything is as it was"))
             return {"CANCELLED"}
         try:
             outcome = self._run.advance()
@@ -167,17 +168,17 @@ class _Press:
         for failed in outcome.failed:
             self.report({"ERROR"}, f"{failed.stack.name}: {failed.error}")
         for skipped in outcome.plan.skipped:
-            self.report({"INFO"}, f"Left as it is: {skipped}")
+            self.report({"INFO"}, say("Left as it is: {what}").format(what=skipped))
         if not outcome.done:
             if not outcome.failed:
-                reason = f"{outcome.plan.skipped[0]}" if outcome.plan.skipped else "no image textures were found"
-                self.report({"WARNING"}, f"Nothing was compressed: {reason}")
+                reason = f"{outcome.plan.skipped[0]}" if outcome.plan.skipped else say("no image textures were found")
+                self.report({"WARNING"}, say("Nothing was compressed: {reason}").format(reason=reason))
             return {"CANCELLED"}
         size = sum(done.report["bytes"] for done in outcome.done)
         worst = min(done.report["psnr"]["overall"] for done in outcome.done)
-        self.report(
-            {"INFO"}, f"Compressed {len(outcome.done)} texture stacks to {size / 1000:.0f} KB, {worst:.1f} dB or more"
-        )
+        stacks = counted(len(outcome.done), "texture stack", "texture stacks")
+        text = say("Compressed {stacks} to {size:.0f} KB, {quality:.1f} dB or more")
+        self.report({"INFO"}, text.format(stacks=stacks, size=size / 1000, quality=worst))
         return {"FINISHED"}
 
 

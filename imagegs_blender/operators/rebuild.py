@@ -11,6 +11,7 @@ from ..core import stream
 from ..core.errors import ImageGSError
 from ..scene import storage
 from ..shaders import decoder
+from . import compare
 
 
 def rebuild_tables(lost_only: bool = False) -> list[str]:
@@ -49,7 +50,8 @@ def pack_tables() -> None:
 
 def lean_file() -> AbstractContextManager[None]:
     """A file saved in this context holds streams, and of what is derived from them only what was packed."""
-    return decoder.left_out(storage.decoders())
+    shown = bpy.data.images.get((compare.IMAGE, None))
+    return decoder.left_out(storage.decoders(), [shown] if shown else [])
 
 
 _saving: list[AbstractContextManager[None]] = []

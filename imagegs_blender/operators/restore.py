@@ -6,6 +6,7 @@ import bpy
 
 from ..scene import replace
 from . import selection
+from .words import counted, say
 
 
 class IMAGEGS_OT_restore(bpy.types.Operator):
@@ -21,7 +22,7 @@ class IMAGEGS_OT_restore(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         count = replace.restore(selection.materials(context.selected_objects))
-        self.report({"INFO"}, f"{count} image nodes restored")
+        self.report({"INFO"}, say("{nodes} restored").format(nodes=counted(count, "image node", "image nodes")))
         return {"FINISHED"}
 
 

@@ -12,6 +12,7 @@ from ..core.stack import MapInfo, Role
 from ..scene import storage
 from ..shaders import node_group
 from . import selection
+from .words import counted, say
 
 _INPUTS = {
     "Base Color": ("basecolor", "base_color", "diff", "albedo", "color"),
@@ -48,7 +49,7 @@ class IMAGEGS_OT_export_stream(bpy.types.Operator):
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"{path}: {path.stat().st_size:,} bytes")
+        self.report({"INFO"}, say("{path}: {size:,} bytes").format(path=path, size=path.stat().st_size))
         return {"FINISHED"}
 
 
@@ -87,7 +88,8 @@ class IMAGEGS_OT_import_stream(bpy.types.Operator):
             return {"CANCELLED"}
         storage.store(group, data, {"settings": {}, "report": _report(data), "extension": extension})
         _add(context.object.active_material.node_tree, group, read.maps)
-        self.report({"INFO"}, f"{path.name}: {len(read.maps)} maps, {len(gaussians):,} Gaussians")
+        maps = counted(len(read.maps), "map", "maps")
+        self.report({"INFO"}, say("{path}: {maps}, {count:,} Gaussians").format(path=path.name, maps=maps, count=len(gaussians)))
         return {"FINISHED"}
 
 

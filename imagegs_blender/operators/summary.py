@@ -11,6 +11,7 @@ import bpy
 from ..scene import memory, storage
 from ..scene.memory import Cost
 from . import selection
+from .words import counted, say
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class IMAGEGS_OT_copy_report(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         groups = sorted(storage.decoders(), key=lambda group: group.name)
         context.window_manager.clipboard = text(groups)
-        self.report({"INFO"}, f"Report about {len(groups)} stacks copied")
+        self.report({"INFO"}, say("Report about {stacks} copied").format(stacks=counted(len(groups), "stack", "stacks")))
         return {"FINISHED"}
 
 

@@ -100,6 +100,8 @@ def is_whole(tree: bpy.types.ShaderNodeTree, saved_only: bool = False) -> bool:
     """Whether a decoder has all that it reads; saved_only: in a form that a file keeps."""
     if kind(tree) == OSL:
         return not saved_only and (script_node.folder_for(tree) / "cells.exr").exists()
+    if saved_only and not is_self_contained(tree):
+        return False
     return all(packing.is_kept(image) or (not saved_only and image.is_dirty) for image in images(tree))
 
 
@@ -120,10 +122,17 @@ def unpack(tree: bpy.types.ShaderNodeTree) -> None:
     tree[SELF_CONTAINED] = False
 
 
-def left_out(trees: Iterable[bpy.types.ShaderNodeTree]) -> AbstractContextManager[None]:
-    """Saving in this context leaves out what decoders can derive, but not of those that were packed."""
-    derived = [image for tree in trees if not tree.get(SELF_CONTAINED) for image in images(tree)]
-    return packing.left_out(derived)
+def is_self_contained(tree: bpy.types.ShaderNodeTree) -> bool:
+    """Whether a decoder is saved with all that it reads."""
+    return bool(tree.get(SELF_CONTAINED))
+
+
+def left_out(
+    trees: Iterable[bpy.types.ShaderNodeTree], others: Iterable[bpy.types.Image] = ()
+) -> AbstractContextManager[None]:
+    """Saving in this context leaves out what decoders can derive, but not of those that were packed; and other images."""
+    derived = [image for tree in trees if not is_self_contained(tree) for image in images(tree)]
+    return packing.left_out([*derived, *others])
 
 
 def _clear(tree: bpy.types.ShaderNodeTree) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import compare, panel
+from . import compare, divider, panel
 
-_MODULES = (panel, compare)
+_MODULES = (panel, compare, divider)
 
 
 def register() -> None:

@@ -7,6 +7,7 @@ from bpy.app.translations import pgettext_iface as _
 
 from ..core.errors import ImageGSError
 from ..operators import found, press, selection, summary
+from ..operators.words import counted
 from ..scene import storage
 from ..scene.material_stack import Plan, StackPlan
 from ..shaders import decoder
@@ -49,8 +50,9 @@ class _Memory:
             s = summary.of(group)
             saved += max(0, s.before.disk - s.after.disk)
             row = layout.row()
-            row.label(text=group.name.removeprefix("Image-GS "), icon="NODETREE")
-            row.label(text=_("{size}, {users} users").format(size=summary.size(s.after.disk), users=group.users))
+            row.label(translate=False, text=group.name.removeprefix("Image-GS "), icon="NODETREE")
+            users = counted(group.users, "user", "users")
+            row.label(text=_("{size}, {users}").format(size=summary.size(s.after.disk), users=users))
         if groups:
             layout.label(text=_("Saved on disk: {size}").format(size=summary.size(saved)))
             layout.operator("imagegs.copy_report", icon="COPYDOWN")
@@ -75,13 +77,13 @@ def draw_progress(layout: bpy.types.UILayout, run: press.Run) -> None:
         for index, name in enumerate(update.names):
             row = box.row()
             if index < update.index:
-                row.label(text=name, icon="CHECKMARK")
+                row.label(translate=False, text=name, icon="CHECKMARK")
             elif index == update.index:
                 row.progress(factor=run.part, text=name)
                 quality = "" if run.psnr is None else f", {run.psnr:.1f} dB"
                 box.label(text=f"{_(run.phase)}{quality}", icon="BLANK1")
             else:
-                row.label(text=name, icon="DOT")
+                row.label(translate=False, text=name, icon="DOT")
     column.label(text="Nothing changes before it is finished", icon="INFO")
     row = layout.row()
     row.scale_y = 1.4
@@ -125,7 +127,8 @@ def _draw_estimate(layout: bpy.types.UILayout, plan: Plan, settings: bpy.types.P
 
 def _draw_found(layout: bpy.types.UILayout, plan: Plan) -> None:
     header, body = layout.panel("imagegs_found", default_closed=False)
-    header.label(text=_("Found: {count} texture stacks").format(count=len(plan.stacks)))
+    stacks = counted(len(plan.stacks), "texture stack", "texture stacks")
+    header.label(text=_("Found: {stacks}").format(stacks=stacks))
     if body is None:
         return
     for stack in plan.stacks:
@@ -145,7 +148,7 @@ def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan) -> None:
     largest = max(stack.maps, key=lambda m: m.width * m.height)
     channels = sum(len(m.channels) for m in stack.maps)
     row = box.row()
-    row.label(text=", ".join(stack.materials), icon="MATERIAL")
+    row.label(translate=False, text=", ".join(stack.materials), icon="MATERIAL")
     size = _("{width} x {height}, {channels} channels").format(
         width=largest.width, height=largest.height, channels=channels
     )
@@ -154,10 +157,12 @@ def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan) -> None:
         image = bpy.data.images.get((m.image.name, m.image.library or None))
         row = box.row()
         if image is not None and image.preview is not None:
-            row.label(text=m.image.name, icon_value=image.preview.icon_id)
+            row.label(translate=False, text=m.image.name, icon_value=image.preview.icon_id)
         else:
-            row.label(text=m.image.name, icon="IMAGE_DATA")
+            row.label(translate=False, text=m.image.name, icon="IMAGE_DATA")
         row.label(text=", ".join(m.labels))
+    for other in found.sharing(stack):
+        _wrapped(box, _("Shares images with {name}: select both and press Recompress to share one stack").format(name=other))
 
 
 def _draw_compressed(
@@ -179,10 +184,12 @@ def _draw_compressed(
     row = body.row(align=True)
     for kind in decoder.KINDS:
         row.operator("imagegs.set_decoder", text=kind.title() if kind != "OSL" else kind, depress=kind in kinds).kind = kind
+    whole = all(decoder.is_self_contained(group) for group in groups)
+    body.operator("imagegs.self_contained", icon="PACKAGE", depress=whole).keep = not whole
     for group in groups:
         s = summary.of(group)
         box = body.box().column(align=True)
-        box.label(text=group.name, icon="NODETREE")
+        box.label(translate=False, text=group.name, icon="NODETREE")
         sizes = (summary.size(s.before.disk), summary.size(s.after.disk), s.ratio)
         if s.before.disk:
             box.label(text=_("Disk {} to {} ({:.1f} times smaller)").format(*sizes))
@@ -212,7 +219,7 @@ def _draw_memory(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     ))  # fmt: skip
     for image, cost in costliest[:8]:
         row = box.row()
-        row.label(text=image.name, icon="IMAGE_DATA")
+        row.label(translate=False, text=image.name, icon="IMAGE_DATA")
         row.label(text=summary.size(cost.memory))
 
 

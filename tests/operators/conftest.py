@@ -12,7 +12,7 @@ import imagegs_blender
 
 @pytest.fixture
 def addon() -> Iterator[None]:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True)
     imagegs_blender.register()
     yield
     imagegs_blender.unregister()

@@ -103,7 +103,7 @@ def test_tables_are_rebuilt_when_a_file_is_opened(materials: list[bpy.types.Mate
     path = tmp_path / "saved.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
     size = sum(array.nbytes for array in built.values())
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=str(path))
     (group,) = storage.decoders()
     rebuilt = texels(group)

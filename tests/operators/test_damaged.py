@@ -11,7 +11,7 @@ import pytest
 from imagegs_blender.core import lod, stream, tables
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.operators import summary
-from imagegs_blender.operators.rebuild import rebuild_tables
+from imagegs_blender.operators.rebuild import lean_file, rebuild_tables
 from imagegs_blender.scene import storage
 from imagegs_blender.shaders import decoder, node_group
 from imagegs_blender.shaders import tables as table_images
@@ -34,7 +34,8 @@ def saved(path: Path, kind: str = decoder.NODES) -> tuple[bpy.types.ShaderNodeTr
     storage.store(group, STREAM, {"settings": {}, "report": {"psnr": {"overall": None}, "num_gaussians": 600, "seconds": 0.0}})
     outputs = plane.stage(group, WIDTH, HEIGHT)
     decoder.set_kind(group, kind, found)
-    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    with lean_file():
+        bpy.ops.wm.save_as_mainfile(filepath=str(path))
     bpy.ops.wm.open_mainfile(filepath=str(path))
     return bpy.data.node_groups["Stack"], outputs
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import bpy
@@ -18,6 +21,7 @@ from imagegs_blender.ui import panel  # noqa: F401  (imported as Blender does)
 from tests.operators import scene
 
 pytestmark = pytest.mark.usefixtures("addon")
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = FitSettings.preset("fast", num_gaussians=40)
 
 
@@ -52,6 +56,21 @@ def test_recompress_starts_from_the_originals(square: bpy.types.Object) -> None:
     assert len(storage.stream(second)) > 1.5 * len(small)
     assert bpy.ops.imagegs.restore() == {"FINISHED"}
     assert scene.state() == before, name
+
+
+def test_a_latecomer_that_shares_an_image_is_told_and_can_join(square: bpy.types.Object, tmp_path: Path) -> None:
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    (first,) = storage.decoders()
+    late = scene.plane("late", tmp_path)
+    shader = late.active_material.node_tree.nodes["Principled BSDF"]
+    node = shader.inputs["Base Color"].links[0].from_node
+    node.image = bpy.data.images["square color"]
+    (plan,) = found.plan(selection.materials([late])).stacks
+    assert found.sharing(plan) == [first.name]
+    square.select_set(True)
+    assert bpy.ops.imagegs.recompress(preset="fast", bpp=16.0) == {"FINISHED"}
+    (together,) = storage.decoders()
+    assert set(storage.record(together)["originals"]) == {"square color", "square rough", "late rough"}
 
 
 def test_a_cancelled_recompression_leaves_the_decoder(square: bpy.types.Object) -> None:
@@ -127,8 +146,51 @@ def test_opening_another_file_stops_the_run(square: bpy.types.Object, tmp_path: 
     while press.current.update is None or press.current.update.progress is None:
         press.current.advance()
     (child,) = children()
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True)
     assert press.current is None and not children(), child
+
+
+def test_saving_during_a_run_saves_the_file_as_it_was(square: bpy.types.Object, tmp_path: Path) -> None:
+    before = scene.state()
+    run = press.Run(selection.materials([square]), SETTINGS)
+    while run.update is None or run.update.progress is None:
+        assert run.advance() is None
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "meanwhile.blend"))
+    outcome = None
+    while outcome is None:
+        outcome = run.advance()
+    assert len(outcome.done) == 1, "and goes on"
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "meanwhile.blend"))
+    assert scene.state() == before
+
+
+@pytest.mark.parametrize("end", ["sys.exit()", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_no_process_outlives_blender(square: bpy.types.Object, tmp_path: Path, end: str) -> None:
+    """However it ends: no operator and no handler is asked when it crashes."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "square.blend"))
+    script = f"""
+import os, signal, sys
+import bpy
+import imagegs_blender
+from imagegs_blender.operators import press, selection
+from imagegs_blender.core.settings import FitSettings
+from tests.operators.test_press import children
+bpy.ops.wm.open_mainfile(filepath={str(tmp_path / "square.blend")!r})
+imagegs_blender.register()
+materials = selection.materials(bpy.data.objects)
+press.current = press.Run(materials, FitSettings.preset("high", num_gaussians=300, max_steps=100_000))
+while press.current.update is None or press.current.update.progress is None:
+    press.current.advance()
+print("child", *children(), flush=True)
+{end}
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("child ")]
+    child = Path("/proc", line.split()[1])
+    deadline = time.monotonic() + 60
+    while child.exists():
+        assert time.monotonic() < deadline, "the fit's process goes on"
+        time.sleep(0.1)
 
 
 def test_buttons_say_why_they_are_grey(square: bpy.types.Object) -> None:
@@ -138,6 +200,11 @@ def test_buttons_say_why_they_are_grey(square: bpy.types.Object) -> None:
         assert not later.poll()
     assert not operators.copy_report.poll() and not operators.make_local.poll()
     square.select_set(False)
+    with pytest.raises(RuntimeError, match="Select objects that have materials"):
+        operators.compress()
+    empty = bpy.data.objects.new("empty", None)
+    bpy.context.scene.collection.objects.link(empty)
+    empty.select_set(True)
     with pytest.raises(RuntimeError, match="Select objects that have materials"):
         operators.compress()
     square.select_set(True)

@@ -124,7 +124,7 @@ def test_a_linked_material_can_be_made_local(tmp_path: Path) -> None:
     scene.plane("square", tmp_path)
     library = tmp_path / "library.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(library))
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True)
     with bpy.data.libraries.load(str(library), link=True) as (_, wanted):
         wanted.objects = ["square"]
     item = wanted.objects[0]

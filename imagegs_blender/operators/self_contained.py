@@ -1,0 +1,47 @@
+"""Files that render where the add-on is not installed: decoders saved with the tables that they read."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..core.errors import ImageGSError
+from ..shaders import decoder
+from . import selection
+from .words import counted, say
+
+
+class IMAGEGS_OT_self_contained(bpy.types.Operator):
+    """Save the selected materials' decoders with all that they read: the file renders without this add-on, and is larger"""
+
+    bl_idname = "imagegs.self_contained"
+    bl_label = "Self-Contained"
+    bl_options = {"REGISTER", "UNDO"}
+
+    keep: bpy.props.BoolProperty(name="Self-Contained", default=True)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return selection.poll_decoders(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        groups = [g for g in selection.decoders(selection.materials(context.selected_objects)) if not g.library]
+        try:
+            for group in groups:
+                if self.keep:
+                    decoder.pack(group)
+                else:
+                    decoder.unpack(group)
+        except ImageGSError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        text = say("{decoders} will be saved with their tables") if self.keep else say("{decoders} will be saved as streams")
+        self.report({"INFO"}, text.format(decoders=counted(len(groups), "decoder", "decoders")))
+        return {"FINISHED"}
+
+
+def register() -> None:
+    bpy.utils.register_class(IMAGEGS_OT_self_contained)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(IMAGEGS_OT_self_contained)

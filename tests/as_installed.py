@@ -1,0 +1,28 @@
+"""A pytest plugin (-p as_installed): tests meet the installed extension under the package's own name.
+
+Run in a folder that holds a copy of tests/ and nothing else of a checkout, with a Blender that has the extension.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import bpy  # noqa: F401  addon_utils is known once bpy is imported
+
+import addon_utils  # isort: skip
+
+from installed import NAME, check_places
+
+OPTIONAL = ("core.devices.cuda", "core.devices.driver", "core.devices.nvrtc", "core.__main__")
+"""Modules that need packages which the extension does not bundle, and one that is a program."""
+
+addon_utils.enable(NAME, default_set=True)
+check_places()
+package = sys.modules[NAME]
+found = [NAME, *(module.name for module in pkgutil.walk_packages(package.__path__, f"{NAME}."))]
+for name in found:
+    if not name.startswith(tuple(f"{NAME}.{module}" for module in OPTIONAL)):
+        sys.modules[name.replace(NAME, "imagegs_blender", 1)] = importlib.import_module(name)
+package.unregister()  # each test registers it
