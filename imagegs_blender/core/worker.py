@@ -165,6 +165,29 @@ def run(stack: TextureStack, settings: FitSettings, progress: codec.Report | Non
         job.cancel()
 
 
+def devices(python: str | None = None) -> str:
+    """What fits of a Python (default: the running one) can run on, in words; asked in a process of its own: seconds.
+
+    Raises ImageGSError where that Python can't run fits.
+    """
+    path = "" if python else os.pathsep.join(filter(None, sys.path))
+    python = python or sys.executable
+    try:
+        done = subprocess.run(
+            command(python, "devices.choice"), env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=120,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )  # fmt: skip
+    except OSError as error:
+        raise ImageGSError(f"{python}: can't be started ({error.strerror}); choose a Python's program file") from None
+    except subprocess.TimeoutExpired:
+        raise ImageGSError(f"{python}: does not answer; choose a Python's program file") from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise ImageGSError(f"{python}: can't run fits ({said}); pip install imagegs-blender in it")
+    return done.stdout.strip().splitlines()[-1]
+
+
 def _crash(log: Path, code: int) -> str:
     lines = log.read_text("utf-8", "replace").strip().splitlines()
     said = f": {lines[-1]}" if lines else ""

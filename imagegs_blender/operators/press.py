@@ -11,7 +11,7 @@ from ..core.errors import ImageGSError
 from ..core.settings import PRESETS, FitSettings
 from . import selection
 from .compress import POLL_SECONDS, Outcome, Update, compress, steps
-from .properties import worker_options
+from .properties import device, worker_options
 from .words import counted, say
 
 _REDRAWN = {"VIEW_3D": "UI", "NODE_EDITOR": "UI", "PROPERTIES": "WINDOW"}
@@ -158,7 +158,7 @@ class _Press:
         if not self.properties.is_property_set("preset") and not given:
             return chosen.fit_settings()
         preset = self.preset if self.properties.is_property_set("preset") else chosen.preset
-        return FitSettings.preset(preset, **{"seed": chosen.seed} | given)
+        return FitSettings.preset(preset, device=device(), **{"seed": chosen.seed} | given)
 
     def _options(self, context: bpy.types.Context) -> dict[str, object]:
         importance = context.scene.imagegs.weighting()

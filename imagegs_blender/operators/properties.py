@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from dataclasses import fields
 from typing import Any
 
 import bpy
 
+from ..core import worker
 from ..core.errors import ImageGSError
-from ..core.settings import DEFAULT_BPP, PRESETS, FitSettings
+from ..core.settings import DEFAULT_BPP, DEVICES, PRESETS, FitSettings
 from ..scene import memory, replace
 from ..scene.coverage import Importance
 from . import selection
@@ -28,6 +30,12 @@ RATE_ITEMS = [
     ("BPP", "Bits per Pixel", "Bits for each pixel of a material's largest map, all its maps together"),
     ("QUALITY", "Quality", "The quality to reach, in dB; the size follows from the pictures"),
 ]
+_DEVICE_TIPS = {
+    "auto": ("Auto", "A CUDA GPU where there is one, else the processor"),
+    "cpu": ("CPU", "The processor"),
+    "cuda": ("CUDA", "An NVIDIA GPU; needs PyTorch, see External Python"),
+}
+DEVICE_ITEMS = [(name, *_DEVICE_TIPS[name]) for name in DEVICES]
 IMPORTANCE_ITEMS = [
     ("NONE", "None", "Every part of the textures counts the same"),
     ("IMAGE", "Image", "A grey image in the layout of the textures: white parts get more detail, black parts less"),
@@ -103,7 +111,7 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
             amount = {"max_bytes": round(self.max_kilobytes * 1000)}
         elif self.rate == "QUALITY":
             amount = {"target_psnr": self.target_psnr}
-        return FitSettings.preset(self.preset, seed=self.seed, **amount)
+        return FitSettings.preset(self.preset, seed=self.seed, device=device(), **amount)
 
     def weighting(self) -> Importance:
         """Which texels count. Raises ImageGSError where the chosen mask is missing."""
@@ -127,6 +135,11 @@ def _use_default_preset(*_: object) -> None:
             scene.imagegs.preset = chosen.default_preset
 
 
+def _changed_python(self: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
+    global _detected
+    _detected = None
+
+
 def _changed_preset(self: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
     _use_default_preset()
 
@@ -139,11 +152,14 @@ class IMAGEGS_AP_preferences(bpy.types.AddonPreferences):
     threads: bpy.props.IntProperty(
         name="Threads", description="Processor threads for a fit; 0: all of them", default=0, min=0, max=os.cpu_count()
     )
+    device: bpy.props.EnumProperty(
+        name="Device", description="What fits run on", items=DEVICE_ITEMS, default=DEVICE_ITEMS[0][0]
+    )
     python: bpy.props.StringProperty(
         name="External Python",
-        description="A Python with this add-on's packages that runs the fits instead of Blender's own, e.g. for CUDA",
-        subtype="FILE_PATH",
-    )
+        description="A Python that runs the fits instead of Blender's own, for CUDA: one with imagegs-blender[cuda]",
+        subtype="FILE_PATH", update=_changed_python,
+    )  # fmt: skip
     cache_folder: bpy.props.StringProperty(
         name="Cache Folder",
         description="Where compiled code is kept, so that later fits start faster. Empty: the extension's own folder",
@@ -162,15 +178,41 @@ class IMAGEGS_AP_preferences(bpy.types.AddonPreferences):
         layout.use_property_split = True
         layout.prop(self, "default_preset")
         layout.prop(self, "threads")
-        row = layout.row()
-        row.label(text=device_text(), icon="INFO")
+        layout.prop(self, "device")
         layout.prop(self, "python")
+        row = layout.row()
+        row.operator("imagegs.detect_devices", icon="VIEWZOOM")
+        for line in textwrap.wrap(_detected or "", 90):
+            layout.label(text=line, icon="INFO", translate=False)
         layout.prop(self, "cache_folder")
 
 
-def device_text() -> str:
-    """What fits run on, in words."""
-    return f"Device: CPU, {os.cpu_count()} threads found. Fitting on CUDA is not part of this version"
+class IMAGEGS_OT_detect_devices(bpy.types.Operator):
+    """Look for what fits can run on here: the processor, and CUDA; takes some seconds"""
+
+    bl_idname = "imagegs.detect_devices"
+    bl_label = "Detect Devices"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        global _detected
+        try:
+            _detected = worker.devices(worker_options().get("python"))
+        except ImageGSError as error:
+            _detected = str(error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, _detected)
+        return {"FINISHED"}
+
+
+_detected: str | None = None
+"""What was found when somebody asked, in words."""
+
+
+def device() -> str:
+    """The device of the preferences."""
+    chosen = preferences()
+    return chosen.device if chosen else DEVICE_ITEMS[0][0]
 
 
 def preferences() -> IMAGEGS_AP_preferences | None:
@@ -193,7 +235,7 @@ def worker_options() -> dict[str, Any]:
     return {"python": python, "environment": environment}
 
 
-_CLASSES = (IMAGEGS_PG_settings, IMAGEGS_AP_preferences)
+_CLASSES = (IMAGEGS_PG_settings, IMAGEGS_AP_preferences, IMAGEGS_OT_detect_devices)
 
 
 def register() -> None:

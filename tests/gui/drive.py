@@ -108,6 +108,13 @@ def steps() -> Iterator[float]:
         bpy.ops.image.view_all(fit_view=True)
     yield 3
     shot("5_split")
+    settings = bpy.context.scene.imagegs_compare
+    place = canvas.view2d.view_to_region(settings.divider, 0.5, clip=False)
+    yield from drag_in(canvas, place, 90)
+    yield 3
+    note(f"divider {settings.divider:.2f}")
+    assert settings.divider > 0.52, "the divider follows the mouse in the picture"
+    shot("5_split_dragged")
     for number, view in enumerate(("DIFFERENCE", "ELLIPSES")):
         bpy.context.scene.imagegs_compare.view = view
         yield 4
@@ -118,6 +125,14 @@ def steps() -> Iterator[float]:
     assert links() == before and not decoders(), "restoring brings every link back"
     yield 8
     shot("8_restored")
+
+    path = str(FOLDER / "saved.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
+    assert not [image.name for image in bpy.data.images if image.is_dirty and not REST], "nothing to ask about at the end"
+    area, region = viewport()
+    click(area, region, BUTTON)  # and Blender quits while it runs
+    yield from until(lambda: press.current is not None and press.current.psnr is not None, 300)
+    note("quitting while a fit runs")
 
 
 def viewport() -> tuple[bpy.types.Area, bpy.types.Region]:
@@ -185,6 +200,19 @@ def drag(area: bpy.types.Area, region: bpy.types.Region, down: int, across: int)
         yield 0.3
         xdotool("mousemove_relative", "--", str(across // 6), "0")
     yield 0.3
+    xdotool("mouseup", "1")
+
+
+def drag_in(region: bpy.types.Region, place: tuple[int, int], across: int) -> Iterator[float]:
+    """Drag from a place in a region, pixels from its lower left."""
+    window = bpy.context.window_manager.windows[0]
+    xdotool("mousemove", str(region.x + int(place[0])), str(window.height - region.y - int(place[1])))
+    yield 1
+    xdotool("mousedown", "1")
+    for _ in range(6):
+        yield 0.5
+        xdotool("mousemove_relative", "--", str(across // 6), "0")
+    yield 0.5
     xdotool("mouseup", "1")
 
 

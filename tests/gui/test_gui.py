@@ -50,7 +50,7 @@ def test_an_artist_presses_the_button(
     result = OUT / "result.txt"
     said = result.read_text("utf-8") if result.exists() else log
     assert said.rstrip().endswith("passed"), said
-    assert len(list(OUT.glob("*.png"))) == 8
+    assert len(list(OUT.glob("*.png"))) == 9
 
 
 def run(blender: list[str], *arguments: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import bpy
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagegs_blender.core import decode, stream
+from imagegs_blender.core import decode, stream, worker
+from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.operators import compare
 from imagegs_blender.scene import memory, storage
 from tests.operators import scene
@@ -133,6 +135,15 @@ def test_a_linked_material_can_be_made_local(tmp_path: Path) -> None:
     assert bpy.ops.imagegs.make_local.poll() and bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"CANCELLED"}
     assert bpy.ops.imagegs.make_local() == {"FINISHED"}
     assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"FINISHED"} and list(storage.decoders())
+
+
+def test_devices_are_looked_for_when_asked(tmp_path: Path) -> None:
+    assert bpy.ops.imagegs.detect_devices() == {"FINISHED"}
+    assert worker.devices().startswith(("CPU, ", "CUDA ("))
+    with pytest.raises(ImageGSError, match="nothing: can't be started"):
+        worker.devices(str(tmp_path / "nothing"))
+    with pytest.raises(ImageGSError, match="can't run fits"):
+        worker.devices(shutil.which("false"))
 
 
 def test_the_lod_slider_reaches_every_selected_decoder(square: bpy.types.Object, tmp_path: Path) -> None:

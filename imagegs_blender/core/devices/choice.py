@@ -57,6 +57,12 @@ def choose(device: str) -> str:
     return "cpu"
 
 
+def main() -> int:
+    """The process of worker.devices()."""
+    print(detect())
+    return 0
+
+
 class Place:
     """Where the fits of one request run. Raises ImageGSError where settings.device can't be had."""
 
