@@ -17,14 +17,18 @@ from .words import counted, say
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
 
 
-def bake(group: bpy.types.ShaderNodeTree, folder: Path, kind: str = "AUTO") -> dict[str, Path]:
+def bake(
+    group: bpy.types.ShaderNodeTree, folder: Path, kind: str = "AUTO", taken: set[str] | None = None
+) -> dict[str, Path]:
     """Write every map of a decoder into a folder, in its original size and bit depth; returns map -> file.
 
+    taken  names, in lower case, that files written before have: they are not overwritten, and new ones are added
     kind   AUTO: PNG for 8 and 16 bits, EXR for float; PNG: 16-bit where the original was float; EXR: always EXR
     Raises ImageGSError where a file can't be written; files written before stay.
     """
     read = stream.read(storage.stream(group))
     written = {}
+    taken = set() if taken is None else taken
     for name, pixels in decode.images(read, whole=True).items():
         info = next(m for m in read.maps if m.name == name)
         depth, suffix = info.depth, ".png" if info.depth in (Depth.U8, Depth.U16) else ".exr"
@@ -33,7 +37,7 @@ def bake(group: bpy.types.ShaderNodeTree, folder: Path, kind: str = "AUTO") -> d
             pixels, depth, suffix = pixels.astype("float32") / top, Depth.F16, ".exr"
         elif kind == "PNG" and suffix == ".exr":
             pixels, depth, suffix = (pixels.clip(0, 1) * 65535 + 0.5).astype("uint16"), Depth.U16, ".png"
-        path = folder / f"{_file_name(name)}{suffix}"
+        path = folder / f"{_unique(_file_name(name), taken)}{suffix}"
         images.write(path, pixels, depth, _letters(info))
         written[name] = path
     return written
@@ -92,6 +96,15 @@ def _file_name(name: str) -> str:
     return "".join("_" if c in '<>:"/\\|?*' or ord(c) < 32 else c for c in name).rstrip(". ") or "map"
 
 
+def _unique(name: str, taken: set[str]) -> str:
+    """name, with a number behind it where a file has it already, on systems that ignore case too."""
+    numbered, number = name, 2
+    while numbered.lower() in taken:
+        numbered, number = f"{name} {number}", number + 1
+    taken.add(numbered.lower())
+    return numbered
+
+
 class IMAGEGS_OT_bake(bpy.types.Operator):
     """Write the decoded textures of the selected materials as PNG or EXR files, for game engines or glTF"""
 
@@ -131,7 +144,8 @@ class IMAGEGS_OT_bake(bpy.types.Operator):
         count = 0
         try:
             groups = selection.decoders(selection.materials(context.selected_objects))
-            baked = {group: bake(group, folder, self.kind) for group in groups}
+            taken: set[str] = set()
+            baked = {group: bake(group, folder, self.kind, taken) for group in groups}
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

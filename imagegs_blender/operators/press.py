@@ -174,6 +174,9 @@ class _Press:
                 reason = f"{outcome.plan.skipped[0]}" if outcome.plan.skipped else say("no image textures were found")
                 self.report({"WARNING"}, say("Nothing was compressed: {reason}").format(reason=reason))
             return {"CANCELLED"}
+        for done in outcome.done:
+            if "warning" in done.report:
+                self.report({"WARNING"}, f"{done.stack.name}: {done.report['warning']}")
         size = sum(done.report["bytes"] for done in outcome.done)
         worst = min(done.report["psnr"]["overall"] for done in outcome.done)
         stacks = counted(len(outcome.done), "texture stack", "texture stacks")

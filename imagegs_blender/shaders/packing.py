@@ -53,7 +53,7 @@ def left_out(images: Iterable[bpy.types.Image]) -> Iterator[None]:
 
 def _replace(image: bpy.types.Image, data: bytes) -> None:
     """Change what is packed, but not the texels in memory."""
-    image.pack(data=data, data_len=len(data))  # type: ignore[arg-type]
+    image.pack(data=data, data_len=len(data))
 
 
 def _is_blank(image: bpy.types.Image) -> bool:

@@ -23,8 +23,8 @@ class IMAGEGS_GT_divider(bpy.types.Gizmo):
         self.arrows = self.new_custom_shape("TRIS", _ARROWS)
 
     def draw(self, context: bpy.types.Context) -> None:
-        self.matrix_basis = Matrix.Translation((_place(context), context.region.height / 2, 0))
-        self.draw_custom_shape(self.arrows)
+        middle = Matrix.Translation((_place(context), context.region.height / 2, 0))
+        self.draw_custom_shape(self.arrows, matrix=middle)
 
     def test_select(self, context: bpy.types.Context, location: tuple[int, int]) -> int:
         return 0 if abs(location[0] - _place(context)) <= _REACH else -1

@@ -126,6 +126,9 @@ def _draw_estimate(layout: bpy.types.UILayout, plan: Plan, settings: bpy.types.P
 
 
 def _draw_found(layout: bpy.types.UILayout, plan: Plan) -> None:
+    left = [skipped for skipped in plan.skipped if not skipped.reason.startswith("already compressed")]
+    if not plan.stacks and not left:
+        return
     header, body = layout.panel("imagegs_found", default_closed=False)
     stacks = counted(len(plan.stacks), "texture stack", "texture stacks")
     header.label(text=_("Found: {stacks}").format(stacks=stacks))
@@ -133,7 +136,6 @@ def _draw_found(layout: bpy.types.UILayout, plan: Plan) -> None:
         return
     for stack in plan.stacks:
         _draw_stack(body, stack)
-    left = [skipped for skipped in plan.skipped if not skipped.reason.startswith("already compressed")]
     if left:
         box = body.box().column(align=True)
         box.label(text="Left as they are:", icon="INFO")

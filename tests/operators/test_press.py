@@ -263,7 +263,7 @@ def footprint() -> dict[str, object]:
 
 
 def images() -> list[bpy.types.Image]:
-    return [image for image in bpy.data.images if image.source == "FILE"]
+    return [image for image in bpy.data.images if image.filepath]
 
 
 def children() -> list[int]:
