@@ -11,11 +11,11 @@ from typing import Protocol
 import numpy as np
 
 from . import restoration, sampling
-from .devices import Device, Grid, Loss, LossWeights, project
+from .devices import Device, Grid, Loss, LossWeights, Rows, project
 from .devices.choice import Place
 from .gaussians import Gaussians
 from .optimizer import MIN_SCALE, scale_range
-from .schedule import Plateau, decay
+from .schedule import Plateau, decay, reversed_bits
 from .settings import FitSettings
 from .solve import solve_features
 from .stack import TextureStack
@@ -230,7 +230,8 @@ class Fit:
     def _add(self, count: int) -> None:
         """Gaussians where the picture lacks most, in its colors; where they are summed plainly, in the colors it lacks."""
         settings, planes = self.settings, self.stack.planes
-        mean = self.device.draw(self.device.error(self.optimizer, settings.error_power), count, self.rng)
+        error = self.device.error(self.optimizer, settings.error_power)
+        mean = self.device.draw(error, count + self._prune(), self.rng)
         if settings.color_init or not settings.topk:
             lacking = planes if settings.topk else planes - self.device.render(self.optimizer.splats())
             feature = self._texels(lacking, mean)
@@ -238,6 +239,14 @@ class Fit:
             feature = self.rng.random((count, len(planes)))
         self.stage += 1
         self._new(mean, max(self.scale * settings.add_scale, MIN_SCALE), feature)
+
+    def _prune(self) -> int:
+        """Remove the prune_ratio of the Gaussians that the picture misses least; returns how many."""
+        count = int(self.settings.prune_ratio * len(self.optimizer))
+        if count:
+            order = np.argsort(self.device.removal(self.optimizer), kind="stable")
+            self.optimizer.keep(np.sort(order[count:]))
+        return count
 
     def _new(self, mean: np.ndarray, scale: float, feature: np.ndarray) -> None:
         first = len(self.optimizer)
@@ -257,7 +266,8 @@ class Fit:
             loss, gradient = self.device.gradient(snapped, self.loss)
             self.optimizer.step(gradient, slow_down)
         else:
-            loss = self.device.step(self.optimizer, self.loss, slow_down)
+            stride = self.settings.row_stride
+            loss = self.device.step(self.optimizer, self.loss, slow_down, Rows(reversed_bits(self.step, stride), stride))
         if not self.compiled:
             self.compiled = time.perf_counter() - self.started
         self.step += 1

@@ -58,6 +58,12 @@ class Optimizer:
             )  # fmt: skip
         self.level = np.concatenate([self.level, np.full(n, level, np.uint8)])
 
+    def keep(self, index: np.ndarray) -> None:
+        """Only the Gaussians at index stay, in that order."""
+        self.value = {name: value[index] for name, value in self.value.items()}
+        self.moments = {name: tuple(part[index] for part in moments) for name, moments in self.moments.items()}
+        self.level = self.level[index]
+
     def splats(self) -> Splats:
         """The current Gaussians as the device sees them."""
         u, v, cos, sin = self._frame()

@@ -12,6 +12,12 @@ def decay(along: float, share: float) -> float:
     return float(30.0 ** -max(0.0, past))
 
 
+def reversed_bits(step: int, size: int) -> int:
+    """Every number below size, a power of 2, once in size steps, neighbours far apart (van der Corput)."""
+    bits = size.bit_length() - 1
+    return int(f"{step % size:0{bits}b}"[::-1], 2) if bits else 0
+
+
 class Plateau:
     """Image-GS's schedule: when PSNR or SSIM stalls for check_decay_steps, the rates fall by decay_ratio; then the fit ends.
 

@@ -74,6 +74,8 @@ class FitSettings:
     initial_ratio   share of the Gaussians placed at the start; the rest in add_times additions every add_steps steps
     add_steps       None: the additions are spread over the first half of the steps
     post_min_steps  steps after the last addition: max_steps is raised where it leaves fewer
+    prune_ratio     share of the Gaussians, those that the picture misses least, that each addition moves to where it is needed
+    row_stride      a step looks at every row_stride-th row of texels, another one each time: 1, 2, 4, 8 or 16; not with ssim
     error_power     additions are drawn with probability |error|^error_power
     lr_schedule     False: constant rates and no early stop
     check_decay_steps   the rates are divided by decay_ratio when PSNR and SSIM stall for so many steps, max_decay_times
@@ -94,7 +96,7 @@ class FitSettings:
     time_budget: float | None = None
     seed: int = 0
     device: str = "auto"
-    max_steps: int = 1000
+    max_steps: int = 1500
     topk: int = 4
     init_mode: str = "gradient"
     init_random_ratio: float = 0.3
@@ -116,9 +118,11 @@ class FitSettings:
     l2: float = 1.0
     ssim: float = 0.0
     initial_ratio: float = 0.5
-    add_times: int = 5
+    add_times: int = 12
     add_steps: int | None = None
     post_min_steps: int = 0
+    prune_ratio: float = 0.2
+    row_stride: int = 2
     error_power: float = 2.0
     lr_schedule: bool = True
     check_decay_steps: int = 0
@@ -162,6 +166,8 @@ class FitSettings:
             raise ImageGSError(f"topk {self.topk}: choose 1 to {MAX_TOPK}, or 0 for the plain sum")
         if self.init_mode not in INIT_MODES:
             raise ImageGSError(f"init-mode {self.init_mode!r} is unknown: choose one of {', '.join(INIT_MODES)}")
+        if self.row_stride not in (1, 2, 4, 8, 16):
+            raise ImageGSError(f"row-stride {self.row_stride}: choose 1, 2, 4, 8 or 16")
         if self.device not in DEVICES:
             raise ImageGSError(f"device {self.device!r} is unknown: choose one of {', '.join(DEVICES)}")
         if self.max_steps < 1:
@@ -180,7 +186,7 @@ class FitSettings:
 AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
 DEVICES = ("auto", "cpu", "cuda")
 INIT_MODES = ("gradient", "saliency", "random", "mask")
-RESTORING: dict[str, Any] = {"initial_ratio": 0.1, "add_times": 12, "settle_ratio": 0.1}
+RESTORING: dict[str, Any] = {"initial_ratio": 0.1, "add_times": 12, "prune_ratio": 0.0, "row_stride": 1, "settle_ratio": 0.1}
 """What restore changes in a preset: few Gaussians at first and many small additions, to end where it is enough."""
 
 MAX_GAUSSIANS = 1 << 22
@@ -206,6 +212,7 @@ _RANGES = {
     "add_times": (0, 254),
     "add_steps": (1, math.inf),
     "post_min_steps": (0, math.inf),
+    "prune_ratio": (0, 0.9),
     "error_power": (0, 100),
     "check_decay_steps": (0, math.inf),
     "decay_ratio": (1, math.inf),
@@ -220,9 +227,9 @@ _RANGES = {
 _OPTION = {"l1": "l1_loss_ratio", "l2": "l2_loss_ratio", "ssim": "ssim_loss_ratio"}
 
 PRESETS = {
-    "fast": FitSettings(name="fast", max_steps=300, add_times=4),
-    "balanced": FitSettings(name="balanced", max_steps=1000),
-    "high": FitSettings(name="high", max_steps=4000, add_times=8),
+    "fast": FitSettings(name="fast", max_steps=500, add_times=6),
+    "balanced": FitSettings(name="balanced", max_steps=1500),
+    "high": FitSettings(name="high", max_steps=6000, add_times=20),
     "paper": FitSettings(
         name="paper",
         max_steps=10_000,
@@ -241,6 +248,8 @@ PRESETS = {
         ssim=0.1,
         add_times=4,
         add_steps=500,
+        prune_ratio=0.0,
+        row_stride=1,
         error_power=1.0,
         importance_weight=1.0,
         check_decay_steps=1000,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imagegs_blender.core.devices import Grid, LossWeights, Splats
+from imagegs_blender.core.devices import Grid, LossWeights, Rows, Splats
 from imagegs_blender.core.devices.cpu import Cpu
 from imagegs_blender.core.devices.reference import SSIM_C1, SSIM_C2, Reference, blend, weights, window
 from imagegs_blender.core.gaussians import CUTOFF, EPS
@@ -107,6 +107,41 @@ def test_reference_gradient_is_the_derivative(topk: int, wrap: bool, loss: str) 
     for part, leaf in zip(PARTS, (center, conic, bias, feature), strict=True):
         theirs = leaf.grad.numpy()
         np.testing.assert_allclose(getattr(slope, part), theirs, atol=1e-9 * np.abs(theirs).max(), err_msg=part)
+
+
+@pytest.mark.parametrize("topk", [0, 4])
+def test_steps_on_some_rows_add_up_to_a_step_on_all(topk: int) -> None:
+    grid = Grid(50, 37, True, topk)
+    splats = random_splats(120, 3, grid, seed=topk)
+    target, texels = random_target(3, grid, seed=1)
+    cpu, ratio = Cpu(target, grid, texels), LossWeights(l1=0.3, l2=0.7)
+    whole, gradient = cpu.gradient(splats, ratio)
+    shares = [cpu.gradient(splats, ratio, Rows(first, 4)) for first in range(4)]
+    assert np.mean([loss.total for loss, _ in shares]) == pytest.approx(whole.total, rel=1e-6)
+    for part in PARTS:
+        mean, expected = np.mean([getattr(g, part) for _, g in shares], 0), getattr(gradient, part)
+        np.testing.assert_allclose(mean, expected, atol=2e-5 * np.abs(expected).max(), err_msg=part)
+
+
+@pytest.mark.parametrize("topk", [0, 16])
+def test_removal_is_what_the_error_grows_by(topk: int) -> None:
+    """With no more than K Gaussians nobody takes a removed one's place, and the answer is exact."""
+    grid = Grid(40, 33, False, topk)
+    target, texels = random_target(3, grid, seed=1)
+    rng = np.random.default_rng(4)
+    cpu = Cpu(target, grid, texels)
+    optimizer = cpu.optimizer(False, {"mean": 1.0, "scale": 1.0, "rotation": 1.0, "bias": 1.0, "feature": 1.0})
+    optimizer.add(rng.random((14, 2)), 6.0, rng.random((14, 3)), 0)
+    growth = cpu.removal(optimizer)
+    reference, l2 = Reference(target, grid, texels), LossWeights(l2=1.0)
+    before = reference.gradient(optimizer.splats(), l2)[0].l2
+    for i in range(14):
+        optimizer_without = cpu.optimizer(False, optimizer.rate)
+        optimizer_without.restore(optimizer.state())
+        optimizer_without.keep(np.delete(np.arange(14), i))
+        after = reference.gradient(optimizer_without.splats(), l2)[0].l2
+        # where a Gaussian is nearly alone its share is taken as 0.99
+        assert growth[i] == pytest.approx((after - before) * target.size, rel=0.02)
 
 
 def test_wrapped_picture_has_no_seam() -> None:

@@ -53,6 +53,17 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows of texels that a step may do with: first, first + stride, ... of every tile; stride 1, 2, 4, 8 or 16."""
+
+    first: int = 0
+    stride: int = 1
+
+
+ALL_ROWS = Rows()
+
+
+@dataclass(frozen=True)
 class Loss:
     """What a step measured: total, and its parts. ssim is None where it was not needed."""
 
@@ -72,8 +83,8 @@ class Device(Protocol):
 
     grid: Grid
 
-    def gradient(self, splats: Splats, weights: LossWeights) -> tuple[Loss, Splats]:
-        """The loss of splats against the target, and its gradient."""
+    def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
+        """The loss of splats against the target, and its gradient; estimated from these rows, or from more."""
         ...
 
     def render(self, splats: Splats) -> np.ndarray:
@@ -84,12 +95,16 @@ class Device(Protocol):
         """An empty Optimizer whose numbers this device can step."""
         ...
 
-    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float) -> Loss:
-        """One step of an optimizer of this device; the loss is the one before the step."""
+    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float, rows: Rows = ALL_ROWS) -> Loss:
+        """One step of an optimizer of this device by gradient(); the loss is the one before the step."""
         ...
 
     def error(self, optimizer: Optimizer, power: float) -> Any:
         """The density |error|^power of the texels, weighted: for draw()."""
+        ...
+
+    def removal(self, optimizer: Optimizer) -> np.ndarray:
+        """(N,) float64: how much the squared error, weighted and summed, would grow without each Gaussian."""
         ...
 
     def draw(self, density: Any, count: int, rng: np.random.Generator) -> np.ndarray:

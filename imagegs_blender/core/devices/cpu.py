@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import sampling
 from ..optimizer import Optimizer
-from . import Grid, Loss, LossWeights, Splats, kernels
+from . import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, kernels
 from .binning import TILE, TileLists, tile_lists
 from .ssim import mean_ssim
 
@@ -28,13 +28,13 @@ class Cpu:
     def render(self, splats: Splats) -> np.ndarray:
         return render(splats, self.grid)
 
-    def gradient(self, splats: Splats, weights: LossWeights) -> tuple[Loss, Splats]:
+    def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
         lists = tile_lists(splats, self.grid)
         entries = np.empty((len(lists.gaussian), 6 + splats.feature.shape[1]), np.float32)
         loss = (
             self._with_ssim(splats, lists, weights, entries)
             if weights.ssim
-            else self._pointwise(splats, lists, weights, entries)
+            else self._pointwise(splats, lists, weights, rows, entries)
         )
         parts = [np.empty_like(a) for a in (splats.center, splats.conic, splats.bias, splats.feature)]
         kernels.collect(lists.by_gaussian, lists.slot, entries, splats.conic, *parts)
@@ -43,8 +43,8 @@ class Cpu:
     def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
         return Optimizer(self.grid, len(self.target), inverse_scale, rate)
 
-    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float) -> Loss:
-        loss, gradient = self.gradient(optimizer.splats(), weights)
+    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float, rows: Rows = ALL_ROWS) -> Loss:
+        loss, gradient = self.gradient(optimizer.splats(), weights, rows)
         optimizer.step(gradient, slow_down)
         return loss
 
@@ -57,16 +57,27 @@ class Cpu:
         density = (error / len(picture)) ** (power / 2)
         return density if self.weights is None else density * self.weights
 
+    def removal(self, optimizer: Optimizer) -> np.ndarray:
+        splats = optimizer.splats()
+        lists = tile_lists(splats, self.grid)
+        growth = np.empty(len(lists.gaussian), np.float32)
+        kernels.removal(*_arguments(splats, lists, self.grid), self.target.ravel(), self.texels.ravel(), growth)
+        sums = np.concatenate([[0.0], np.cumsum(growth[lists.slot], dtype=np.float64)])
+        return sums[lists.by_gaussian[1:]] - sums[lists.by_gaussian[:-1]]
+
     def draw(self, density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         return sampling.draw(density, count, rng)
 
-    def _pointwise(self, splats: Splats, lists: TileLists, weights: LossWeights, entries: np.ndarray) -> Loss:
+    def _pointwise(
+        self, splats: Splats, lists: TileLists, weights: LossWeights, rows: Rows, entries: np.ndarray
+    ) -> Loss:
         sums = np.zeros((kernels.TASKS, 2))
+        count = self.count / rows.stride
         kernels.fused(
             *_arguments(splats, lists, self.grid), self.target.ravel(), self.texels.ravel(),
-            weights.l1 / self.count, weights.l2 / self.count, entries, sums,
+            weights.l1 / count, weights.l2 / count, (rows.first, rows.stride), entries, sums,
         )  # fmt: skip
-        l1, l2 = sums.sum(0) / self.count
+        l1, l2 = sums.sum(0) / count
         return Loss(weights.l1 * l1 + weights.l2 * l2, l1, l2, None)
 
     def _with_ssim(self, splats: Splats, lists: TileLists, weights: LossWeights, entries: np.ndarray) -> Loss:

@@ -15,8 +15,9 @@ import torch
 from .. import sampling
 from ..errors import ImageGSError
 from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_range
-from . import Grid, Loss, LossWeights, Splats
+from . import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
 from .binning import TILE
+from .cpu import Cpu
 from .driver import gpu
 from .pipeline import GROUPS, SPLAT_FLOATS, Machine, Numbers, Pipeline, Planes, Rules
 
@@ -65,7 +66,7 @@ class Cuda:
         self._order: torch.Tensor | None = None
         self._fitting(self._load_planes)
 
-    def gradient(self, splats: Splats, weights: LossWeights) -> tuple[Loss, Splats]:
+    def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
         def work() -> tuple[torch.Tensor, Pipeline]:
             pipeline, features = self._upload(splats)
             pipeline.gradient(features, weights)
@@ -91,7 +92,7 @@ class Cuda:
     def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
         return Resident(self, inverse_scale, rate)
 
-    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float) -> Loss:
+    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float, rows: Rows = ALL_ROWS) -> Loss:
         assert isinstance(optimizer, Resident) and optimizer.owner is self
         for group, name in enumerate(NAMES):
             self._rates[group] = (
@@ -118,6 +119,9 @@ class Cuda:
 
         density = self._complete(work)[0] ** (power / 2)
         return density if self._weights is None else density * self._weights.to(density.device)
+
+    def removal(self, optimizer: Optimizer) -> np.ndarray:
+        return Cpu(self._host[0], self.grid, self._host[1]).removal(optimizer)
 
     def draw(self, density: np.ndarray | torch.Tensor, count: int, rng: np.random.Generator) -> np.ndarray:
         if count == 0:

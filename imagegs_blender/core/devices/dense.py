@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import Grid, Loss, LossWeights, Splats
+from . import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
 from .cpu import Cpu
 from .reference import Reference
 
@@ -19,5 +19,5 @@ class Dense(Cpu):
     def render(self, splats: Splats) -> np.ndarray:
         return self._reference.render(splats)
 
-    def gradient(self, splats: Splats, weights: LossWeights) -> tuple[Loss, Splats]:
+    def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
         return self._reference.gradient(splats, weights)

@@ -284,10 +284,11 @@ def backward(size, lists, splats, like, normalise, out, kth, norm, slope, gradie
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def fused(size, lists, splats, like, normalise, target, texels, l1, l2, gradient, losses):
+def fused(size, lists, splats, like, normalise, target, texels, l1, l2, sampled, gradient, losses):
     """Forward, pointwise loss and gradient in one pass, without storing the picture.
 
     texels (flat) weighs each texel, 0 in the padding; l1 and l2 are loss weights divided by the number of values.
+    sampled is (first, stride): of every tile the rows first, first + stride, ... are looked at.
     losses (TASKS, 2) receives the weighted sums of |r| and r^2.
     """
     width, height, columns, rows = size
@@ -307,7 +308,7 @@ def fused(size, lists, splats, like, normalise, target, texels, l1, l2, gradient
             count = _gather(tile, columns, width, height, lists, splats, room)
             corner = (tile // columns) * TILE * pitch + (tile % columns) * TILE
             tile_l1, tile_l2 = zero, zero
-            for row in range(TILE):
+            for row in range(sampled[0], TILE, sampled[1]):
                 reached, limit = _select(row, count, room, found, like, normalise)
                 active, weight_sum = _weigh(reached, limit, found)
                 scale = _scale(weight_sum, normalise)
@@ -330,6 +331,58 @@ def fused(size, lists, splats, like, normalise, target, texels, l1, l2, gradient
             losses[task, 0] += total(tile_l1)
             losses[task, 1] += total(tile_l2)
             _finish(start[tile], count, planes, room, sums, gradient)
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def removal(size, lists, splats, like, normalise, target, texels, gain):
+    """Per entry in gain (entries,): how much the weighted squared error would grow in its tile without it.
+
+    Without Gaussian i a normalised blend is out + t (out - f_i), t = w / (1 - w) with w its share, and a plain sum out - w f_i.
+    Who would take its place among the K is not considered.
+    """
+    width, height, columns, rows = size
+    start = lists[0]
+    planes = splats[3].shape[1]
+    pitch = columns * TILE
+    plane_size = pitch * rows * TILE
+    tiles = columns * rows
+    for task in prange(TASKS):
+        low, high = task * tiles // TASKS, (task + 1) * tiles // TASKS
+        most = _most(start, low, high)
+        room, found = _room(most, planes), _found(most)
+        members, lane_q, kept, lane_w = found
+        features = room[5]
+        sums = np.zeros(most * TILE, np.float32)
+        lane_out = np.empty(planes * TILE, np.float32)
+        lane_r = np.empty(planes * TILE, np.float32)
+        zero, one = full(np.float32(0)), full(np.float32(1))
+        for tile in range(low, high):
+            count = _gather(tile, columns, width, height, lists, splats, room)
+            corner = (tile // columns) * TILE * pitch + (tile % columns) * TILE
+            for row in range(TILE):
+                reached, limit = _select(row, count, room, found, like, normalise)
+                active, weight_sum = _weigh(reached, limit, found)
+                scale = _scale(weight_sum, normalise)
+                at = corner + row * pitch
+                texel = load(texels, at)
+                for p in range(planes):
+                    value = _mix(p, planes, active, scale, found, features)
+                    store(lane_out, p * TILE, value)
+                    store(lane_r, p * TILE, value - load(target, p * plane_size + at))
+                for k in range(active):
+                    j = kept[k]
+                    t, kept_out = load(lane_w, k * TILE), zero
+                    if normalise:
+                        w = minimum(t * scale, full(np.float32(0.99)))
+                        t, kept_out = w / (one - w), one
+                    grown = zero
+                    for p in range(planes):
+                        step = t * (kept_out * load(lane_out, p * TILE) - full(features[j * planes + p]))
+                        grown = fma(step, step + load(lane_r, p * TILE) + load(lane_r, p * TILE), grown)
+                    store(sums, j * TILE, fma(grown, texel, load(sums, j * TILE)))
+            for j in range(count):
+                gain[start[tile] + j] = total(load(sums, j * TILE))
+                store(sums, j * TILE, zero)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
