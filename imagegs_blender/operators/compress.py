@@ -196,9 +196,8 @@ def _started(
 def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
     """Build the decoder from the stream, as a reader of the file would; returns its name."""
     decoded = read_stream(encoded.data)
-    group = node_group.build(
-        f"Image-GS {plan.name}", decoded.maps, tables.build(decoded.gaussians, decoded.maps), plan.extension
-    )
+    built = tables.build(decoded.gaussians, decoded.maps)
+    group = node_group.build(f"Image-GS {plan.name}", decoded.maps, built, plan.extension, plan.tiles)
     before = {m.name: memory.image(m.image.find()) for m in plan.maps}
     record = {
         "settings": asdict(settings),

@@ -43,6 +43,10 @@ def weights(stack: StackPlan, importance: Importance) -> np.ndarray | None:
     All texels are in use where it can't be known which are: coordinates other than a plain UV map, or objects
     other than meshes. Raises ImageGSError where the importance image or attribute is missing.
     """
+    if stack.tiles:
+        if importance.image is not None or importance.attribute is not None:
+            raise ImageGSError(f"{stack.name}: importance can't be set for UDIM tiles; set Importance to None")
+        return None
     largest = max(stack.maps, key=lambda m: m.width * m.height)
     size = (largest.height, largest.width)
     result: np.ndarray | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import bpy
 
 from . import storage, walk
+from .pixels import tile_path
 from .replace import originals, trees
 
 
@@ -25,6 +26,8 @@ class Cost:
 
 def image(image: bpy.types.Image) -> Cost:
     """What an image costs as it is."""
+    if image.source == "TILED":
+        return _tiled(image)
     width, height = image.size
     memory = width * height * 4 * (4 if image.is_float else 1)
     if image.packed_file:
@@ -34,6 +37,14 @@ def image(image: bpy.types.Image) -> Cost:
         if os.path.isfile(path):
             return Cost(os.path.getsize(path), memory)
     return Cost(memory if image.is_dirty else 0, memory)
+
+
+def _tiled(image: bpy.types.Image) -> Cost:
+    paths = [tile_path(image, tile.number) for tile in image.tiles]
+    packed = sum(file.size for file in image.packed_files)
+    disk = packed or sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
+    texel = 16 if image.is_float else 4
+    return Cost(disk, sum(texel * tile.size[0] * tile.size[1] for tile in image.tiles))
 
 
 def images(found: Iterable[bpy.types.Image]) -> Cost:

@@ -14,6 +14,7 @@ import numpy as np
 from ..core import images
 from ..core.errors import ImageGSError
 from ..core.stack import ColorSpace, Depth, MapInfo, Role, SourceMap
+from ..core.tiles import Tiles
 from .material_stack import MapPlan, StackPlan
 
 _SUFFIX = {
@@ -37,26 +38,26 @@ def read_map(plan: MapPlan) -> SourceMap:
     From the original file or packed bytes where core.images knows the format, else from Blender's own buffer.
     Raises ImageGSError, naming the image, where it can't be read.
     """
-    source = _read(plan.image.find(), plan.color_space, plan.alpha_linked)
+    source = _read(plan.image.find(), plan.color_space, plan.alpha_linked, plan.tiles)
     return _keep(replace(source, name=plan.name, role=plan.role), plan.channels)
 
 
-def read_as(image: bpy.types.Image, info: MapInfo, alpha_linked: bool) -> SourceMap:
+def read_as(image: bpy.types.Image, info: MapInfo, alpha_linked: bool, tiles: Tiles | None = None) -> SourceMap:
     """An image as the map `info` of a stack was read from it. Raises ImageGSError where that is impossible."""
-    source = _read(image, info.color_space, alpha_linked)
+    source = _read(image, info.color_space, alpha_linked, tiles)
     channels = info.channels.replace("L", "RGB")  # a gray image answers for any color
     return _keep(replace(source, name=info.name, role=info.role), channels)
 
 
-def _read(image: bpy.types.Image, color_space: ColorSpace, alpha_linked: bool) -> SourceMap:
-    """All channels of an image, as its Image Texture nodes hand them out."""
-    with _file(image) as path:
-        try:
-            source = images.read_map(path) if path else _buffer(image)
-        except ImageGSError as error:
-            raise ImageGSError(f"{image.name}: {error}") from error
+def _read(image: bpy.types.Image, color_space: ColorSpace, alpha_linked: bool, tiles: Tiles | None = None) -> SourceMap:
+    """All channels of an image, as its Image Texture nodes hand them out; tiles side by side."""
+    if tiles:
+        source, from_file = _tiled(image, tiles), True
+    else:
+        with _file(image) as path:
+            source, from_file = _from_file(image, path) if path else _buffer(image), path is not None
     straight = image.alpha_mode == "STRAIGHT"
-    if path:
+    if from_file:
         source = replace(source, color_space=color_space)
     else:
         straight = not image.is_float
@@ -65,6 +66,54 @@ def _read(image: bpy.types.Image, color_space: ColorSpace, alpha_linked: bool) -
     if image.alpha_mode != "CHANNEL_PACKED" and source.color_space is not ColorSpace.RAW:
         return _associate(source, straight, alpha_linked)
     return source
+
+
+def _from_file(image: bpy.types.Image, path: Path) -> SourceMap:
+    try:
+        return images.read_map(path)
+    except ImageGSError as error:
+        raise ImageGSError(f"{image.name}: {error}") from error
+
+
+def _tiled(image: bpy.types.Image, tiles: Tiles) -> SourceMap:
+    """Every UDIM tile of an image in one picture, with the channels and the bit depth of the tile that has most."""
+    found = {number: _tile(image, number) for number in tiles.numbers}
+    depth = max((source.depth for source in found.values()), key=list(Depth).index)
+    channels = max((source.channels for source in found.values()), key=lambda c: (len(c.replace("L", "RGB")), c))
+    joined = tiles.join({number: _alike(source, channels, depth) for number, source in found.items()})
+    return replace(found[tiles.numbers[0]], name=image.name, channels=channels, depth=depth, pixels=joined)
+
+
+def _tile(image: bpy.types.Image, number: int) -> SourceMap:
+    """One UDIM tile of an image, from its file or packed bytes. Raises ImageGSError, naming it, where it can't be read."""
+    name = Path(tile_path(image, number)).name
+    packed = next((p.data for p in image.packed_files if Path(p.filepath.replace("\\", "/")).name == name), None)
+    if packed is None:
+        return _from_file(image, Path(tile_path(image, number)))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, name).write_bytes(packed)
+        return _from_file(image, Path(folder, name))
+
+
+def tile_path(image: bpy.types.Image, number: int) -> str:
+    """The file of a UDIM tile, after the marker in the image's path."""
+    row, column = divmod(number - 1001, 10)
+    path = bpy.path.abspath(image.filepath, library=image.library)
+    return path.replace("<UDIM>", str(number)).replace("<UVTILE>", f"u{column + 1}_v{row + 1}")
+
+
+def _alike(source: SourceMap, channels: str, depth: Depth) -> np.ndarray:
+    """The pixels of a tile in the channels and the bit depth of its picture."""
+    pixels = source.pixels
+    if depth is Depth.U16 and source.depth is Depth.U8:
+        pixels = pixels.astype(np.uint16) * 257
+    elif pixels.dtype.kind == "u" and depth in (Depth.F16, Depth.F32):
+        pixels = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    opaque = 1.0 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    given = {letter: pixels[..., i] for i, letter in enumerate(source.channels)}
+    blank = np.full(pixels.shape[:2], opaque, pixels.dtype)
+    return np.stack([blank if letter == "A" and "A" not in given else given.get(letter, given.get("L", blank))
+                     for letter in channels], 2)  # fmt: skip
 
 
 @contextmanager

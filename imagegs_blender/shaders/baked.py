@@ -15,7 +15,7 @@ from ..core import lod, stack
 from ..core.gaussians import Gaussians
 from ..core.stack import ColorSpace, Depth, MapInfo
 from ..core.tables import Tables
-from . import packing, preview
+from . import node_group, packing, preview, udim
 from .expression import Graph
 
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
@@ -30,11 +30,15 @@ DEVICE = "imagegs_baked_on"
 """Custom property of a decoder: what decoded its images, "GPU" (see preview.py) or "CPU"."""
 
 
-def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], extension: str) -> None:
+def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Put one image node for each map into an empty decoder. The images are black until update()."""
+    tiles, extension, inside = udim.tiles_of(tree), tree[node_group.EXTENSION], None
     graph = Graph(tree)
     with graph.frame("Baked maps"):
         vector = graph.inputs()["Vector"]
+        if tiles:
+            point, inside = udim.place(vector, tiles)
+            vector, extension = point.times_plus((1, -1, 0), (0, 1, 0)), "EXTEND"
         outputs = {}
         for info in maps:
             deep = info.depth is not Depth.U8
@@ -47,7 +51,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], extension: str
             outputs[info.name] = found.rgb
             if "A" in info.channels:
                 outputs[f"{info.name} Alpha"] = found.a
-        graph.output(outputs)
+        graph.output(node_group.ending_at(tree, outputs, inside, maps, lod.average(tables.tail)))
     graph.arrange()
 
 

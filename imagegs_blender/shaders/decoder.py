@@ -54,7 +54,7 @@ def set_kind(tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level:
     elif wanted == OSL:
         script_node.fill(tree, stream.maps, built, script_node.folder_for(tree))
     else:
-        baked.fill(tree, stream.maps, tree[node_group.EXTENSION])
+        baked.fill(tree, stream.maps, built)
         baked.update(tree, stream.gaussians, stream.maps, built, level)
 
 
@@ -84,7 +84,7 @@ def show_average(tree: bpy.types.ShaderNodeTree) -> None:
     if kind(tree) == BAKED:
         baked.show_average(tree)
         return
-    average = table_images.averages(tree, tree.get(node_group.SIZE, (64, 64)))
+    average = table_images.averages(tree)
     if kind(tree) == OSL:
         script_node.update(tree, average, script_node.folder_for(tree))
     else:

@@ -14,13 +14,15 @@ from collections.abc import Callable, Sequence
 from math import e, exp
 
 import bpy
+import numpy as np
 
 from ..core import lod
 from ..core.errors import ImageGSError
 from ..core.gaussians import CUTOFF, EPS
 from ..core.stack import Channel, ColorSpace, MapInfo
 from ..core.tables import NULL_LOG_WEIGHT, Tables
-from . import level_nodes
+from ..core.tiles import Tiles
+from . import level_nodes, udim
 from .expression import Graph, Texel, Value
 from .selection import kth_largest
 from .tables import AVERAGE, BLOCKS, CELLS, GAUSSIANS, LAYOUT, address, create_images, layout
@@ -42,7 +44,7 @@ MANY = 12
 SIZE = "imagegs_size"
 """Custom property of a decoder: (width, height) of the texture, texels."""
 
-EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR")
+EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR", udim.UDIM)
 EXTENSION = "imagegs_extension"
 """Custom property of a decoder: what is outside of 0..1, one of EXTENSIONS."""
 
@@ -50,13 +52,16 @@ STEEP = 1e10
 """Slope of the cut below the threshold: steep enough to be a step in float32."""
 
 
-def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT") -> bpy.types.ShaderNodeTree:
+def build(
+    name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT", tiles: Tiles | None = None
+) -> bpy.types.ShaderNodeTree:
     """A node group that decodes a stack, with its table images.
 
     Inputs: Vector, the texture coordinates, as of an Image Texture node (but a group can't know that nothing is linked:
     link a Texture Coordinate or UV Map node), and LOD, 0 = full detail. Outputs: for each map "<name>" (the color that
     an Image Texture node gives: scene-linear, greys in all channels) and "<name> Alpha" where it has alpha.
     extension   what is outside of 0..1, as in an Image Texture node: one of EXTENSIONS
+    tiles       the UDIM tiles that the stack is joined from; with extension "UDIM"
 
     Cycles holds 255 floats per material: that is enough for one decoder of any K, two of K = 4 with nine planes.
     """
@@ -70,7 +75,9 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
         )
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     tree[EXTENSION] = extension
-    tree[SIZE] = (tables.width, tables.height)
+    tree[SIZE] = (tiles.width, tiles.height) if tiles else (tables.width, tables.height)
+    if tiles:
+        udim.store(tree, tiles)
     tree[AVERAGE] = [float(value) for value in lod.average(tables.tail)]
     _interface(tree, maps)
     fill(tree, maps, tables)
@@ -79,7 +86,6 @@ def build(name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "
 
 def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Put the nodes and images of the decoder into a group that has its sockets and nothing else."""
-    extension = tree[EXTENSION]
     tree[LAYOUT] = layout(tables)
     graph = Graph(tree)
     images = create_images(tree.name, tables)
@@ -91,7 +97,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
 
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
-        point, inside = wrapped(inputs["Vector"], extension, tables)
+        point, inside = wrapped(inputs["Vector"], tree, tables)
         position = _position(point, tables)
     with graph.frame("Block, leaf, candidates"):
         candidates = _candidates(graph, point, tables, texel)
@@ -113,7 +119,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
         coarse = level_nodes.planes(graph, tree.name, point, inputs["LOD"], last, tables, images)
         planes = _faded(graph, tables, colors, alphas, coarse, level_nodes.share(inputs["LOD"], tables))
     with graph.frame("Maps"):
-        graph.output(map_outputs(graph, maps, planes, inside))
+        graph.output(ending_at(tree, map_outputs(graph, maps, planes), inside, maps, lod.average(tables.tail)))
     graph.arrange()
 
 
@@ -129,8 +135,12 @@ def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
             tree.interface.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
 
 
-def wrapped(uv: Value, extension: str, tables: Tables) -> tuple[Value, Value | None]:
-    """Texture coordinates 0 <= x, y < 1, y down; and 1 inside, 0 outside where the texture is clipped."""
+def wrapped(uv: Value, tree: bpy.types.ShaderNodeTree, tables: Tables) -> tuple[Value, Value | None]:
+    """Texture coordinates 0 <= x, y < 1, y down; and 1 inside, 0 outside where the texture ends."""
+    tiles = udim.tiles_of(tree)
+    if tiles:
+        return udim.place(uv, tiles)
+    extension = tree[EXTENSION]
     down = uv.times_plus((1, -1, 0), (0, 1, 0))
     if extension == "REPEAT":
         return down.fraction().min(BELOW_ONE), None
@@ -264,9 +274,24 @@ class Planes:
         return self.graph.combine(*(self.scalar(plane) for plane in planes))
 
 
-def map_outputs(
-    graph: Graph, maps: Sequence[MapInfo], planes: Planes, inside: Value | None
+def ending_at(
+    tree: bpy.types.ShaderNodeTree, outputs: dict[str, Value], inside: Value | None, maps: Sequence[MapInfo],
+    average: np.ndarray,
 ) -> dict[str, Value]:
+    """The outputs where `inside` is 1; elsewhere black, or where tiles are missing the average of the planes."""
+    if inside is None:
+        return outputs
+    if udim.tiles_of(tree) is None:
+        return {name: value * inside for name, value in outputs.items()}
+    colors = udim.outside(maps, average)
+    graph = inside.graph
+    return {
+        name: graph.mix(graph.combine(*colors[name]) if value.is_vector else graph.constant(colors[name][0]), value, inside)
+        for name, value in outputs.items()
+    }
+
+
+def map_outputs(graph: Graph, maps: Sequence[MapInfo], planes: Planes) -> dict[str, Value]:
     """What the decoder gives for each map, by output socket."""
     outputs = {}
     for info in maps:
@@ -275,7 +300,7 @@ def map_outputs(
         outputs[info.name] = _color(graph, [c or Channel("constant") for c in color], planes, info.color_space)
         if "A" in letters:
             outputs[f"{info.name} Alpha"] = _scalar(letters["A"], planes, graph)
-    return outputs if inside is None else {name: value * inside for name, value in outputs.items()}
+    return outputs
 
 
 def _color(graph: Graph, channels: Sequence[Channel], planes: Planes, space: ColorSpace) -> Value:

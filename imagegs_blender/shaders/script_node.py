@@ -19,7 +19,7 @@ from ..core.errors import ImageGSError
 from ..core.gaussians import CUTOFF, EPS
 from ..core.stack import Depth, MapInfo
 from ..core.tables import Tables
-from . import node_group
+from . import node_group, udim
 from .expression import Graph, Value
 
 SCRIPT = "imagegs_script"
@@ -45,25 +45,28 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     graph = Graph(tree)
     with graph.frame("Script"):
         inputs = graph.inputs()
-        extension = tree[node_group.EXTENSION]
-        if extension == "REPEAT":  # the script wraps: here a jump would look like a huge footprint
+        tiles = udim.tiles_of(tree)
+        if tree[node_group.EXTENSION] == "REPEAT":  # the script wraps: here a jump would look like a huge footprint
             point, inside = inputs["Vector"].times_plus((1, -1, 0), (0, 1, 0)), None
         else:
-            point, inside = node_group.wrapped(inputs["Vector"], extension, tables)
+            point, inside = node_group.wrapped(inputs["Vector"], tree, tables)
         node = graph.node("ShaderNodeScript", "imagegs.osl")
         node[SCRIPT] = True
         node.mode = "INTERNAL"
         node.script = bpy.data.texts.new(f"{tree.name}.osl")
         node.script[TEXT] = True
         update(tree, tables, folder)
+        smooth = udim.stretched(inputs["Vector"], tiles) if tiles else point
         tree.links.new(point.socket, node.inputs["Vector"])
+        tree.links.new(smooth.socket, node.inputs["Smooth"])
         tree.links.new(inputs["LOD"].socket, node.inputs["LOD"])
         colors = [Value(graph, node.outputs[f"Planes{i}"]) for i in range(-(-tables.planes // 3))]
         count = tables.texels - 2
         rest = [lane for color in colors[count:] for lane in color.lanes][: tables.planes - 3 * count]
     with graph.frame("Maps"):
         planes = node_group.Planes(graph, tables, colors[:count], rest)
-        graph.output(node_group.map_outputs(graph, maps, planes, inside))
+        outputs = node_group.map_outputs(graph, maps, planes)
+        graph.output(node_group.ending_at(tree, outputs, inside, maps, lod.average(tables.tail)))
     graph.arrange()
 
 

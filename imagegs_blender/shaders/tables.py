@@ -6,7 +6,7 @@ Images are Non-Color; a .blend stores their names but not their pixels, unless i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import bpy
 import numpy as np
@@ -36,17 +36,17 @@ def layout(tables: Tables) -> str:
     return f"2 T{tables.texels} M{tables.candidates} K{tables.topk} C{tables.planes} L{tables.tail.first}-{tables.tail.last}"
 
 
-def averages(group: bpy.types.ShaderNodeTree, size: Sequence[int]) -> Tables:
-    """Tables that show a decoder's average color, in the layout that its nodes read; size: of the texture.
+def averages(group: bpy.types.ShaderNodeTree) -> Tables:
+    """Tables that show a decoder's average color, in the layout that its nodes read.
 
     Raises ImageGSError where its custom properties were deleted, too.
     """
-    found = re.fullmatch(r"2 T\d+ M(\d+) K(\d+) C(\d+) L(\d+)-\d+", group.get(LAYOUT, ""))
+    found = re.fullmatch(r"2 T\d+ M(\d+) K(\d+) C(\d+) L(\d+)-(\d+)", group.get(LAYOUT, ""))
     if found is None:
         raise ImageGSError(f"{group.name}: its custom properties were deleted; compress its textures again")
-    candidates, topk, planes, first = map(int, found.groups())
+    candidates, topk, planes, first, last = map(int, found.groups())
     average = np.array(group.get(AVERAGE, [0.5] * planes), np.float32)
-    return constant(average, size[0], size[1], candidates, topk, first)
+    return constant(average, 1 << last, 1 << last, candidates, topk, first)
 
 
 def create_images(name: str, tables: Tables) -> dict[str, bpy.types.Image]:

@@ -1,0 +1,70 @@
+"""UDIM images: planned, read side by side, and compressed as one stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+from PIL import Image
+
+from imagegs_blender.core.tiles import Tiles
+from imagegs_blender.scene import material_stack, memory, pixels
+
+from . import trees
+
+
+def test_real_file(data: Path) -> None:
+    """Tiles of several sizes and depths; each is found again in its picture."""
+    folder = data / "udim" / "gltf_blender_io_33_udim"
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "33_udim.blend"))
+    material = bpy.data.materials["Material"]
+    plan = material_stack.plan([material])
+    assert all(stack.extension == "UDIM" and not stack.wrap for stack in plan.stacks)
+    maps = {m.image.name: m for stack in plan.stacks for m in stack.maps}
+    assert len(maps) == 4 and all(m.tiles.numbers == (1001, 1002, 1011, 1012) for m in maps.values())
+    plan_of_16_bits = maps["Untitled.001"]
+    read = pixels.read_map(plan_of_16_bits)
+    assert read.pixels.dtype == np.uint16 and read.pixels.shape[1::-1] == plan_of_16_bits.tiles.size
+    assert memory.image(plan_of_16_bits.image.find()).disk == sum(
+        (folder / f"test2.{number}.png").stat().st_size for number in (1001, 1002, 1011, 1012)
+    )
+    plan_of_color = maps["Untitled.002"]
+    tiles = plan_of_color.tiles
+    whole = tiles.split(pixels.read_map(plan_of_color).pixels)[1001]
+    original = np.asarray(Image.open(folder / "test4.1001.png").convert("RGB"))
+    if original.shape == whole.shape:
+        assert np.array_equal(whole, original)
+
+
+def test_missing_and_unequal_tiles(tmp_path: Path) -> None:
+    """A tile without a file is left out and named; an image of other tiles is a stack of its own."""
+    material, tree = trees.material("m")
+    first = tiled("color", tmp_path, {1001: 32, 1002: 16, 1013: 32}, missing=1002)
+    second = tiled("rough", tmp_path, {1001: 32})
+    trees.texture(tree, first, ("Color", "Principled BSDF", "Base Color"))
+    trees.texture(tree, second, ("Color", "Principled BSDF", "Roughness"))
+    plan = material_stack.plan([material])
+    assert {m.image.name: m.tiles for stack in plan.stacks for m in stack.maps} == {
+        "color": Tiles((1001, 1013), 32, 32), "rough": Tiles((1001,), 32, 32)
+    }  # fmt: skip
+    assert len(plan.stacks) == 2
+    assert [str(s) for s in plan.skipped] == [
+        "m, color: UDIM tile 1002: no readable file; the average color will be in its place"
+    ]
+
+
+def tiled(name: str, folder: Path, sizes: dict[int, int], missing: int = 0) -> bpy.types.Image:
+    """A tiled image of random tiles."""
+    for number, size in sizes.items():
+        noise = np.random.default_rng(number).integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(noise).resize((size, size), Image.Resampling.BICUBIC).save(folder / f"{name}.{number}.png")
+    image = bpy.data.images.load(str(folder / f"{name}.1001.png"))
+    image.source = "TILED"
+    image.filepath = str(folder / f"{name}.<UDIM>.png")
+    image.name = name
+    for number in [n for n in sizes if n != 1001]:
+        image.tiles.new(number)
+    if missing:
+        (folder / f"{name}.{missing}.png").unlink()
+    return image
