@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from ..core import decode, images, stream
 from ..core.errors import ImageGSError
 from ..core.stack import ColorSpace, Depth, MapInfo
+from ..core.tiles import Tiles
 from ..scene import memory, replace, storage
+from ..shaders import udim
 from . import selection
 from .words import counted, say
 
@@ -22,12 +25,13 @@ def bake(
 ) -> dict[str, Path]:
     """Write every map of a decoder into a folder, in its original size and bit depth; returns map -> file.
 
+    UDIM tiles become a file each, and "<UDIM>" stands for their number in the path that is returned.
     taken  names, in lower case, that files written before have: they are not overwritten, and new ones are added
     kind   AUTO: PNG for 8 and 16 bits, EXR for float; PNG: 16-bit where the original was float; EXR: always EXR
     Raises ImageGSError where a file can't be written; files written before stay.
     """
     read = stream.read(storage.stream(group))
-    written = {}
+    tiles, written = udim.tiles_of(group), {}
     taken = set() if taken is None else taken
     for name, pixels in decode.images(read, whole=True).items():
         info = next(m for m in read.maps if m.name == name)
@@ -37,9 +41,14 @@ def bake(
             pixels, depth, suffix = pixels.astype("float32") / top, Depth.F16, ".exr"
         elif kind == "PNG" and suffix == ".exr":
             pixels, depth, suffix = (pixels.clip(0, 1) * 65535 + 0.5).astype("uint16"), Depth.U16, ".png"
-        path = folder / f"{_unique(_file_name(name), taken)}{suffix}"
-        images.write(path, pixels, depth, _letters(info))
-        written[name] = path
+        stem = _unique(_file_name(name), taken)
+        if tiles is None:
+            written[name] = folder / f"{stem}{suffix}"
+            images.write(written[name], pixels, depth, _letters(info))
+            continue
+        written[name] = folder / f"{stem}.<UDIM>{suffix}"
+        for number, tile in tiles.split(pixels).items():
+            images.write(_of_tile(written[name], number), np.ascontiguousarray(tile), depth, _letters(info))
     return written
 
 
@@ -47,7 +56,8 @@ def use(group: bpy.types.ShaderNodeTree, files: dict[str, Path]) -> None:
     """Put Image Texture nodes with the baked files in the place of a decoder, in every local material that has it."""
     read = {m.name: m for m in stream.read(storage.stream(group)).maps}
     extension = storage.record(group).get("extension", "REPEAT")
-    loaded = {name: _load(path, read[name]) for name, path in files.items()}
+    tiles = udim.tiles_of(group)
+    loaded = {name: _load(path, read[name], tiles) for name, path in files.items()}
     for material in memory.materials_with(group):
         for tree in replace.trees([material]):
             for decoder in [node for node in memory.decoder_nodes(tree) if node.node_tree == group]:
@@ -71,7 +81,8 @@ def _put_images(
         if not links:
             continue
         node: Any = tree.nodes.new("ShaderNodeTexImage")
-        node.image, node.extension, node.parent = image, extension, decoder.parent
+        node.image, node.parent = image, decoder.parent
+        node.extension = "REPEAT" if extension == udim.UDIM else extension
         node.location = (decoder.location.x, decoder.location.y - 300 * number)
         if vector is not None:
             tree.links.new(vector, node.inputs["Vector"])
@@ -80,8 +91,18 @@ def _put_images(
     tree.nodes.remove(decoder)
 
 
-def _load(path: Path, info: MapInfo) -> bpy.types.Image:
-    image = bpy.data.images.load(str(path), check_existing=False)
+def _of_tile(path: Path, number: int) -> Path:
+    return path.with_name(path.name.replace("<UDIM>", str(number)))
+
+
+def _load(path: Path, info: MapInfo, tiles: Tiles | None) -> bpy.types.Image:
+    first = _of_tile(path, tiles.numbers[0]) if tiles else path
+    image = bpy.data.images.load(str(first), check_existing=False)
+    if tiles:
+        image.source, image.filepath = "TILED", str(path)
+        image.tiles[0].number = tiles.numbers[0]
+        for number in tiles.numbers[1:]:
+            image.tiles.new(number)
     image.colorspace_settings.name = _SPACES[info.color_space]  # type: ignore[assignment]
     image.alpha_mode = "CHANNEL_PACKED"
     return image

@@ -12,7 +12,7 @@ from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
 from ..scene import pixels, storage
 from ..scene.material_stack import ImageRef
-from ..shaders import packing
+from ..shaders import packing, udim
 from . import selection
 
 IMAGE = "Image-GS Compare"
@@ -97,8 +97,9 @@ def load(group_name: str, map_name: str) -> Pair:
     if entry is not None:
         image = bpy.data.images.get((entry["image"], None))
         info = next(m for m in read.maps if m.name == map_name)
-        if image is not None and tuple(image.size) == (info.width, info.height):
-            source = pixels.read_as(ImageRef(image.name).find(), info, entry.get("alpha_linked", False))
+        tiles = udim.tiles_of(group)
+        if image is not None and (tiles.size if tiles else tuple(image.size)) == (info.width, info.height):
+            source = pixels.read_as(ImageRef(image.name).find(), info, entry.get("alpha_linked", False), tiles)
             original = _viewable(source.pixels, source.pixels)
     values = decoded[map_name]
     if original is None:
