@@ -51,9 +51,15 @@ class Codes:
     height: int
     wrap: bool
     topk: int
+    gamma: float = 1.0
 
     def __len__(self) -> int:
         return len(self.mean)
+
+    @property
+    def gaussians(self) -> Gaussians:
+        """What the codes stand for."""
+        return dequantize(self)
 
     @property
     def pos_bits(self) -> int:
@@ -100,7 +106,7 @@ def quantize(
         bits, scales.low, scales.step, step, center, basis,
         np.clip((gaussians.mean.astype(np.float64) * cells).astype(np.int32), 0, cells - 1),
         scale, rotation, np.rint(gaussians.bias / scales.step).astype(np.int32), np.rint(components / step).astype(np.int32),
-        gaussians.width, gaussians.height, gaussians.wrap, gaussians.topk,
+        gaussians.width, gaussians.height, gaussians.wrap, gaussians.topk, gaussians.gamma,
     )  # fmt: skip
 
 
@@ -115,7 +121,7 @@ def dequantize(codes: Codes) -> Gaussians:
         (codes.feature_center + components @ (codes.feature_basis / BASIS_ONE)).astype(np.float32),
         (codes.bias * codes.scale_step).astype(np.float32),
         np.zeros(len(codes), np.uint8),
-        codes.width, codes.height, codes.wrap, codes.topk,
+        codes.width, codes.height, codes.wrap, codes.topk, codes.gamma,
     )  # fmt: skip
 
 

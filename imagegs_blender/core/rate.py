@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import stream
+from . import plain, stream
 from .errors import ImageGSError
 from .gaussians import Gaussians
-from .quantize import ScaleGrid, dequantize, quantize
+from .plain import Plain
+from .quantize import Codes, ScaleGrid, quantize
 from .settings import MAX_GAUSSIANS, FitSettings
 from .stack import TextureStack
 
@@ -64,7 +65,7 @@ class Rate:
     def count(self, gaussians: Gaussians) -> int:
         """The number that fills the budget, judged by what the Gaussians so far cost."""
         assert self.budget is not None
-        size = len(stream.pack(quantize(gaussians, self.bits), self.textures.maps))
+        size = len(stream.pack(self._codes(gaussians), self.textures.maps))
         per_gaussian = max((size - self._fixed) / len(gaussians), 2.0)
         return max(1, min(int((self.budget - self._fixed) / per_gaussian), 4 * len(gaussians), MAX_GAUSSIANS))
 
@@ -72,11 +73,11 @@ class Rate:
         """The Gaussians as the stream will round them, in the same order."""
         if self._scales is None:
             self._scales = ScaleGrid.of(gaussians, self.bits)
-        return dequantize(quantize(gaussians, self.bits, self._scales))
+        return self._codes(gaussians, self._scales).gaussians
 
     def round(self, gaussians: Gaussians) -> Gaussians:
         """As snap(), on the finest grid for just these."""
-        return dequantize(quantize(gaussians, self.bits))
+        return self._codes(gaussians).gaussians
 
     def forget(self) -> None:
         """Forget what was derived from an earlier fit."""
@@ -109,7 +110,14 @@ class Rate:
 
     def packed(self, gaussians: Gaussians, feature_step: float) -> bytes:
         """The stream with this step of the features."""
-        return stream.pack(quantize(gaussians, self.bits, self._scales, feature_step), self.textures.maps)
+        return stream.pack(self._codes(gaussians, self._scales, feature_step), self.textures.maps)
+
+    def _codes(
+        self, gaussians: Gaussians, scales: ScaleGrid | None = None, feature_step: float | None = None
+    ) -> Codes | Plain:
+        if self.bits.wide:
+            return plain.quantize(gaussians, self.bits)
+        return quantize(gaussians, self.bits, scales, feature_step)
 
     def _pruned(self, gaussians: Gaussians) -> bytes:
         """Where even the coarsest rounding is too large: without the Gaussians of smallest area that don't fit."""
@@ -136,7 +144,9 @@ class Rate:
 
     def _affordable(self) -> int:
         assert self.budget is not None
-        return min(int((self.budget - self._fixed) / ((28 + 4.5 * len(self.textures.planes)) / 8)), MAX_GAUSSIANS)
+        planes = len(self.textures.planes)
+        each = plain.size(8, planes, self.bits) / 8 if self.bits.wide else (28 + 4.5 * planes) / 8
+        return min(int((self.budget - self._fixed) / each), MAX_GAUSSIANS)
 
     def _request(self) -> str:
         if self.settings.max_bytes == self.budget:

@@ -9,7 +9,7 @@ from typing import Any
 from .errors import ImageGSError
 from .gaussians import MAX_TOPK
 
-MAX_BITS = 16
+MAX_BITS = 32
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,21 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from . import plain
 from .entropy import Reader, Writer
 from .errors import ImageGSError
 from .gaussians import MAX_PLANES, MAX_TOPK, Gaussians
+from .plain import Plain
 from .prediction import GAIN_ONE, best_gain, nearest_earlier, residuals, restore
-from .quantize import Codes, dequantize, quantize, rotation_levels
+from .quantize import Codes, quantize, rotation_levels
 from .settings import MAX_GAUSSIANS, QuantizeBits
 from .stack import Channel, ColorSpace, Depth, MapInfo, Role
 
 MAGIC = b"\x89IGS\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
+_PLAIN, _GAMMA = 1, 2
+"""Flags, from version 2 on. What needs none is written as version 1."""
+
 MAX_SIDE = 16384
 MAX_MAPS = 64
 MAX_HEAD = 1 << 16
@@ -32,19 +37,20 @@ _KINDS = ("plane", "constant", "normal_z")
 class Stream:
     """What a .igs file holds."""
 
-    codes: Codes
+    codes: Codes | Plain
     maps: tuple[MapInfo, ...]
 
     @property
     def gaussians(self) -> Gaussians:
         """The Gaussians that the codes stand for."""
-        return dequantize(self.codes)
+        return self.codes.gaussians
 
 
 def write(gaussians: Gaussians, maps: Sequence[MapInfo], bits: QuantizeBits | None = None) -> bytes:
     """Quantise and write; bits default to 16/12/10/12. Raises ImageGSError if something exceeds the format's limits."""
     _check_count(len(gaussians))
-    return pack(quantize(gaussians, (bits or QuantizeBits()).at(gaussians.width, gaussians.height)), maps)
+    bits = (bits or QuantizeBits()).at(gaussians.width, gaussians.height)
+    return pack(plain.quantize(gaussians, bits) if bits.wide else quantize(gaussians, bits), maps)
 
 
 def read(data: bytes) -> Stream:
@@ -59,32 +65,36 @@ def read(data: bytes) -> Stream:
         raise ImageGSError(
             f"this .igs stream has version {version}; this program reads up to {VERSION}: update imagegs_blender"
         )
-    if version < 1 or flags:
+    if version < 1 or flags & ~(_PLAIN | _GAMMA) or (version < 2 and flags):
         raise ImageGSError("not a valid .igs stream: its version or flags are impossible")
     head, models, payload = _sections(data)
-    codes, count, maps = _read_head(head)
+    codes, count, maps = _read_head(head, flags)
+    if flags & _PLAIN:
+        _require(not models, "plain numbers have no models")
+        return Stream(_read_plain(codes, count, payload), maps)
     return Stream(_read_codes(codes, count, Reader(models, payload)), maps)
 
 
 def info(data: bytes) -> dict:
     """What the file holds, as JSON-ready values: bytes, bpp, bppc, num_gaussians, bits, maps. Checks the whole file."""
     stream = read(data)
-    codes = stream.codes
-    texels = max((m.width * m.height for m in stream.maps), default=codes.width * codes.height)
+    gaussians, bits = stream.gaussians, stream.codes.bits
+    texels = max((m.width * m.height for m in stream.maps), default=gaussians.width * gaussians.height)
     channels = sum(len(m.channels) for m in stream.maps)
     return {
-        "version": VERSION,
+        "version": struct.unpack_from("<H", data, 8)[0],
         "bytes": len(data),
         "bpp": 8 * len(data) / texels,
         "bppc": 8 * len(data) / texels / max(channels, 1),
-        "bits_per_gaussian": 8 * len(data) / len(codes),
-        "num_gaussians": len(codes),
-        "width": codes.width,
-        "height": codes.height,
-        "wrap": codes.wrap,
-        "topk": codes.topk,
-        "planes": len(codes.feature_center),
-        "bits": asdict(codes.bits),
+        "bits_per_gaussian": 8 * len(data) / len(gaussians),
+        "num_gaussians": len(gaussians),
+        "width": gaussians.width,
+        "height": gaussians.height,
+        "wrap": gaussians.wrap,
+        "topk": gaussians.topk,
+        "gamma": gaussians.gamma,
+        "planes": gaussians.planes,
+        "bits": asdict(bits),
         "maps": [
             {
                 "name": m.name, "role": str(m.role), "color_space": str(m.color_space), "depth": str(m.depth),
@@ -95,16 +105,27 @@ def info(data: bytes) -> dict:
     }  # fmt: skip
 
 
-def pack(codes: Codes, maps: Sequence[MapInfo]) -> bytes:
-    """Codes in any order -> bytes; Gaussians are stored in Morton order. read() gives the sorted codes back exactly."""
+def pack(codes: Codes | Plain, maps: Sequence[MapInfo]) -> bytes:
+    """Codes in any order -> bytes; Gaussians are stored in Morton order. read() gives the sorted codes back exactly.
+
+    Plain numbers are stored, and come back, in the order given.
+    """
     _check_count(len(codes))
-    codes = codes.take(np.argsort(morton(codes.mean, codes.pos_bits), kind="stable"))
-    writer = Writer()
-    _write_codes(codes, writer)
+    if isinstance(codes, Plain):
+        flags, parts = _PLAIN, (_head(_framed(codes), len(codes), maps), b"", plain.write(codes))
+        gamma = codes.gaussians.gamma
+    else:
+        codes = codes.take(np.argsort(morton(codes.mean, codes.pos_bits), kind="stable"))
+        writer = Writer()
+        _write_codes(codes, writer)
+        flags, parts = 0, (_head(codes, len(codes), maps), bytes(writer.models), writer.payload())
+        gamma = codes.gamma
+    if gamma != 1:
+        flags, parts = flags | _GAMMA, (parts[0] + struct.pack("<f", gamma), *parts[1:])
     body = b""
-    for name, part in zip(_SECTIONS, (_head(codes, maps), bytes(writer.models), writer.payload()), strict=True):
+    for name, part in zip(_SECTIONS, parts, strict=True):
         body += name + struct.pack("<II", len(part), zlib.crc32(part, zlib.crc32(name))) + part
-    return MAGIC + struct.pack("<HH", VERSION, 0) + body
+    return MAGIC + struct.pack("<HH", 2 if flags else 1, flags) + body
 
 
 def morton(mean: np.ndarray, bits: int) -> np.ndarray:
@@ -186,17 +207,45 @@ def _read_means(count: int, bits: int, reader: Reader) -> np.ndarray:
     return mean
 
 
+def _framed(plain: Plain) -> Codes:
+    """What HEAD says of plain numbers; the ranges of codes mean nothing there."""
+    g = plain.gaussians
+    empty, none = np.empty((0, 2), np.int32), np.empty((0, g.planes), np.int32)
+    center, basis = np.zeros(g.planes, np.float32), np.zeros((g.planes, g.planes), np.int32)
+    return Codes(
+        plain.bits, 0.0, 1.0, 1.0, center, basis, empty, empty, empty[:, 0], empty[:, 0], none,
+        g.width, g.height, g.wrap, g.topk, g.gamma,
+    )  # fmt: skip
+
+
+def _read_plain(codes: Codes, count: int, payload: bytes) -> Plain:
+    arrays = plain.read(payload, count, len(codes.feature_center), codes.bits)
+    level = np.zeros(count, np.uint8)
+    return Plain(
+        Gaussians(
+            **arrays,
+            level=level,
+            width=codes.width,
+            height=codes.height,
+            wrap=codes.wrap,
+            topk=codes.topk,
+            gamma=codes.gamma,
+        ),
+        codes.bits,
+    )
+
+
 # HEAD: what the codes mean, and the maps.
 
 _FIXED = struct.Struct("<HHBBIBBBBfffB")
 _MAP = struct.Struct("<BBBBHHB")
 
 
-def _head(codes: Codes, maps: Sequence[MapInfo]) -> bytes:
+def _head(codes: Codes, count: int, maps: Sequence[MapInfo]) -> bytes:
     bits, planes = codes.bits, len(codes.feature_center)
     _check_limits(codes, maps)
     head = _FIXED.pack(
-        codes.width, codes.height, codes.wrap, codes.topk, len(codes), bits.pos, bits.scale, bits.rot, bits.feat,
+        codes.width, codes.height, codes.wrap, codes.topk, count, bits.pos, bits.scale, bits.rot, bits.feat,
         codes.scale_low, codes.scale_step, codes.feature_step, planes,
     )  # fmt: skip
     head += codes.feature_center.astype("<f4").tobytes() + codes.feature_basis.astype(np.int8).tobytes()
@@ -251,14 +300,15 @@ class _Cursor:
         return self._at == len(self._data)
 
 
-def _read_head(head: bytes) -> tuple[Codes, int, tuple[MapInfo, ...]]:
+def _read_head(head: bytes, flags: int) -> tuple[Codes, int, tuple[MapInfo, ...]]:
     """Codes without Gaussians, their number, the maps."""
     cursor = _Cursor(head)
     width, height, wrap, topk, count, *bits, low, step, feature_step, planes = cursor.unpack(_FIXED)
     _require(1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE, "its size is out of range")
     _require(wrap <= 1 and topk <= MAX_TOPK, "its blending is unknown")
     _require(1 <= count <= MAX_GAUSSIANS, "its number of Gaussians is out of range")
-    _require(all(4 <= b <= 16 for b in bits), "a number of bits is out of range")
+    most = 32 if flags & _PLAIN else 16
+    _require(all(4 <= b <= most for b in bits), "a number of bits is out of range")
     _require(math.isfinite(low) and 0 < step < 8 and abs(low) < 64, "its scale range is impossible")
     _require(0 < feature_step <= 1, "its feature step is impossible")
     _require(1 <= planes <= MAX_PLANES, "its number of planes is out of range")
@@ -266,11 +316,13 @@ def _read_head(head: bytes) -> tuple[Codes, int, tuple[MapInfo, ...]]:
     basis = np.frombuffer(cursor.take(planes * planes), np.int8).astype(np.int32).reshape(planes, planes)
     _require(bool(np.isfinite(center).all()), "a feature is not a number")
     maps = tuple(_read_map(cursor, planes) for _ in range(cursor.take(1)[0]))
+    gamma = cursor.unpack("<f")[0] if flags & _GAMMA else 1.0
+    _require(0 < gamma <= 100, "its gamma is out of range")
     _require(cursor.at_end(), "its head is too long")
     empty = np.empty((0, 2), np.int32)
     codes = Codes(
         QuantizeBits(*bits), low, step, feature_step, center, basis, empty, empty, empty[:, 0], empty[:, 0],
-        np.empty((0, planes), np.int32), width, height, bool(wrap), topk,
+        np.empty((0, planes), np.int32), width, height, bool(wrap), topk, gamma,
     )  # fmt: skip
     return codes, count, maps
 

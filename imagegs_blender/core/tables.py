@@ -88,6 +88,8 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), max_candidates: in
     count, planes = gaussians.feature.shape
     if count == 0:
         raise ImageGSError("decode tables: the stack has no Gaussians; fit it again")
+    if gaussians.gamma != 1:
+        raise ImageGSError(f"decode tables: fitted with gamma {gaussians.gamma:g}, which shaders do not undo; fit without")
     if not 1 <= planes <= MAX_PLANES:
         raise ImageGSError(f"decode tables: {planes} planes; a stack has 1 to {MAX_PLANES}")
     if max_candidates is None:

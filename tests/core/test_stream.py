@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -105,11 +106,47 @@ def test_streams_of_earlier_versions_open() -> None:
     assert (folder / f"version-{stream.VERSION}.igs").exists()
 
 
+@pytest.mark.parametrize("bits", [QuantizeBits(32, 32, 32, 32), QuantizeBits(20, 17, 5, 31), QuantizeBits(4, 32, 16, 24)])
+def test_plain_numbers_come_back_bit_for_bit(bits: QuantizeBits) -> None:
+    """More than 16 bits: each number is within half a step of what was given, float32 exact, and stays as it is."""
+    g = dataclasses.replace(random_gaussians(500, 6), gamma=2.0)
+    data = stream.write(g, MAPS, bits)
+    read = stream.read(data)
+    assert read.maps == MAPS and read.gaussians.gamma == 2.0
+    assert stream.pack(read.codes, read.maps) == data
+    assert stream.write(read.gaussians, MAPS, bits) == data
+    counted = 500 * (2 * bits.pos + 3 * bits.scale + bits.rot + 6 * bits.feat) / 8  # Image-GS's count, and the bias
+    assert counted <= len(data) <= counted + 400
+    for name, b in (("mean", bits.pos), ("scale", bits.scale), ("bias", bits.scale), ("feature", bits.feat)):
+        given, got = getattr(g, name), getattr(read.gaussians, name)
+        if b == 32:
+            np.testing.assert_array_equal(got, given)
+        else:
+            np.testing.assert_allclose(got, given, atol=0.51 * np.ptp(given) / (2**b - 1) + 1e-6)
+
+
+def test_malformed_plain_numbers_are_refused() -> None:
+    data = stream.write(random_gaussians(20, 6), MAPS, QuantizeBits(20, 32, 10, 12))
+    assert data[8:12] == bytes([2, 0, 1, 0])
+    payload = 20 * (2 * 20) // 8 + 8
+    bad = bytearray(data)
+    start = len(data) - len(data[data.index(b"CODE") + 12 :])
+    bad[start + payload : start + payload + 4] = struct.pack("<f", float("nan"))
+    body = bytes(bad[start:])
+    bad[start - 4 : start] = struct.pack("<I", zlib.crc32(body, zlib.crc32(b"CODE")))
+    with pytest.raises(ImageGSError, match="not finite"):
+        stream.read(bytes(bad))
+    for flags in (0, 2, 4):
+        changed = data[:10] + struct.pack("<H", flags) + data[12:]
+        with pytest.raises(ImageGSError, match="not a valid .igs stream"):
+            stream.read(changed)
+
+
 def test_limits_are_checked_when_writing() -> None:
     g = random_gaussians(3, 6)
     with pytest.raises(ImageGSError, match="0 Gaussians"):
         stream.write(g.take(np.arange(0)), MAPS)
     with pytest.raises(ImageGSError, match="1 to 255 bytes"):
         stream.write(g, [dataclasses.replace(MAPS[0], name="x" * 300)])
-    with pytest.raises(ImageGSError, match="pos-bits 17"):
-        QuantizeBits(pos=17)
+    with pytest.raises(ImageGSError, match="pos-bits 33"):
+        QuantizeBits(pos=33)
