@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ _REQUESTS = {*AMOUNTS}
 def apply(path: str, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Fill what the command line left open in args from the file at path.
 
-    data_root and input_path together name the input. Raises ImageGSError for a file that is not there or not YAML, a key
+    data_root and input_path together name the input. PyTorch's spelling of a device, as Image-GS's file has it, leaves the
+    choice to this machine. Raises ImageGSError for a file that is not there or not YAML, a key
     that is no option, a value that the option can't take, and eval: true.
     """
     actions = {action.dest: action for action in parser._actions}
@@ -28,6 +30,8 @@ def apply(path: str, args: argparse.Namespace, parser: argparse.ArgumentParser) 
     if values.get("eval"):
         raise ImageGSError(f"{path}: eval: a finished fit is rendered by imagegs render")
     root = values.pop("data_root", "")
+    if re.fullmatch(r"cuda:\d+", str(values.get("device"))):
+        values["device"] = "auto"
     for key, value in values.items():
         if key == "input_path":
             args.input = args.input or str(Path(str(root)) / str(value))
