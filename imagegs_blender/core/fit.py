@@ -197,7 +197,7 @@ class Fit:
         if settings.initial_ratio * self.count >= self.count:
             return []
         growing = self._growing()
-        spacing = settings.add_steps or max(1, growing // (2 * max(settings.add_times, 1)))
+        spacing = settings.add_steps or max(1, int(growing * settings.add_share) // max(settings.add_times, 1))
         return [k * spacing for k in range(1, settings.add_times + 1) if k * spacing < growing]
 
     def _hurry(self) -> None:

@@ -72,7 +72,7 @@ class FitSettings:
     scale_lr, rot_lr, feat_lr, bias_lr   Adam rates of 1/scale or log scale, radians, plane values, q; bias_lr 0: no bias
     l1, l2, ssim    loss ratios
     initial_ratio   share of the Gaussians placed at the start; the rest in add_times additions every add_steps steps
-    add_steps       None: the additions are spread over the first half of the steps
+    add_steps       None: the additions are spread over add_share of the steps
     post_min_steps  steps after the last addition: max_steps is raised where it leaves fewer
     prune_ratio     share of the Gaussians, those that the picture misses least, that each addition moves to where it is needed
     row_stride      a step looks at every row_stride-th row of texels, another one each time: 1, 2, 4, 8 or 16; not with ssim
@@ -120,6 +120,7 @@ class FitSettings:
     initial_ratio: float = 0.5
     add_times: int = 12
     add_steps: int | None = None
+    add_share: float = 0.5
     post_min_steps: int = 0
     prune_ratio: float = 0.2
     row_stride: int = 2
@@ -186,7 +187,9 @@ class FitSettings:
 AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
 DEVICES = ("auto", "cpu", "cuda")
 INIT_MODES = ("gradient", "saliency", "random", "mask")
-RESTORING: dict[str, Any] = {"initial_ratio": 0.1, "add_times": 12, "prune_ratio": 0.0, "row_stride": 1, "settle_ratio": 0.1}
+RESTORING: dict[str, Any] = {
+    "initial_ratio": 0.1, "add_times": 12, "add_share": 0.9, "prune_ratio": 0.0, "row_stride": 1, "settle_ratio": 0.1,
+}  # fmt: skip
 """What restore changes in a preset: few Gaussians at first and many small additions, to end where it is enough."""
 
 MAX_GAUSSIANS = 1 << 22
@@ -211,6 +214,7 @@ _RANGES = {
     "initial_ratio": (1e-3, 1),
     "add_times": (0, 254),
     "add_steps": (1, math.inf),
+    "add_share": (0.01, 1),
     "post_min_steps": (0, math.inf),
     "prune_ratio": (0, 0.9),
     "error_power": (0, 100),

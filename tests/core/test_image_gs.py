@@ -109,7 +109,8 @@ def test_options_reach_the_settings() -> None:
 def test_config_of_image_gs_is_understood_and_yields_to_the_command_line(source: Path, tmp_path: Path, imagegs) -> None:
     config = tmp_path / "cfg.yaml"
     config.write_text(
-        f"data_root: {tmp_path}\ninput_path: source.png\nseed: 123\ndevice: 'cuda:0'\neval: False\nrender_height: 2048\nquantize: True\n"
+        f"data_root: {tmp_path}\ninput_path: source.png\nseed: 123\neval: False\n"
+        "device: 'cuda:0'\nrender_height: 2048\nquantize: True\n"
         "pos_bits: 12\nexp_name: run\nlog_level: INFO\neval_steps: 10\nnum_gaussians: 60\ninit_scale: 5.0\ntopk: 10\n"
         "ckpt_file: ''\ninit_mode: gradient\nl1_loss_ratio: 1.0\nmax_steps: 20\npos_lr: 5.0e-4\ndecay_ratio: 10.0\n"
         "downsample: False\ndisable_tiles: False\nadd_steps: 4\nadd_times: 4\npost_min_steps: 0\n"
