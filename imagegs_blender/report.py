@@ -8,8 +8,9 @@ from typing import Any
 from .core.settings import FitSettings
 from .operators.compress import Done, Outcome
 
-_HEAD = ("material", "maps", "resolution", "Gaussians", "bytes", "bppc", "PSNR per map", "seconds")
-_ALIGNMENT = ("<", ">", ">", ">", ">", ">", "<", ">")
+_FROM_THE_FIT = ("unused", "num_gaussians", "steps", "device", "bytes", "bpp", "bppc", "psnr", "ssim")
+_HEAD = ("material", "maps", "resolution", "unused", "Gaussians", "bytes", "bppc", "PSNR per map", "seconds")
+_ALIGNMENT = ("<", ">", ">", ">", ">", ">", ">", "<", ">")
 
 
 def result(outcome: Outcome, problems: list[dict[str, Any]]) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _row(done: Done, material: str) -> dict[str, Any]:
         "feeds": {m.name: list(m.labels) for m in maps},
         "width": max(maps, key=lambda m: m.width * m.height).width,
         "height": max(maps, key=lambda m: m.width * m.height).height,
-        **{key: done.report[key] for key in ("num_gaussians", "steps", "device", "bytes", "bpp", "bppc", "psnr", "ssim")},
+        **{key: done.report[key] for key in _FROM_THE_FIT},
         "seconds": done.seconds,
     }
 
@@ -93,6 +94,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["material"],
         str(len(row["maps"])),
         f"{row['width']} x {row['height']}",
+        f"{row['unused']:.0%}",
         f"{row['num_gaussians']:,}",
         f"{row['bytes']:,}",
         f"{row['bppc']:.3f}",

@@ -28,7 +28,8 @@ _ATTEMPTS = 4
 
 @dataclass(frozen=True)
 class Encoded:
-    """A finished fit. data is the .igs file; report holds bytes, bpp, bppc, num_gaussians, steps, device, seconds, psnr, ssim.
+    """A finished fit. data is the .igs file; report holds bytes, bpp, bppc, num_gaussians, steps, device, seconds, psnr, ssim
+    and unused, the share (0..1) of texels of weight 0.
 
     psnr (dB) and ssim are dictionaries with "overall" and one entry per map, measured on the decoded stream as 8-bit
     values against the stack's planes, over texels of weight above 0. report["warning"] is there where a target PSNR was
@@ -62,6 +63,7 @@ def encode(
         "num_gaussians": len(result.codes),
         "steps": work.steps,
         "device": str(work.place),
+        "unused": 0.0 if textures.weights is None else float(np.mean(textures.weights <= 0)),
         **work.measured(data),
         **work.regions(data),
         "seconds": work.elapsed(),

@@ -116,6 +116,7 @@ def test_unweighted_texels_do_not_count() -> None:
     error = {}
     for name, weights in (("whole", None), ("half", half)):
         encoded = codec.encode(dataclasses.replace(whole, weights=weights), settings)
+        assert encoded.report["unused"] == (0.0 if weights is None else 0.5)
         planes = decode.planes(stream.read(encoded.data).gaussians)
         error[name] = np.mean((planes - whole.planes)[:, :, :48] ** 2)
     assert error["half"] < 0.8 * error["whole"]
