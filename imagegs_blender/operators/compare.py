@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from ..core import decode, stream
+from ..core import stream
 from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
 from ..scene import pixels, storage
 from ..scene.material_stack import ImageRef
-from ..shaders import packing, udim
+from ..shaders import decoder, packing, udim
 from . import selection
 
 IMAGE = "Image-GS Compare"
@@ -40,7 +40,8 @@ class Pair:
     original: np.ndarray | None
     decoded: np.ndarray
     gaussians: Gaussians
-    psnr: float | None  # dB, over the texels that count; None without an original
+    psnr: float | None  # dB at LOD 0, over the texels that count; None without an original
+    device: str = "CPU"  # what decoded it
 
 
 current: Pair | None = None
@@ -60,7 +61,8 @@ def _stacks(self: bpy.types.PropertyGroup, context: bpy.types.Context | None) ->
 
 def _changed_map(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     if self.map:
-        load(*self.map.split("\n"))
+        group, name = self.map.split("\n")
+        load(group, name, self.lod)
         show(self)
 
 
@@ -78,18 +80,22 @@ class IMAGEGS_PG_compare(bpy.types.PropertyGroup):
         name="Divider", description="Where original ends and decoded begins; drag it",
         default=0.5, min=0.0, max=1.0, subtype="FACTOR", update=_changed_view,
     )  # fmt: skip
+    lod: bpy.props.FloatProperty(
+        name="LOD", description="Level of detail of what is decoded: 0 is full detail, each level halves the resolution",
+        default=0.0, min=0.0, soft_max=8.0, max=16.0, precision=1, update=_changed_map,
+    )  # fmt: skip
     gain: bpy.props.FloatProperty(
         name="Times", description="Differences are multiplied by this", default=8.0, min=1.0, max=64.0,
         update=_changed_view,
     )  # fmt: skip
 
 
-def load(group_name: str, map_name: str) -> Pair:
-    """Decode a map, and read its original where the file still has it."""
+def load(group_name: str, map_name: str, level: float = 0.0) -> Pair:
+    """Decode a map at a LOD, on the GPU where one can be reached, and read its original where the file still has it."""
     global current
     group = storage.find(group_name)
     read = stream.read(storage.stream(group))
-    decoded = decode.images(read, whole=True)
+    decoded, device = decoder.pictures(storage.stream(group), level)
     if map_name not in decoded:
         raise ImageGSError(f"{map_name}: {group_name} has no map of this name; choose another")
     entry = storage.record(group).get("originals", {}).get(map_name)
@@ -103,10 +109,10 @@ def load(group_name: str, map_name: str) -> Pair:
             original = _viewable(source.pixels, source.pixels)
     values = decoded[map_name]
     if original is None:
-        current = Pair(group_name, map_name, None, _viewable(values, values), read.gaussians, None)
+        current = Pair(group_name, map_name, None, _viewable(values, values), read.gaussians, None, device)
     else:
         quality = storage.record(group)["report"]["psnr"][map_name]
-        current = Pair(group_name, map_name, original, _viewable(values, source.pixels), read.gaussians, quality)
+        current = Pair(group_name, map_name, original, _viewable(values, source.pixels), read.gaussians, quality, device)
     return current
 
 

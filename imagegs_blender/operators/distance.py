@@ -8,14 +8,15 @@ a material takes the finest LOD of the objects that use it. Both scene propertie
 from __future__ import annotations
 
 from collections import defaultdict
-from math import log2
+from math import floor, log2
 
 import bpy
 import numpy as np
 from mathutils import Vector
 
 from ..scene import replace, walk
-from ..shaders import node_group
+from ..shaders import decoder, node_group
+from . import rebuild
 
 NEAREST = 1e-3
 """Distances below are treated as this, Blender units: the camera is inside."""
@@ -24,7 +25,8 @@ NEAREST = 1e-3
 def set_levels(scene: bpy.types.Scene) -> int:
     """Set the LOD of every decoder that an object of the scene shows; linked sockets and linked files are left alone.
 
-    Returns how many group nodes were set; 0 without a camera.
+    Baked images are decoded anew where that moves them to another whole level. Returns how many group nodes were set; 0
+    without a camera.
     """
     if scene.camera is None:
         return 0
@@ -41,9 +43,11 @@ def set_levels(scene: bpy.types.Scene) -> int:
         for tree in replace.trees([material]):
             for node in tree.nodes:
                 if walk.is_decoder_node(node) and not node.inputs["LOD"].is_linked:
-                    wanted = level + log2(_size(node.node_tree)) + scene.imagegs_lod_bias
-                    node.inputs["LOD"].default_value = min(max(wanted, 0.0), 16.0)
+                    wanted = min(max(level + log2(_size(node.node_tree)) + scene.imagegs_lod_bias, 0.0), 16.0)
+                    baked = decoder.kind(node.node_tree) == decoder.BAKED
+                    node.inputs["LOD"].default_value = floor(wanted) if baked else wanted
                     count += 1
+    rebuild.follow_levels()
     return count
 
 

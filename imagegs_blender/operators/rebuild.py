@@ -1,4 +1,8 @@
-"""Tables are derived data: rebuilt from the stream whenever a file is opened."""
+"""Tables and baked images are derived data: made from the stream whenever a file is opened.
+
+In a window the file opens at once, with the average color of each map, and sharpens decoder by decoder; in the
+background, and before anything renders, all of them are complete.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,18 @@ import bpy
 
 from ..core import stream
 from ..core.errors import ImageGSError
-from ..scene import storage
+from ..scene import memory, replace, storage
 from ..shaders import decoder
 from . import compare
+
+SECONDS = 0.05
+"""Between the decoders that are completed one after the other, for the window to be drawn and used."""
+
+problems: dict[str, str] = {}
+"""What could not be rebuilt in the open file: the message for each decoder, by its name."""
+
+_waiting: list[int] = []
+"""Decoders (session_uid) that show the average color until their turn."""
 
 
 def rebuild_tables(lost_only: bool = False) -> list[str]:
@@ -21,24 +34,8 @@ def rebuild_tables(lost_only: bool = False) -> list[str]:
     Returns one message for each decoder whose stream is deleted or damaged: it shows the average color of its maps, and
     nothing of it is lost.
     """
-    problems = []
-    for group in storage.decoders():
-        if decoder.is_whole(group, saved_only=not lost_only):
-            continue
-        try:
-            decoder.update(group, stream.read(storage.stream(group)))
-        except ImageGSError as error:
-            problems.append(f"{group.name}: {str(error).removeprefix(f'{group.name}: ')}{_show_average(group)}")
-    return problems
-
-
-def _show_average(group: bpy.types.ShaderNodeTree) -> str:
-    """What is shown instead, for the message."""
-    try:
-        decoder.show_average(group)
-    except ImageGSError:
-        return " (it stays black)"
-    return " (it shows its average color)"
+    _waiting.clear()
+    return _rebuild([group for group in storage.decoders() if not decoder.is_whole(group, saved_only=not lost_only)])
 
 
 def pack_tables() -> None:
@@ -52,6 +49,56 @@ def lean_file() -> AbstractContextManager[None]:
     """A file saved in this context holds streams, and of what is derived from them only what was packed."""
     shown = bpy.data.images.get((compare.IMAGE, None))
     return decoder.left_out(storage.decoders(), [shown] if shown else [])
+
+
+def follow_levels() -> int:
+    """Decode baked images anew whose decoder nodes have another LOD now: the finest of them; returns how many were.
+
+    Linked decoders, and those that no material shows, stay as they are.
+    """
+    finest: dict[bpy.types.ShaderNodeTree, float] = {}
+    groups = [group for group in storage.decoders() if decoder.kind(group) == decoder.BAKED and not group.library]
+    for tree in replace.trees(bpy.data.materials) if groups else ():
+        for node in memory.decoder_nodes(tree):
+            if node.node_tree in groups and not node.inputs["LOD"].is_linked:
+                level = node.inputs["LOD"].default_value
+                finest[node.node_tree] = min(level, finest.get(node.node_tree, level))
+    changed = [group for group, level in finest.items() if abs(level - group.get(decoder.LEVEL, 0.0)) > 1e-3]
+    for group in changed:
+        try:
+            decoder.set_level(group, storage.stream(group), finest[group])
+        except ImageGSError as error:
+            group[decoder.LEVEL] = finest[group]  # said once, not at every change
+            _say(group, str(error))
+    return len(changed)
+
+
+def _rebuild(groups: list[bpy.types.ShaderNodeTree]) -> list[str]:
+    """The messages about those of these decoders that can't be rebuilt."""
+    said = []
+    for group in groups:
+        problems.pop(group.name, None)
+        try:
+            decoder.update(group, stream.read(storage.stream(group)))
+        except ImageGSError as error:
+            shown = "it shows its average color" if _show_average(group) else "it stays black"
+            problems[group.name] = f"{group.name}: {str(error).removeprefix(f'{group.name}: ')} ({shown})"
+            said.append(problems[group.name])
+    return said
+
+
+def _show_average(group: bpy.types.ShaderNodeTree) -> bool:
+    """Whether that is possible."""
+    try:
+        decoder.show_average(group)
+    except ImageGSError:
+        return False
+    return True
+
+
+def _say(group: bpy.types.ShaderNodeTree, message: str) -> None:
+    problems[group.name] = message
+    print(f"Image-GS: {message}", file=sys.stderr)
 
 
 _saving: list[AbstractContextManager[None]] = []
@@ -72,34 +119,69 @@ def _on_saved(*_: object) -> None:
 
 @bpy.app.handlers.persistent
 def _on_load(*_: object) -> None:
-    for problem in rebuild_tables():
-        print(f"Image-GS: {problem}", file=sys.stderr)
+    problems.clear()
+    if bpy.app.background:
+        _print(rebuild_tables())
+        return
+    _waiting[:] = [g.session_uid for g in storage.decoders() if not decoder.is_whole(g, saved_only=True) and _show_average(g)]
+    _print(_rebuild([g for g in storage.decoders() if not decoder.is_whole(g) and g.session_uid not in _waiting]))
+    if _waiting:
+        bpy.app.timers.register(_next, first_interval=SECONDS)
+
+
+def _next() -> float | None:
+    """Complete one decoder; called until none is waiting."""
+    uid = _waiting.pop(0) if _waiting else None
+    _print(_rebuild([group for group in storage.decoders() if group.session_uid == uid]))
+    return SECONDS if _waiting else None
+
+
+@bpy.app.handlers.persistent
+def _on_render(*_: object) -> None:
+    """Complete what is waiting."""
+    while _waiting:
+        _next()
 
 
 @bpy.app.handlers.persistent
 def _on_change(*_: object) -> None:
     """Undo, redo and append bring decoders in without the pixels of their tables."""
-    for problem in rebuild_tables(lost_only=True):
-        print(f"Image-GS: {problem}", file=sys.stderr)
+    _on_render()
+    _print(rebuild_tables(lost_only=True))
 
 
-_SAVED = ("save_post", "save_post_fail")
-_CHANGES = ("undo_post", "redo_post", "blend_import_post")
+@bpy.app.handlers.persistent
+def _on_update(*_: object) -> None:
+    """A slider was moved; in a window, images are decoded when it rests."""
+    if bpy.app.background:
+        follow_levels()
+    elif not bpy.app.timers.is_registered(_follow):
+        bpy.app.timers.register(_follow, first_interval=SECONDS)
+
+
+def _follow() -> None:
+    follow_levels()
+
+
+def _print(messages: list[str]) -> None:
+    for message in messages:
+        print(f"Image-GS: {message}", file=sys.stderr)
+
+
+_HANDLERS = {
+    "load_post": _on_load, "undo_post": _on_change, "redo_post": _on_change, "blend_import_post": _on_change,
+    "render_init": _on_render, "depsgraph_update_post": _on_update, "save_pre": _on_saving, "save_post": _on_saved,
+    "save_post_fail": _on_saved,
+}  # fmt: skip
 
 
 def register() -> None:
-    bpy.app.handlers.load_post.append(_on_load)
-    for name in _CHANGES:
-        getattr(bpy.app.handlers, name).append(_on_change)
-    bpy.app.handlers.save_pre.append(_on_saving)
-    for name in _SAVED:
-        getattr(bpy.app.handlers, name).append(_on_saved)
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
 
 
 def unregister() -> None:
-    for name in _SAVED:
-        getattr(bpy.app.handlers, name).remove(_on_saved)
-    bpy.app.handlers.save_pre.remove(_on_saving)
-    for name in _CHANGES:
-        getattr(bpy.app.handlers, name).remove(_on_change)
-    bpy.app.handlers.load_post.remove(_on_load)
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).remove(handler)
+    _waiting.clear()
+    problems.clear()

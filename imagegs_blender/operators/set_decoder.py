@@ -7,8 +7,8 @@ import bpy
 from ..core import stream
 from ..core.errors import ImageGSError
 from ..scene import storage
-from ..shaders import decoder
-from . import selection
+from ..shaders import decoder, preview
+from . import rebuild, selection
 
 _ITEMS = {
     decoder.NODES: ("Nodes", "Shader nodes: EEVEE, and Cycles on every device"),
@@ -37,11 +37,14 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             for group in selection.decoders(selection.materials(context.selected_objects)):
-                level = context.scene.imagegs.lod if self.kind == decoder.BAKED else 0.0
-                decoder.set_kind(group, self.kind, stream.read(storage.stream(group)), level)
+                decoder.set_kind(group, self.kind, stream.read(storage.stream(group)))
+            rebuild.follow_levels()
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        if self.kind == decoder.BAKED:
+            reason = preview.missing()
+            self.report({"INFO"}, f"Decoded on the CPU: {reason}" if reason else "Decoded on the GPU")
         return {"FINISHED"}
 
 

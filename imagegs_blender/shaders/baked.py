@@ -66,18 +66,21 @@ def update(
     whole = int(min(max(level, 0.0), tables.tail.last))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
     size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)
-    on_gpu = preview.missing() is None
-    if on_gpu:
-        planes = preview.planes(tables, level, *size, wrap=gaussians.wrap, whole=True)
-    else:
-        planes = lod.planes(gaussians, tables.tail, level, *size, whole=True)
+    planes, device = decoded(gaussians, tables, level, *size)
     if not tree.library:
-        tree[DEVICE] = "GPU" if on_gpu else "CPU"
+        tree[DEVICE] = device
     for info, pixels in zip(small, stack.images(planes, small, gaussians.wrap).values(), strict=True):
         node, rgba = nodes[info.name], _rgba(pixels, info)
         _write(node.image, rgba, info.depth is not Depth.U8)
         if not tree.library:
             node[AVERAGE] = [float(value) for value in rgba.mean((0, 1))]
+
+
+def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, height: int) -> tuple[np.ndarray, str]:
+    """lod.planes for pictures that will be filtered, and what decoded them: "GPU" where one can be reached, else "CPU"."""
+    if preview.missing() is None:
+        return preview.planes(tables, level, width, height, gaussians.wrap, whole=True), "GPU"
+    return lod.planes(gaussians, tables.tail, level, width, height, whole=True), "CPU"
 
 
 def show_average(tree: bpy.types.ShaderNodeTree) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from functools import lru_cache
 
 import bpy
+import numpy as np
 
-from ..core import tables
+from ..core import stack
 from ..core.errors import ImageGSError
-from ..core.stream import Stream
+from ..core.stream import Stream, read
+from ..core.tables import Tables, build
 from . import baked, node_group, packing, script_node
 from . import tables as table_images
 
@@ -44,7 +47,7 @@ def set_kind(tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level:
         raise ImageGSError(f"{tree.name}: no decoder is called {wanted}; choose one of {', '.join(KINDS)}")
     if tree.library:
         raise ImageGSError(f"{tree.name}: it is linked from {tree.library.filepath}; make it local first")
-    built = tables.build(stream.gaussians, stream.maps)
+    built = build(stream.gaussians, stream.maps)
     if wanted == OSL:
         script_node.check()
     _clear(tree)
@@ -58,13 +61,35 @@ def set_kind(tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level:
         baked.update(tree, stream.gaussians, stream.maps, built, level)
 
 
+@lru_cache(maxsize=4)
+def opened(data: bytes) -> tuple[Stream, Tables]:
+    """A .igs file and its tables, kept for the next call. Raises ImageGSError where it can't be read."""
+    found = read(data)
+    return found, build(found.gaussians, found.maps)
+
+
+def set_level(tree: bpy.types.ShaderNodeTree, data: bytes, level: float) -> None:
+    """Decode the images of a BAKED decoder that is not linked at another LOD; data: its .igs file."""
+    stream, built = opened(data)
+    tree[LEVEL] = level
+    baked.update(tree, stream.gaussians, stream.maps, built, level)
+
+
+def pictures(data: bytes, level: float) -> tuple[dict[str, np.ndarray], str]:
+    """Every map's pixels in its own size and dtype at a LOD, by name, and what decoded them: "GPU" or "CPU"."""
+    stream, built = opened(data)
+    gaussians = stream.gaussians
+    planes, device = baked.decoded(gaussians, built, level, gaussians.width, gaussians.height)
+    return stack.images(planes, stream.maps, gaussians.wrap), device
+
+
 def update(tree: bpy.types.ShaderNodeTree, stream: Stream) -> None:
     """Bring back what a .blend does not hold: the pixels of tables and baked maps, files of scripts.
 
     Nodes that another version of the add-on built are built anew. Raises ImageGSError where that can't be done, as the
     group is linked.
     """
-    built = tables.build(stream.gaussians, stream.maps)
+    built = build(stream.gaussians, stream.maps)
     if kind(tree) == NODES and tree.get(table_images.LAYOUT) != table_images.layout(built) and not tree.library:
         _clear(tree)
         node_group.fill(tree, stream.maps, built)

@@ -27,6 +27,8 @@ class IMAGEGS_PT_compare(bpy.types.Panel):
             layout.prop(settings, "divider", slider=True)
         elif settings.view == "DIFFERENCE":
             layout.prop(settings, "gain")
+        layout.prop(settings, "lod", slider=True)
+        layout.label(text=_("Decoded on the {device}").format(device=pair.device))
         layout.label(text=_("{count:,} Gaussians").format(count=len(pair.gaussians)))
         if pair.psnr is None:
             layout.label(text="The original was dropped", icon="INFO")
