@@ -295,8 +295,8 @@ class Cuda:
         def work() -> None:
             self._device_rates.copy_(self._rates, non_blocking=True)
             pipeline.step(numbers, rules, self._device_rates, weights)
-            self._report[:3].copy_(pipeline.totals, non_blocking=True)
-            self._report[3:].copy_(pipeline.needed.double(), non_blocking=True)
+            pipeline.report[3:].copy_(pipeline.needed)
+            self._report.copy_(pipeline.report, non_blocking=True)
 
         if self._warm != weights:
             self._warm, self._replay = weights, None

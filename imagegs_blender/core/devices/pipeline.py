@@ -126,7 +126,8 @@ class Pipeline:
         blocks = max(2 * self.tiles, 3 * self._ssim_grid[0] * self._ssim_grid[1] * channels)
         self._loss = self._empty(blocks)
         self._pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
-        self.totals = torch.zeros(3, dtype=torch.float64, device=machine.device)
+        self.report = torch.zeros(4, dtype=torch.float64, device=machine.device)
+        self.totals = self.report[:3]  # sums of the loss: l1, l2, ssim; the fourth number is the caller's
         self.needed = torch.zeros(1, dtype=torch.int32, device=machine.device)
 
     def step(self, numbers: Numbers, rules: Rules, rates: torch.Tensor, weights: LossWeights) -> None:

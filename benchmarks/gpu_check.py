@@ -1,0 +1,241 @@
+"""Speed of the CUDA device, measured with CUDA events after warm-up; part of gpu_check.sh.
+
+    python benchmarks/gpu_check.py [--json FILE] [--quick]
+    python benchmarks/gpu_check.py --small-fit          a small fit, nothing measured: for compute-sanitizer
+
+Needs PyTorch with CUDA and Numba. Random texels, Gaussians of the size that a fit of that density has (0.6 texel spacings).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from imagegs_blender.core import stack
+from imagegs_blender.core.devices import Grid, LossWeights, nvrtc, project
+from imagegs_blender.core.devices.cpu import render
+from imagegs_blender.core.devices.cuda import Cuda
+from imagegs_blender.core.devices.driver import gpu
+from imagegs_blender.core.fit import fit
+from imagegs_blender.core.gaussians import Gaussians
+from imagegs_blender.core.quantize import ScaleGrid, dequantize, quantize
+from imagegs_blender.core.settings import FitSettings
+
+L2, IMAGE_GS = LossWeights(l2=1.0), LossWeights(l1=1.0, ssim=0.1)
+CASES = [  # planes, Gaussians, K, loss
+    (3, 10_000, 4, "L2"), (9, 30_000, 4, "L2"), (3, 10_000, 10, "L1 + 0.1 SSIM"), (9, 30_000, 10, "L1 + 0.1 SSIM"),
+]  # fmt: skip
+FITS = [("fast", 9), ("balanced", 9), ("balanced", 3), ("high", 9)]
+GOALS = {(3, "L2"): 0.6, (9, "L2"): 2.0}
+SIZE = 2048
+RATES = {"mean": 0.1, "scale": 0.01, "rotation": 0.01, "bias": 0.01, "feature": 0.005}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", metavar="FILE", help="write all figures")
+    parser.add_argument("--quick", action="store_true", help="without the fits")
+    parser.add_argument("--small-fit", action="store_true", help="a small fit, nothing measured")
+    args = parser.parse_args()
+    if args.small_fit:
+        return small_fit()
+    results: dict[str, Any] = {"machine": machine(), "ceilings": ceilings()}
+    results["steps"] = [step(*case, results["ceilings"]) for case in CASES]
+    results["fits"] = [] if args.quick else [fit_by_preset(*case) for case in FITS]
+    if args.json:
+        Path(args.json).write_text(json.dumps(results, indent=2), "utf-8")
+
+
+def machine() -> dict[str, Any]:
+    properties = torch.cuda.get_device_properties(0)
+    found = {
+        "gpu": properties.name, "capability": list(gpu().capability), "multiprocessors": properties.multi_processor_count,
+        "memory": properties.total_memory, "torch": torch.__version__, "cuda": torch.version.cuda, "nvrtc": nvrtc.load().path,
+    }  # fmt: skip
+    print(", ".join(f"{key} {value}" for key, value in found.items()))
+    return found
+
+
+def ceilings() -> dict[str, float]:
+    """What this GPU reaches: bytes per second of a large copy (read and written), float32 operations per second of a product."""
+    a = torch.rand(1 << 28, device="cuda")
+    b = torch.empty_like(a)
+    copy = median(lambda: b.copy_(a))
+    torch.backends.cuda.matmul.allow_tf32 = False
+    m = torch.rand(8192, 8192, device="cuda")
+    product = median(lambda: torch.mm(m, m), 5)
+    found = {"bandwidth": 2 * a.nbytes / copy, "float32": 2 * 8192**3 / product}
+    print(f"ceilings: copy {found['bandwidth'] / 1e12:.2f} TB/s, float32 product {found['float32'] / 1e12:.1f} TFLOP/s")
+    return found
+
+
+def step(planes: int, count: int, topk: int, label: str, ceiling: dict[str, float]) -> dict[str, Any]:
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    grid, loss = Grid(SIZE, SIZE, False, topk), L2 if label == "L2" else IMAGE_GS
+    rng = np.random.default_rng(0)
+    device = Cuda(rng.random((planes, SIZE, SIZE), np.float32), grid)
+    optimizer = device.optimizer(False, RATES)
+    scale = 0.6 * SIZE / count**0.5
+    optimizer.add(rng.random((count, 2), np.float32), scale, rng.random((count, planes)), 0)
+    started = time.perf_counter()
+    device.step(optimizer, loss, 1.0)
+    first = time.perf_counter() - started
+    for _ in range(20):
+        device.step(optimizer, loss, 1.0)
+    replay = device._replay
+    assert replay is not None
+    milliseconds = 1e3 * median(replay, 100)
+    started = time.perf_counter()
+    for _ in range(100):
+        device.step(optimizer, loss, 1.0)
+    called = 10 * (time.perf_counter() - started)
+    peak = torch.cuda.max_memory_allocated()
+    entries, kernels = int(device._pipeline.needed), by_kernel(device, optimizer, loss)
+    decode = decoding(device)
+    moved, operations = floor(planes, count, topk, loss, entries)
+    found = {
+        "planes": planes, "gaussians": count, "topk": topk, "loss": label, "ms": milliseconds, "ms_called_from_python": called,
+        "first_step_s": first, "entries": entries, "peak_bytes": peak, "kernels_ms": kernels, "decode_gpx_per_s": decode,
+        "bandwidth_share": moved / (milliseconds * 1e-3) / ceiling["bandwidth"],
+        "float32_share": operations / (milliseconds * 1e-3) / ceiling["float32"],
+    }  # fmt: skip
+    goal = f" (goal on an H200: {GOALS[planes, label]} ms)" if (planes, label) in GOALS else ""
+    print(f"\nstep {SIZE}^2 x {planes}, {count:,} Gaussians, K = {topk}, {label}: {milliseconds:.3f} ms{goal}")
+    print(f"  called from Python {called:.3f} ms; the first one {first:.1f} s; peak memory {peak / 2**20:.0f} MiB")
+    print(f"  {entries:,} entries, {entries * 256 / SIZE**2:.1f} per texel; decode {decode:.2f} Gpx/s")
+    print(f"  {found['bandwidth_share']:.1%} of the bandwidth, {found['float32_share']:.1%} of float32")
+    print("  " + ", ".join(f"{name} {1e3 * ms:.0f} us" for name, ms in sorted(kernels.items(), key=lambda k: -k[1])))
+    bound = max(kernels, key=lambda name: kernels[name])
+    print(f"  bound by {bound}: {kernels[bound] / sum(kernels.values()):.0%} of the kernels' time")
+    return found
+
+
+def floor(planes: int, count: int, topk: int, loss: LossWeights, entries: int) -> tuple[float, float]:
+    """(bytes, float32 operations) that a step has to move and do, a fused multiply-add counted as two.
+
+    Bytes: target and texel weights once (with SSIM the picture, its slope and two numbers per texel written and read), an
+    entry's list and gradient written and read, a splat's numbers and moments read and written. Operations: q of every texel of
+    an entry's tile, twice to blend and once for the gradient; of the K that are kept, their weight, blend and gradient; SSIM.
+    """
+    texels, sums = SIZE * SIZE, 6 + planes
+    moved = 4.0 * texels * (planes + 1) + entries * (4 * 8 + 2 * 4 * sums) + count * 4 * sums * 8
+    operations = entries * 256 * 3 * 11.0 + texels * max(topk, 1) * (2 * 10 + 6 * planes + 20)
+    if loss.ssim:
+        moved += 4.0 * texels * (4 * planes + 4)
+        operations += texels * planes * 2.0 * 11 * (8 + 8)
+    return moved, operations
+
+
+def by_kernel(device: Cuda, optimizer: Any, loss: LossWeights) -> dict[str, float]:
+    """Milliseconds of each kernel in a step that is not captured; the queue is kept full by a kernel that only waits."""
+    pipeline, numbers = device._pipeline, device._numbers
+    assert pipeline is not None and numbers is not None
+    launch, events = pipeline._launch, defaultdict(list)
+
+    def timed(name: str, grid: tuple[int, int, int], threads: int, arguments: Sequence[Any]) -> None:
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        launch(name, grid, threads, arguments)
+        end.record()
+        events[name].append((start, end))
+
+    pipeline._launch = timed
+    repeats = 10
+    for _ in range(repeats):
+        torch.cuda._sleep(20_000_000)
+        pipeline.step(numbers, device._rules(optimizer), device._device_rates, loss)
+        torch.cuda.synchronize()
+    pipeline._launch = launch
+    per_step = {name: len(pairs) // repeats for name, pairs in events.items()}
+    return {
+        name: per_step[name] * statistics.median(start.elapsed_time(end) for start, end in pairs)
+        for name, pairs in events.items()
+    }
+
+
+def decoding(device: Cuda) -> float:
+    """Gigapixels (texels of all planes) per second: tile lists and blending of the splats that the pipeline holds."""
+    pipeline, numbers = device._pipeline, device._numbers
+    assert pipeline is not None and numbers is not None
+    out = torch.empty_like(device._loaded().target)
+    features = numbers.value[:, 6:]
+    return SIZE * SIZE / median(lambda: pipeline.render(features, out), 50) / 1e9
+
+
+def fit_by_preset(preset: str, planes: int) -> dict[str, Any]:
+    """Seconds of a whole fit, frozen to codes as in an encode, with 30,000 or 10,000 Gaussians; the second one of its kind."""
+    count = 30_000 if planes == 9 else 10_000
+    source = textures(SIZE, planes)
+    settings = FitSettings.preset(preset, num_gaussians=count, device="cuda")
+    seconds = []
+    for steps in (30, settings.max_steps):  # the first one compiles, and warms up
+        grids: list[ScaleGrid] = []
+        bits = settings.bits.at(SIZE, SIZE)
+
+        def snap(gaussians: Gaussians, grids: list[ScaleGrid] = grids, bits: Any = bits) -> Gaussians:
+            grids[:] = grids or [ScaleGrid.of(gaussians, bits)]
+            return dequantize(quantize(gaussians, bits, grids[0]))
+
+        started = time.perf_counter()
+        options = {"num_gaussians": count, "device": "cuda", "max_steps": steps}
+        gaussians, taken = fit(source, FitSettings.preset(preset, **options), count, snap=snap)
+        seconds.append(time.perf_counter() - started)
+    psnr = float(-10 * np.log10(np.mean((render(*project(gaussians)) - source.planes) ** 2)))
+    print(f"\nfit {preset}, {SIZE}^2 x {planes}, {count:,} Gaussians: {seconds[1]:.2f} s, {taken} steps, {psnr:.2f} dB")
+    return {"preset": preset, "planes": planes, "gaussians": count, "seconds": seconds[1], "steps": taken, "psnr": psnr}
+
+
+def textures(size: int, planes: int) -> stack.TextureStack:
+    """Waves, disks and grain that the planes share, each in its own mixture."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:size, :size].astype(np.float32) / size
+    parts = [np.sin(70 * x * y + 9 * np.cos(11 * y)), (np.sin(40 * x) * np.sin(37 * y) > 0.4).astype(np.float32)]
+    parts += [rng.random((size, size), np.float32), np.hypot(x - 0.5, y - 0.5)]
+    mixtures = rng.dirichlet([2, 2, 0.3, 2], planes)
+    pictures = [sum(share * part for share, part in zip(mixture, parts, strict=True)) for mixture in mixtures]
+    return stack.build([
+        stack.SourceMap(
+            f"map{k}", stack.Role.DATA, stack.ColorSpace.RAW, stack.Depth.F32, "L", np.float32(0.5 + 0.3 * p)[..., None]
+        )
+        for k, p in enumerate(pictures)
+    ])  # fmt: skip
+
+
+def small_fit() -> None:
+    """Steps of both losses, additions, freezing, the features' solve: every kernel runs."""
+    source = textures(96, 3)
+    settings = FitSettings.preset("fast", num_gaussians=150, max_steps=40, device="cuda")
+    bits = settings.bits.at(96, 96)
+    fit(source, settings, 150, snap=lambda g: dequantize(quantize(g, bits, ScaleGrid.of(g, bits))))
+    fit(source, FitSettings.preset("paper", num_gaussians=100, max_steps=10, device="cuda", add_times=0), 100)
+    torch.cuda.synchronize()
+    print("small fit done")
+
+
+def median(work: Callable[[], object], times: int = 20) -> float:
+    """Seconds, by CUDA events, after three runs."""
+    for _ in range(3):
+        work()
+    spans = []
+    for _ in range(times):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        work()
+        end.record()
+        spans.append((start, end))
+    torch.cuda.synchronize()
+    return 1e-3 * statistics.median(start.elapsed_time(end) for start, end in spans)
+
+
+if __name__ == "__main__":
+    main()

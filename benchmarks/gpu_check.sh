@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# What needs a GPU, in one run: correctness, memory safety, speed. For a machine with CUDA, PyTorch, Numba, Pillow and pytest; nothing
+# is installed or downloaded.
+#
+#   benchmarks/gpu_check.sh [FOLDER]      logs and results.json go there (default build/gpu_check); PYTHON=... chooses the interpreter
+#
+# Exit code 0 where every check passed. Speeds are reported, never judged.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python=${PYTHON:-python3}
+folder=${1:-build/gpu_check}
+mkdir -p "$folder"
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+
+failed=()
+part() { # NAME SECONDS COMMAND...
+    local name=$1 seconds=$2
+    shift 2
+    printf '\n=== %s\n' "$name"
+    timeout "$seconds" "$@" 2>&1 | tee "$folder/${name// /_}.log" || failed+=("$name")
+}
+
+part "kernels" 150 "$python" -m pytest -q -rs -p no:cacheprovider tests/core/test_cuda_choice.py tests/core/test_cuda.py
+part "on the GPU" 200 "$python" -m pytest -q -s -rs -p no:cacheprovider tests/core/test_cuda_gpu.py
+part "speed" 220 "$python" benchmarks/gpu_check.py --json "$folder/results.json"
+if command -v compute-sanitizer >/dev/null; then
+    for tool in memcheck racecheck; do
+        part "$tool" 120 compute-sanitizer --tool "$tool" --error-exitcode 9 "$python" benchmarks/gpu_check.py --small-fit
+    done
+else
+    printf '\n=== compute-sanitizer is not on this machine: memcheck and racecheck were not run\n'
+fi
+
+if [[ ${#failed[@]} != 0 ]]; then
+    printf '\nFAILED: %s\n' "${failed[@]}"
+    exit 1
+fi
+printf '\nall passed\n'
