@@ -153,7 +153,7 @@ def by_kernel(device: Cuda, optimizer: Any, loss: LossWeights) -> dict[str, floa
     repeats = 10
     for _ in range(repeats):
         torch.cuda._sleep(20_000_000)
-        pipeline.step(numbers, device._rules(optimizer), device._device_rates, loss)
+        pipeline.step(numbers, device._rules(optimizer), device._device_controls, loss)
         torch.cuda.synchronize()
     pipeline._launch = launch
     per_step = {name: len(pairs) // repeats for name, pairs in events.items()}

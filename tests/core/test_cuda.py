@@ -12,7 +12,7 @@ from test_devices import LOSSES, PARTS, random_splats, random_target  # noqa: E4
 
 from imagegs_blender.core import decode, stack  # noqa: E402
 from imagegs_blender.core import fit as fitting  # noqa: E402
-from imagegs_blender.core.devices import Grid, binning, cuda  # noqa: E402
+from imagegs_blender.core.devices import Grid, Rows, binning, cuda  # noqa: E402
 from imagegs_blender.core.devices.choice import Place  # noqa: E402
 from imagegs_blender.core.devices.cpu import Cpu  # noqa: E402
 from imagegs_blender.core.devices.cuda import Cuda  # noqa: E402
@@ -75,7 +75,8 @@ def test_no_order_of_threads_changes_a_bit() -> None:
     for backwards in (False, True):
         device = Cuda(target, grid, texels, Emulator(backwards))
         optimizer = started(device, 300)
-        losses = [device.step(optimizer, loss, 1.0).total for loss in (LOSSES["l2"], LOSSES["all"])]
+        losses = [device.step(optimizer, loss, 1.0, Rows(1, 2)).total for loss in (LOSSES["l2"], LOSSES["all"])]
+        losses += device.removal(optimizer).tolist()
         loss, gradient = device.gradient(splats, LOSSES["all"])
         parts = [getattr(gradient, part).tobytes() for part in PARTS]
         results.append((losses, loss, parts, [optimizer.value[name].tobytes() for name in RATES]))
@@ -110,6 +111,22 @@ def test_steps_are_those_of_the_cpu(inverse: bool) -> None:
         # Adam divides by the size of the gradient: where that is noise, so is the step
         assert np.mean(np.abs(ours - theirs) > 1e-4) < 0.01, name
         np.testing.assert_array_equal(*(optimizer.moments[name][2] for optimizer in optimizers), err_msg=name)
+
+
+def test_rows_and_removal_are_those_of_the_cpu() -> None:
+    grid = Grid(50, 37, True, 4)
+    target, texels = random_target(5, grid, seed=6)
+    splats = random_splats(120, 5, grid, seed=8)
+    cpu, gpu = Cpu(target, grid, texels), Cuda(target, grid, texels, Emulator())
+    for rows in (Rows(1, 2), Rows(3, 4)):
+        expected, slope = cpu.gradient(splats, LOSSES["l2"], rows)
+        measured, gradient = gpu.gradient(splats, LOSSES["l2"], rows)
+        assert measured.l2 == pytest.approx(expected.l2, rel=1e-5)
+        for part in PARTS:
+            ours, theirs = getattr(gradient, part), getattr(slope, part)
+            np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max(), err_msg=part)
+    theirs, ours = cpu.removal(started(cpu, 150)), gpu.removal(started(gpu, 150))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
 def picture() -> stack.TextureStack:

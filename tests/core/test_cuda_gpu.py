@@ -73,6 +73,18 @@ def test_many_tiles_agree_with_the_cpu() -> None:
             assert far(getattr(gradient, part), getattr(slope, part)) < 1e-4, f"{bands} {part}"
 
 
+def test_removal_agrees_with_the_cpu() -> None:
+    grid = Grid(300, 200, True, 4)
+    target, texels = random_target(4, grid, seed=6)
+    growth = []
+    for device in (Cpu(target, grid, texels), Cuda(target, grid, texels)):
+        rng = np.random.default_rng(5)
+        optimizer = device.optimizer(False, {"mean": 0.1, "scale": 0.02, "rotation": 0.03, "bias": 0.02, "feature": 0.01})
+        optimizer.add(rng.random((900, 2), np.float32), 3.0, rng.random((900, 4)), 0)
+        growth.append(device.removal(optimizer))
+    assert far(growth[1], growth[0]) < 1e-4
+
+
 def textures(size: int = 384) -> stack.TextureStack:
     """Edges, waves, ramps and grain on five planes."""
     y, x = np.mgrid[:size, :size] / size

@@ -17,9 +17,8 @@ from ..errors import ImageGSError
 from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_range
 from . import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
 from .binning import TILE
-from .cpu import Cpu
 from .driver import gpu
-from .pipeline import GROUPS, SPLAT_FLOATS, Machine, Numbers, Pipeline, Planes, Rules
+from .pipeline import GROUPS, MOST_STRIDE, SPLAT_FLOATS, Machine, Numbers, Pipeline, Planes, Rules
 
 T = TypeVar("T")
 
@@ -58,24 +57,28 @@ class Cuda:
         self._weights = None if texel_weights is None else torch.from_numpy(texel_weights.astype(np.float32))
         self._pipeline: Pipeline | None = None
         self._numbers: Numbers | None = None
-        self._rates = self.machine.pinned(GROUPS, dtype=torch.float32)
+        self._controls = self.machine.pinned(GROUPS + 1, dtype=torch.float32)
         self._report = self.machine.pinned(4, dtype=torch.float64)
-        self._device_rates = torch.zeros(GROUPS, dtype=torch.float32, device=self.machine.device)
-        self._warm: LossWeights | None = None  # the loss whose step has run in this pipeline
+        self._device_controls = torch.zeros(GROUPS + 1, dtype=torch.float32, device=self.machine.device)
+        self._warm: tuple[LossWeights, int] | None = None  # the kind of step that has run in this pipeline
         self._replay: Callable[[], None] | None = None
         self._order: torch.Tensor | None = None
         self._fitting(self._load_planes)
 
     def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
+        first, stride = _looked_at(rows, weights)
+        controls = self._device_controls
+
         def work() -> tuple[torch.Tensor, Pipeline]:
             pipeline, features = self._upload(splats)
-            pipeline.gradient(features, weights)
+            controls[GROUPS] = first
+            pipeline.gradient(features, weights, controls[GROUPS:], stride)
             return pipeline.sums, pipeline
 
         sums, pipeline = self._complete(work)
         by = sums.cpu().numpy()
         totals = pipeline.totals.cpu().tolist()
-        return self._loss(totals, weights), Splats(
+        return self._loss(totals, weights, stride), Splats(
             by[:, 1:3].copy(), by[:, 3:6].copy(), by[:, 0].copy(), by[:, 6:].copy()
         )
 
@@ -94,17 +97,18 @@ class Cuda:
 
     def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float, rows: Rows = ALL_ROWS) -> Loss:
         assert isinstance(optimizer, Resident) and optimizer.owner is self
+        first, stride = _looked_at(rows, weights)
+        controls = self._controls.numpy()
+        controls[GROUPS] = first
         for group, name in enumerate(NAMES):
-            self._rates[group] = (
-                0.0 if name in optimizer.frozen else float(np.float32(optimizer.rate[name] * slow_down))
-            )
+            controls[group] = 0.0 if name in optimizer.frozen else optimizer.rate[name] * slow_down
         rules = self._rules(optimizer)
         while True:
-            pipeline = self._fitting(lambda: self._enqueue(optimizer, rules, weights))
+            pipeline = self._fitting(lambda: self._enqueue(optimizer, rules, weights, stride))
             self.machine.wait()
             *totals, needed = self._report.tolist()
             if needed <= pipeline.capacity:
-                return self._loss(totals, weights)
+                return self._loss(totals, weights, stride)
             self._reserve(int(needed))
 
     def error(self, optimizer: Optimizer, power: float) -> torch.Tensor:
@@ -121,7 +125,16 @@ class Cuda:
         return density if self._weights is None else density * self._weights.to(density.device)
 
     def removal(self, optimizer: Optimizer) -> np.ndarray:
-        return Cpu(self._host[0], self.grid, self._host[1]).removal(optimizer)
+        def work() -> tuple[torch.Tensor, Pipeline]:
+            assert isinstance(optimizer, Resident)
+            pipeline = self._ready(optimizer)
+            assert self._numbers is not None
+            growth = torch.empty(len(optimizer), dtype=torch.float64, device=self.machine.device)
+            pipeline.project(self._numbers, self._rules(optimizer))
+            pipeline.removal(self._numbers.value[:, 6:], growth)
+            return growth, pipeline
+
+        return self._complete(work)[0].cpu().numpy()
 
     def draw(self, density: np.ndarray | torch.Tensor, count: int, rng: np.random.Generator) -> np.ndarray:
         if count == 0:
@@ -131,15 +144,14 @@ class Cuda:
                 self.machine.device
             )
         values = torch.as_tensor(density, device=self.machine.device).reshape(-1)[self._order]
-        cumulative = torch.cumsum(values, 0, dtype=torch.float64)
-        total = float(cumulative[-1])
+        # in whole numbers, so that the order of additions does not matter
+        shares = (values.double() * (2.0**31 / max(float(values.max()), 1e-300))).round().long()
+        cumulative = torch.cumsum(shares, 0)
+        total = int(cumulative[-1])
         if total <= 0:
-            cumulative, total = (
-                torch.arange(1, len(values) + 1, dtype=torch.float64, device=values.device),
-                float(len(values)),
-            )
+            cumulative, total = torch.arange(1, len(values) + 1, device=values.device), len(values)
         at = torch.from_numpy((np.arange(count) + rng.random(count)) * (total / count)).to(values.device)
-        found = torch.searchsorted(cumulative, at, right=True).clamp_(max=len(values) - 1)
+        found = torch.searchsorted(cumulative.double(), at, right=True).clamp_(max=len(values) - 1)
         return sampling.within(self._order[found].cpu().numpy(), self.grid.width, self.grid.height, rng)
 
     # The numbers of an optimizer on the device.
@@ -147,17 +159,14 @@ class Cuda:
     def push(self, optimizer: Resident) -> None:
         """Host -> device, into the memory that is there if the number of Gaussians is the same."""
         assert self._numbers is not None
-        for tensor, part in (
-            (self._numbers.value, optimizer.value),
-            (self._numbers.first, 0),
-            (self._numbers.second, 1),
+        names, moments = NAMES, optimizer.moments
+        for tensor, arrays in (
+            (self._numbers.value, [optimizer.value[name] for name in names]),
+            (self._numbers.first, [moments[name][0] for name in names]),
+            (self._numbers.second, [moments[name][1] for name in names]),
         ):
-            arrays = (
-                part if isinstance(part, dict) else {name: moments[part] for name, moments in optimizer.moments.items()}
-            )
-            rows = np.concatenate([arrays[name].reshape(len(optimizer), -1) for name in NAMES], 1)
-            tensor.copy_(torch.from_numpy(rows))
-        self._numbers.steps.copy_(torch.from_numpy(np.stack([optimizer.moments[name][2] for name in NAMES], 1)))
+            tensor.copy_(torch.from_numpy(np.concatenate([a.reshape(len(optimizer), -1) for a in arrays], 1)))
+        self._numbers.steps.copy_(torch.from_numpy(np.stack([moments[name][2] for name in names], 1)))
 
     def pull(self, optimizer: Resident) -> None:
         """Device -> host."""
@@ -282,24 +291,24 @@ class Cuda:
 
     # A step.
 
-    def _enqueue(self, optimizer: Resident, rules: Rules, weights: LossWeights) -> Pipeline:
+    def _enqueue(self, optimizer: Resident, rules: Rules, weights: LossWeights, stride: int) -> Pipeline:
         pipeline = self._ready(optimizer)
-        self._run_step(pipeline, rules, weights)
+        self._run_step(pipeline, rules, weights, stride)
         return pipeline
 
-    def _run_step(self, pipeline: Pipeline, rules: Rules, weights: LossWeights) -> None:
+    def _run_step(self, pipeline: Pipeline, rules: Rules, weights: LossWeights, stride: int) -> None:
         """The first step of a pipeline runs as it is, and finds out whether memory suffices; later ones are one graph."""
         numbers = self._numbers
         assert numbers is not None
 
         def work() -> None:
-            self._device_rates.copy_(self._rates, non_blocking=True)
-            pipeline.step(numbers, rules, self._device_rates, weights)
+            self._device_controls.copy_(self._controls, non_blocking=True)
+            pipeline.step(numbers, rules, self._device_controls, weights, stride)
             pipeline.report[3:].copy_(pipeline.needed)
             self._report.copy_(pipeline.report, non_blocking=True)
 
-        if self._warm != weights:
-            self._warm, self._replay = weights, None
+        if self._warm != (weights, stride):
+            self._warm, self._replay = (weights, stride), None
             return work()
         if self._replay is None:
             self._replay = self.machine.captured(work)
@@ -312,8 +321,8 @@ class Cuda:
             optimizer.inverse_scale, self.grid.wrap, self.grid.width, self.grid.height, lowest, highest, MAX_BIAS
         )
 
-    def _loss(self, totals: list[float], weights: LossWeights) -> Loss:
-        l1, l2, ssim = (total / int(np.prod(self._shape)) for total in totals)
+    def _loss(self, totals: list[float], weights: LossWeights, stride: int) -> Loss:
+        l1, l2, ssim = (total / (int(np.prod(self._shape)) / stride) for total in totals)
         total = weights.l1 * l1 + weights.l2 * l2 + (weights.ssim * (1 - ssim) if weights.ssim else 0.0)
         return Loss(total, l1, l2, ssim if weights.ssim else None)
 
@@ -358,3 +367,9 @@ class Resident(Optimizer):
 
 def _room(needed: int) -> int:
     return min(int(ROOM * needed) + 1024, 2**31 - 2)
+
+
+def _looked_at(rows: Rows, weights: LossWeights) -> tuple[int, int]:
+    """(first, stride) of the rows that a step looks at; all of them for SSIM."""
+    stride = 1 if weights.ssim else min(rows.stride, MOST_STRIDE)
+    return rows.first % stride, stride

@@ -19,6 +19,9 @@ from .binning import TILE
 from .nvrtc import Variant
 
 SPLAT_FLOATS = 8
+MOST_STRIDE = 4
+"""With every fourth row a block still has two patches of 8 x 4 texels side by side."""
+
 GROUPS = 5
 _BIN_WARPS, _SCAN_CHUNK, _SCAN_THREADS, _RANK_THREADS, _TEXELS = 4, 4096, 1024, 128, TILE * TILE
 _ROW_THREADS, _LOSS_THREADS = 128, 1024
@@ -126,14 +129,21 @@ class Pipeline:
         blocks = max(2 * self.tiles, 3 * self._ssim_grid[0] * self._ssim_grid[1] * channels)
         self._loss = self._empty(blocks)
         self._pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+        self._zero = torch.zeros(1, device=machine.device)
         self.report = torch.zeros(4, dtype=torch.float64, device=machine.device)
         self.totals = self.report[:3]  # sums of the loss: l1, l2, ssim; the fourth number is the caller's
         self.needed = torch.zeros(1, dtype=torch.int32, device=machine.device)
 
-    def step(self, numbers: Numbers, rules: Rules, rates: torch.Tensor, weights: LossWeights) -> None:
-        """Forward, loss, gradient and Adam. rates (5,): Adam's rate of each group, 0 where it keeps its value."""
+    def step(
+        self, numbers: Numbers, rules: Rules, controls: torch.Tensor, weights: LossWeights, stride: int = 1
+    ) -> None:
+        """Forward, loss, gradient and Adam.
+
+        controls (6,): Adam's rate of each group, 0 where it keeps its value; then the first row for gradient().
+        """
         self.project(numbers, rules)
-        self.gradient(numbers.value[:, 6:], weights)
+        self.gradient(numbers.value[:, 6:], weights, controls[GROUPS:], stride)
+        rates = controls
         guard = (_int(self.capacity), _address(self.needed))
         value, n = _address(numbers.value), _int(self.n)
         self._run(
@@ -157,11 +167,18 @@ class Pipeline:
         """The free numbers -> splats."""
         self._run("project", self.n, _ROW_THREADS, _address(numbers.value), _int(self.n), rules, _address(self.splats))
 
-    def gradient(self, features: torch.Tensor, weights: LossWeights) -> None:
-        """Of splats with these features (n, C), rows any distance apart: sums (n, 6 + C) and totals of the loss."""
+    def gradient(
+        self, features: torch.Tensor, weights: LossWeights, first_row: torch.Tensor | None = None, stride: int = 1
+    ) -> None:
+        """Of splats with these features (n, C), rows any distance apart: sums (n, 6 + C) and totals of the loss.
+
+        A pointwise loss is estimated from every stride-th row of texels (1, 2 or MOST_STRIDE), from first_row (1,) on.
+        """
         self.needed.zero_()
+        first_row = self._zero if first_row is None else first_row
         plane = ctypes.c_longlong(self.planes.size)
-        ratios = [ctypes.c_float(ratio / self.count) for ratio in (weights.l1, weights.l2, weights.ssim)]
+        count = self.count / (1 if weights.ssim else stride)
+        ratios = [ctypes.c_float(ratio / count) for ratio in (weights.l1, weights.l2, weights.ssim)]
         target, texels = _address(self.planes.target), _address(self.planes.texels)
         if weights.ssim:
             out, kept, slope = self._picture()
@@ -180,16 +197,9 @@ class Pipeline:
                 )  # fmt: skip
             else:
                 self._blend(
-                    "fused",
-                    band,
-                    features,
-                    target,
-                    texels,
-                    plane,
-                    *ratios[:2],
-                    _address(self._gradient),
-                    _address(self._loss),
-                )
+                    "fused", band, features, target, texels, plane, *ratios[:2], _address(first_row), _int(stride),
+                    _address(self._gradient), _address(self._loss), threads=_TEXELS // stride,
+                )  # fmt: skip
             self._run(
                 "collect", self.n * 32, _ROW_THREADS, _address(self.splats), _int(self.n), _address(self._by_splat),
                 _int(self.capacity), _address(self._gradient), _int(index > 0), _int(index == len(self.bands) - 1),
@@ -210,6 +220,18 @@ class Pipeline:
             "square_error", features, _address(self.planes.target), ctypes.c_longlong(self.planes.size), _address(error)
         )
 
+    def removal(self, features: torch.Tensor, growth: torch.Tensor) -> None:
+        """growth (n,) float64: how much the weighted sum of squared errors would grow without each splat."""
+        self.needed.zero_()
+        planes = _address(self.planes.target), _address(self.planes.texels), ctypes.c_longlong(self.planes.size)
+        for index, band in enumerate(self.bands):
+            self._blend("removal", band, features, *planes, _address(self._gradient))
+            self._run(
+                "sum_entries", self.n, _ROW_THREADS, _address(self._by_splat), _int(self.n), _int(self.capacity),
+                _address(self._gradient), _int(index > 0), _address(growth),
+            )  # fmt: skip
+            torch.maximum(self.needed, self._by_splat[-1:], out=self.needed)
+
     def count_entries(self) -> None:
         """needed[0] becomes the entries of the largest band."""
         self.needed.zero_()
@@ -223,7 +245,15 @@ class Pipeline:
             self._blend(kernel, band, features, *arguments)
             torch.maximum(self.needed, self._by_splat[-1:], out=self.needed)
 
-    def _blend(self, kernel: str, band: Field, features: torch.Tensor, *arguments: Any, listed: bool = False) -> None:
+    def _blend(
+        self,
+        kernel: str,
+        band: Field,
+        features: torch.Tensor,
+        *arguments: Any,
+        listed: bool = False,
+        threads: int = _TEXELS,
+    ) -> None:
         """Run a kernel that has a block per tile, on the lists of a band."""
         if not listed:
             self._list(band)
@@ -231,7 +261,7 @@ class Pipeline:
             self.splats.data_ptr(), features.data_ptr(), features.stride(0), band, self._start.data_ptr(),
             self._entries.data_ptr(), self.capacity,
         )  # fmt: skip
-        self._launch(kernel, (self.columns * band.rows, 1, 1), _TEXELS, (scene, *arguments))
+        self._launch(kernel, (self.columns * band.rows, 1, 1), threads, (scene, *arguments))
 
     def _count(self, band: Field) -> None:
         n, tiles = self.n, self.columns * band.rows

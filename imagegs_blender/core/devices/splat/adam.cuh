@@ -110,6 +110,15 @@ KERNEL(ROW_THREADS) adam(float* value, int n, Rules rules, const float* rates, i
     value[at] = now;
 }
 
+// total (n) of the numbers of each splat's entries, in order; added to where `more`.
+KERNEL(ROW_THREADS) sum_entries(const int* by_splat, int n, int capacity, const float* gain, int more, double* total) {
+    const int i = blockIdx.x * ROW_THREADS + threadIdx.x;
+    if (i >= n || by_splat[n] > capacity) return;
+    double sum = more ? total[i] : 0;
+    for (int row = by_splat[i]; row < by_splat[i + 1]; row++) sum += gain[row];
+    total[i] = sum;
+}
+
 // Sums over the blocks' losses (blocks, columns), in a fixed order, to total (columns).
 KERNEL(LOSS_THREADS) sum_losses(const float* loss, int blocks, int columns, double* total) {
     __shared__ double room[LOSS_THREADS];

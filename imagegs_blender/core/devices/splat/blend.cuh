@@ -55,9 +55,15 @@ __device__ inline Tile tile_of(const Scene& scene, int index) {
 __device__ inline int column_of(int thread) { return thread / WARP % 2 * 8 + thread % 8; }
 __device__ inline int row_in_tile(int thread) { return thread / (2 * WARP) * 4 + thread % WARP / 8; }
 
+// The rows of a tile that are looked at: first, first + stride, ... A block has a thread for each of their texels.
+struct Rows {
+    int first, stride;
+    __device__ int of(int thread) const { return first + stride * row_in_tile(thread); }
+};
+
 __device__ inline void stage(const Scene& scene, const Tile& tile, int base, Splat* staged) {
     __syncthreads();
-    for (int k = threadIdx.x; k < min(CHUNK, tile.count - base); k += TEXELS)
+    for (int k = threadIdx.x; k < min(CHUNK, tile.count - base); k += blockDim.x)
         staged[k] = near(scene.entries[tile.first + base + k], scene.splats, scene.field);
     __syncthreads();
 }
@@ -123,10 +129,10 @@ __device__ inline void write_sums(float* v, float* row, int count) {
 
 // The gradient of every entry of the tile from what the texels left: (gq, gq dx, gq dy, gq dx^2, gq dx dy, gq dy^2, features...),
 // gq = dL/dq, to row row_of(entry) of gradient.
-__device__ inline void entry_gradients(const Scene& scene, const Tile& tile, const Shared& room, float* gradient) {
+__device__ inline void entry_gradients(const Scene& scene, const Tile& tile, const Rows& rows, const Shared& room, float* gradient) {
     constexpr int FIRST = SUMS > WARP ? WARP : power_of_two(SUMS), REST = SUMS > WARP ? power_of_two(SUMS - WARP) : 0;
     const int lane = threadIdx.x % WARP;
-    for (int e = threadIdx.x / WARP; e < tile.count; e += TEXELS / WARP) {
+    for (int e = threadIdx.x / WARP; e < tile.count; e += blockDim.x / WARP) {
         const Entry entry = scene.entries[tile.first + e];
         const Splat s = near(entry, scene.splats, scene.field);
         const float* features = scene.features + (long long)s.index * scene.stride;
@@ -136,8 +142,8 @@ __device__ inline void entry_gradients(const Scene& scene, const Tile& tile, con
 #pragma unroll
         for (int k = 0; k < FIRST + REST; k++) sum[k] = 0;
 #pragma unroll 1
-        for (int t = lane; t < TEXELS; t += WARP) {
-            const float x = tile.x + column_of(t) + 0.5f, y = tile.y + row_in_tile(t) + 0.5f;
+        for (int t = lane; t < blockDim.x; t += WARP) {
+            const float x = tile.x + column_of(t) + 0.5f, y = tile.y + rows.of(t) + 0.5f;
             const float q = log_weight(s, x, y);
             if (q <= room.limit[t]) {
                 const float w = expf(-q) * room.scale[t];
@@ -166,13 +172,15 @@ __device__ inline void entry_gradients(const Scene& scene, const Tile& tile, con
 // Forward, pointwise loss and gradient in one pass, without storing the picture. Planes and texels are padded to whole tiles,
 // texels (the weight of each) is 0 in the padding; l1 and l2 are loss ratios divided by the number of values.
 // loss (tiles of all bands, 2): weighted sums of |r| and r^2.
-KERNEL(TEXELS) fused(Scene scene, const Target* target, const float* texels, long long plane, float l1, float l2, float* gradient,
-                     float* loss) {
+// first_row, a number on the device: of every tile the rows first_row, first_row + stride, ... are looked at, a thread per texel.
+KERNEL(TEXELS) fused(Scene scene, const Target* target, const float* texels, long long plane, float l1, float l2,
+                     const float* first_row, int stride, float* gradient, float* loss) {
     __shared__ Shared room;
     __shared__ float sums[TEXELS / WARP];
     if (overflowed(scene)) return;
+    const Rows rows = {(int)first_row[0], stride};
     const Tile tile = tile_of(scene, blockIdx.x);
-    const int t = threadIdx.x, column = tile.x + column_of(t), row = tile.y + row_in_tile(t);
+    const int t = threadIdx.x, column = tile.x + column_of(t), row = tile.y + rows.of(t);
     const float x = column + 0.5f, y = row + 0.5f;
     const long long at = (long long)row * (scene.field.columns * TILE) + column;
     float value[PLANES];
@@ -193,9 +201,9 @@ KERNEL(TEXELS) fused(Scene scene, const Target* target, const float* texels, lon
     room.scale[t] = scale;
     room.pull[t] = TOPK > 0 ? pull : 0;
     const int index = scene.field.first_row * scene.field.columns + blockIdx.x;
-    const float total1 = block_sum<TEXELS>(loss1 * texel, sums), total2 = block_sum<TEXELS>(loss2 * texel, sums);
+    const float total1 = block_sum(loss1 * texel, sums), total2 = block_sum(loss2 * texel, sums);
     if (t == 0) loss[2 * index] = total1, loss[2 * index + 1] = total2;
-    entry_gradients(scene, tile, room, gradient);
+    entry_gradients(scene, tile, rows, room, gradient);
 }
 
 // The picture: out (planes of `plane` texels). kept (2 planes), where not null: each texel's limit and 1 / normaliser.
@@ -233,7 +241,7 @@ KERNEL(TEXELS) backward(Scene scene, const float* out, const float* kept, const 
     room.scale[t] = kept[plane + at];
     room.pull[t] = TOPK > 0 ? pull : 0;
     __syncthreads();
-    entry_gradients(scene, tile, room, gradient);
+    entry_gradients(scene, tile, {0, 1}, room, gradient);
 }
 
 // What the picture lacks: error (height, width), the mean over the planes of the squared difference.
@@ -254,4 +262,42 @@ KERNEL(TEXELS) square_error(Scene scene, const Target* target, long long plane, 
     }
     if (column < scene.field.width && row < scene.field.height)
         error[(long long)row * scene.field.width + column] = sum / PLANES;
+}
+
+// gain[row_of(entry)]: how much the weighted squared error would grow in the tile without the entry's splat. A normalised blend is
+// then out + t (out - f), t = w / (1 - w) with w its share, and a plain sum out - w f. Who would take its place is not considered.
+KERNEL(TEXELS) removal(Scene scene, const Target* target, const float* texels, long long plane, float* gain) {
+    __shared__ Shared room;  // slope holds the picture, pull the texels' weights
+    if (overflowed(scene)) return;
+    const Tile tile = tile_of(scene, blockIdx.x);
+    const int own = threadIdx.x, pitch = scene.field.columns * TILE;
+    const int column = tile.x + column_of(own), row = tile.y + row_in_tile(own);
+    float value[PLANES];
+    const float limit = select_limit(scene, tile, column + 0.5f, row + 0.5f, room.staged);
+    room.scale[own] = blend(scene, tile, column + 0.5f, row + 0.5f, limit, room.staged, value);
+    room.pull[own] = texels[(long long)row * pitch + column];
+    room.limit[own] = room.pull[own] > 0 ? limit : -FAR;
+#pragma unroll
+    for (int p = 0; p < PLANES; p++) room.slope[p][own] = value[p];
+    __syncthreads();
+    for (int e = threadIdx.x / WARP; e < tile.count; e += TEXELS / WARP) {
+        const Entry entry = scene.entries[tile.first + e];
+        const Splat s = near(entry, scene.splats, scene.field);
+        const float* feature = scene.features + (long long)s.index * scene.stride;
+        float sum = 0;
+        for (int t = threadIdx.x % WARP; t < TEXELS; t += WARP) {
+            const int x = tile.x + column_of(t), y = tile.y + row_in_tile(t);
+            const float q = log_weight(s, x + 0.5f, y + 0.5f);
+            if (q > room.limit[t]) continue;
+            const float w = expf(-q), share = fminf(w * room.scale[t], 0.99f), step = TOPK > 0 ? share / (1 - share) : w;
+            float grown = 0;
+            for (int p = 0; p < PLANES; p++) {
+                const float out = room.slope[p][t], moved = step * ((TOPK > 0 ? out : 0) - feature[p]);
+                grown = fmaf(moved, moved + 2 * (out - value_of(target[p * plane + (long long)y * pitch + x])), grown);
+            }
+            sum = fmaf(grown, room.pull[t], sum);
+        }
+        sum = spread_sum<1>(&sum);
+        if (threadIdx.x % WARP == 0) gain[row_of(entry)] = sum;
+    }
 }

@@ -81,7 +81,6 @@ __device__ inline float spread_sum(float* v) {
 }
 
 // Sum over the block in the first thread; `room` has one number per warp. The order of additions is fixed.
-template <int THREADS>
 __device__ inline float block_sum(float value, float* room) {
     for (int mask = WARP / 2; mask >= 1; mask /= 2) value += __shfl_xor_sync(ALL, value, mask);
     __syncthreads();
@@ -89,6 +88,6 @@ __device__ inline float block_sum(float value, float* room) {
     __syncthreads();
     float sum = 0;
     if (threadIdx.x == 0)
-        for (int k = 0; k < THREADS / WARP; k++) sum += room[k];
+        for (int k = 0; k < blockDim.x / WARP; k++) sum += room[k];
     return sum;
 }

@@ -96,7 +96,7 @@ KERNEL(SSIM_THREADS) ssim_loss(Field field, const float* out, const Target* targ
         }
     }
     const int block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
-    const float total1 = block_sum<SSIM_THREADS>(sum1, sums), total2 = block_sum<SSIM_THREADS>(sum2, sums);
-    const float total3 = block_sum<SSIM_THREADS>(sum3, sums);
+    const float total1 = block_sum(sum1, sums), total2 = block_sum(sum2, sums);
+    const float total3 = block_sum(sum3, sums);
     if (t == 0) loss[3 * block] = total1, loss[3 * block + 1] = total2, loss[3 * block + 2] = total3;
 }
