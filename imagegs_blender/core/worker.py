@@ -25,6 +25,7 @@ from .codec import Encoded, Progress
 from .errors import Cancelled, ImageGSError
 from .settings import FitSettings, QuantizeBits
 from .stack import Channel, ColorSpace, Depth, MapInfo, Role, TextureStack
+from .version import PACKAGE, WANTED, check_python, version
 
 _REPORTS_PER_SECOND = 8
 _FAILED = 3  # exit code of a child that wrote a message for the user into error.txt
@@ -54,7 +55,8 @@ def command(python: str, module: str, *arguments: Path) -> list[str]:
 class Job:
     """A fit in a child process. start() it, poll() it, cancel() it; result() when done.
 
-    python        the interpreter to run; default the running one (in Blender: Blender's own)
+    python        the interpreter to run; default the running one (in Blender: Blender's own). It runs these very files with
+                  its own packages: which must be those of this version, and at least NumPy, Numba, Pillow, constriction
     environment   variables that the child gets beside those of this process
     """
 
@@ -68,7 +70,8 @@ class Job:
         self._stack: TextureStack | None = stack
         self._settings, self._python = settings, python or sys.executable
         path = "" if python else os.pathsep.join(filter(None, sys.path))  # another Python has packages of its own
-        self._environment = {**os.environ, **(environment or {}), "PYTHONPATH": path}
+        wanted = {WANTED: version()} if python else {}
+        self._environment = {**os.environ, **(environment or {}), **wanted, "PYTHONPATH": path}
         self._reports: queue.SimpleQueue[Progress] = queue.SimpleQueue()
         self._folder: tempfile.TemporaryDirectory | None = None
         self._process: subprocess.Popen | None = None
@@ -125,7 +128,7 @@ class Job:
                 if code == _FAILED:
                     raise ImageGSError((folder / "error.txt").read_text("utf-8"))
                 if code != 0:
-                    raise ImageGSError(_crash(folder / "stderr.txt", code))
+                    raise ImageGSError(_crash(folder / "stderr.txt", code, self._python))
                 report = json.loads((folder / "report.json").read_text("utf-8"))
                 self._result = Encoded((folder / "result.igs").read_bytes(), report)
             finally:
@@ -171,10 +174,11 @@ def devices(python: str | None = None) -> str:
     Raises ImageGSError where that Python can't run fits.
     """
     path = "" if python else os.pathsep.join(filter(None, sys.path))
+    wanted = {WANTED: version()} if python else {}
     python = python or sys.executable
     try:
         done = subprocess.run(
-            command(python, "devices.choice"), env={**os.environ, "PYTHONPATH": path},
+            command(python, "devices.choice"), env={**os.environ, **wanted, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=120,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )  # fmt: skip
@@ -182,14 +186,31 @@ def devices(python: str | None = None) -> str:
         raise ImageGSError(f"{python}: can't be started ({error.strerror}); choose a Python's program file") from None
     except subprocess.TimeoutExpired:
         raise ImageGSError(f"{python}: does not answer; choose a Python's program file") from None
+    if done.returncode == _FAILED:
+        raise ImageGSError(done.stderr.strip().splitlines()[-1])
+    if unfit := _unfit(done.stderr, python):
+        raise ImageGSError(unfit)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ImageGSError(f"{python}: can't run fits ({said}); pip install imagegs-blender in it")
     return done.stdout.strip().splitlines()[-1]
 
 
-def _crash(log: Path, code: int) -> str:
-    lines = log.read_text("utf-8", "replace").strip().splitlines()
+def _unfit(stderr: str, python: str) -> str | None:
+    """What a Python that can't run a fit lacks; None where it is something else."""
+    lines = stderr.strip().splitlines()
+    if lines and lines[0].lower().startswith("unknown option: -p"):
+        return f"{python}: is older than Python 3.11; choose a newer one"
+    if lines and lines[-1].startswith("ModuleNotFoundError:"):
+        return f'{python}: {lines[-1].partition(": ")[2]}; in it, pip install "{PACKAGE}[cuda]"'
+    return None
+
+
+def _crash(log: Path, code: int, python: str) -> str:
+    text = log.read_text("utf-8", "replace")
+    if unfit := _unfit(text, python):
+        return unfit
+    lines = text.strip().splitlines()
     said = f": {lines[-1]}" if lines else ""
     ended = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     return f"the fit's process {ended}{said}; nothing was changed. If memory was short, close programs and try again"
@@ -234,8 +255,9 @@ def main(folder: Path) -> int:
             reported = now
             print(json.dumps(asdict(progress)), flush=True)
 
-    helper = warm.start()
     try:
+        check_python()
+        helper = warm.start()
         encoded = codec.encode(*_load(folder), report)
     except ImageGSError as error:
         (folder / "error.txt").write_text(str(error), "utf-8")

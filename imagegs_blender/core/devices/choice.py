@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ImageGSError
 from ..settings import FitSettings
+from ..version import check_python
 from . import Device, Grid
 from .cpu import Cpu
 from .dense import Dense
@@ -58,7 +59,12 @@ def choose(device: str) -> str:
 
 
 def main() -> int:
-    """The process of worker.devices()."""
+    """The process of worker.devices(): 0, or 3 where this Python was set up for another version."""
+    try:
+        check_python()
+    except ImageGSError as error:
+        print(error, file=sys.stderr)
+        return 3
     print(detect())
     return 0
 
