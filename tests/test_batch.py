@@ -169,13 +169,20 @@ def test_dry_run_prints_the_plan_and_saves_nothing(scene: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_file_and_says_so(scene: Path, tmp_path: Path) -> None:
-    """The disk is full where files can't grow beyond a limit: enough for the fit's input, not for a .blend."""
+    """The disk is full when the result is saved: files can't grow beyond a limit from then on."""
     out = tmp_path / "out.blend"
     out.write_bytes(b"what was there before")
-    limit = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (80_000, 80_000));"
-        "from imagegs_blender import batch; sys.exit(batch.main(sys.argv[1:]))"
-    )
+    limit = """
+import resource, sys
+from imagegs_blender import batch
+compress = batch.compress
+def fill_the_disk(*arguments):
+    done = compress(*arguments)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    return done
+batch.compress = fill_the_disk
+sys.exit(batch.main(sys.argv[1:]))
+"""
     options = [str(scene), *FAST, "--materials", "brick", "--output", str(out)]
     run = subprocess.run([sys.executable, "-c", limit, *options], cwd=ROOT, capture_output=True, text=True, timeout=300)
     (error,) = errors(run)

@@ -75,6 +75,18 @@ def text(groups: Iterable[bpy.types.ShaderNodeTree]) -> str:
     return "\n".join(lines)
 
 
+def saved(groups: Iterable[bpy.types.ShaderNodeTree]) -> int:
+    """Bytes on disk that decoders take less than what they replace, where that is known."""
+    return sum(max(0, s.before.disk - s.after.disk) for s in map(of, groups))
+
+
+def memory_text(scene: bpy.types.Scene) -> str:
+    """The texture memory of a scene as lines of text, the costliest images first."""
+    images, decoders, costliest = scene_memory(scene)
+    head = f"Texture memory of {scene.name}: images {size(images.memory)}, decoders {size(decoders.memory)}"
+    return "\n".join([head, *(f"    {image.name}: {size(cost.memory)}" for image, cost in costliest)])
+
+
 def scene_memory(scene: bpy.types.Scene) -> tuple[Cost, Cost, Any]:
     """Cost of all image textures of the scene's materials, of its decoders, and the costliest images first."""
     images, groups = memory.shown(selection.materials(scene.objects))
@@ -84,7 +96,7 @@ def scene_memory(scene: bpy.types.Scene) -> tuple[Cost, Cost, Any]:
 
 
 class IMAGEGS_OT_copy_report(bpy.types.Operator):
-    """Copy the report about all compressed textures of this file as text"""
+    """Copy the report about all compressed textures of this file, and the texture memory of the scene, as text"""
 
     bl_idname = "imagegs.copy_report"
     bl_label = "Copy Report"
@@ -98,7 +110,8 @@ class IMAGEGS_OT_copy_report(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         groups = sorted(storage.decoders(), key=lambda group: group.name)
-        context.window_manager.clipboard = text(groups)
+        total = f"Saved on disk: {size(saved(groups))}"
+        context.window_manager.clipboard = "\n".join([text(groups), total, memory_text(context.scene)])
         self.report({"INFO"}, say("Report about {stacks} copied").format(stacks=counted(len(groups), "stack", "stacks")))
         return {"FINISHED"}
 

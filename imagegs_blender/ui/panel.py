@@ -45,16 +45,14 @@ class _Memory:
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         groups = sorted(storage.decoders(), key=lambda group: group.name)
-        saved = 0
         for group in groups:
             s = summary.of(group)
-            saved += max(0, s.before.disk - s.after.disk)
             row = layout.row()
             row.label(translate=False, text=group.name.removeprefix("Image-GS "), icon="NODETREE")
             users = counted(group.users, "user", "users")
             row.label(text=_("{size}, {users}").format(size=summary.size(s.after.disk), users=users))
         if groups:
-            layout.label(text=_("Saved on disk: {size}").format(size=summary.size(saved)))
+            layout.label(text=_("Saved on disk: {size}").format(size=summary.size(summary.saved(groups))))
             layout.operator("imagegs.copy_report", icon="COPYDOWN")
         else:
             layout.label(text="Nothing is compressed yet", icon="INFO")

@@ -44,6 +44,9 @@ def test_the_scenes_settings_decide(square: bpy.types.Object) -> None:
     assert s.before.memory == 2 * 32 * 32 * 4 and s.after.disk == len(storage.stream(group))
     text = summary.text([group])
     assert "square color (basecolor)" in text and f"{s.psnr:.2f} dB" in text
+    assert summary.saved([group]) == max(0, s.before.disk - s.after.disk)
+    assert summary.memory_text(bpy.context.scene).startswith("Texture memory of Scene: images 0 KB, decoders ")
+    assert bpy.ops.imagegs.copy_report() == {"FINISHED"}
 
 
 def test_recompress_starts_from_the_originals(square: bpy.types.Object) -> None:
