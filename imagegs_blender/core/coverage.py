@@ -35,7 +35,7 @@ _REPEATS = 4
 """A triangle that spans the texture so many times touches every texel, near enough."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _draw(triangles, values, out, wrap):
     """Edge functions, each moved outwards by half a texel's extent across the edge, so that a touch is enough."""
     height, width = out.shape

@@ -79,13 +79,25 @@ class Job:
         self._cancelled = False
         self._result: Encoded | None = None
 
-    def start(self) -> None:
-        """Write the input and start the child."""
-        assert self._process is None and self._stack is not None
-        self._folder = tempfile.TemporaryDirectory(prefix="imagegs-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
-        _save(folder, self._stack, self._settings)
+    def write(self) -> None:
+        """Write the input, which start() does otherwise: takes time and may be done in a thread."""
+        assert self._stack is not None
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="imagegs-", ignore_cleanup_errors=True)
+            _save(Path(self._folder.name), self._stack, self._settings)
+        except OSError as error:
+            self._end()
+            raise ImageGSError(
+                f"{tempfile.gettempdir()}: the fit's input can't be written ({error.strerror or error}); free some space"
+            ) from None
         self._stack = None
+
+    def start(self) -> None:
+        """Start the child."""
+        if self._folder is None:
+            self.write()
+        assert self._process is None and self._folder is not None
+        folder = Path(self._folder.name)
         try:
             with open(folder / "stderr.txt", "wb") as errors:
                 self._process = subprocess.Popen(

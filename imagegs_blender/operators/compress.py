@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -180,17 +180,32 @@ def _started(
     for map_plan in plan.maps:
         sources.append(pixels.read_map(map_plan))
         yield Update(plan.name, index, len(names), None, names)
-    weights = coverage.weights(plan, importance) if importance else None
+    weights = coverage.prepare(plan, importance) if importance else None
+
+    def prepare() -> worker.Job:
+        job = worker.Job(stack.build(sources, plan.wrap, weights() if weights else None), settings, **options)
+        job.write()
+        return job
+
     thread = ThreadPoolExecutor(1)
+    prepared = thread.submit(prepare)
     try:
-        built = thread.submit(stack.build, sources, plan.wrap, weights)
-        while not built.done():
+        while not prepared.done():
             yield Update(plan.name, index, len(names), None, names)
-        job = worker.Job(built.result(), settings, **options)
+    except BaseException:
+        prepared.add_done_callback(_discard)
+        raise
     finally:
-        thread.shutdown(wait=False, cancel_futures=True)
+        thread.shutdown(wait=False)
+    job = prepared.result()
     job.start()
     return job
+
+
+def _discard(prepared: Future[worker.Job]) -> None:
+    """A job that nobody waits for any more gives its files back."""
+    if prepared.exception() is None:
+        prepared.result().cancel()
 
 
 def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:

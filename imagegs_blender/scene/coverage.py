@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import bpy
@@ -43,52 +43,70 @@ def weights(stack: StackPlan, importance: Importance) -> np.ndarray | None:
     All texels are in use where it can't be known which are: coordinates other than a plain UV map, or objects
     other than meshes. Raises ImageGSError where the importance image or attribute is missing.
     """
+    return prepare(stack, importance)()
+
+
+def prepare(stack: StackPlan, importance: Importance) -> Callable[[], np.ndarray | None]:
+    """weights() in two parts: what needs Blender now, and the rest in what is returned, which may run in a thread."""
     if stack.tiles:
         if importance.image is not None or importance.attribute is not None:
             raise ImageGSError(f"{stack.name}: importance can't be set for UDIM tiles; set Importance to None")
-        return None
+        return lambda: None
     largest = max(stack.maps, key=lambda m: m.width * m.height)
     size = (largest.height, largest.width)
-    result: np.ndarray | None = None
-    if importance.ignore_unused:
-        result = _used(stack, size)
-    if importance.image is not None:
-        result = _times(result, _graded(_grey(importance.image, size, stack.wrap)))
-    if importance.attribute is not None:
-        result = _times(result, _graded(_painted(stack, size, importance.attribute)))
-    if result is not None and not result.any():
-        return None  # no mesh shows any of it: all texels are as good as any other
-    return result
+    used = _shown(stack, size) if importance.ignore_unused else None
+    grey = None if importance.image is None else _grey(importance.image)
+    painted = None if importance.attribute is None else _painted(stack, size, importance.attribute)
+
+    def drawn() -> np.ndarray | None:
+        result: np.ndarray | None = None
+        if used is not None:
+            mask = _draw(used, size, stack.wrap)
+            result = None if mask.mean() > _WORTHWHILE else mask
+        if grey is not None:
+            result = _times(result, _graded(resize(grey, size[1], size[0], stack.wrap)))
+        if painted is not None:
+            result = _times(result, _graded(_draw(painted, size, stack.wrap)))
+        if result is not None and not result.any():
+            return None  # no mesh shows any of it: all texels are as good as any other
+        return result
+
+    return drawn
 
 
-def _used(stack: StackPlan, size: tuple[int, int]) -> np.ndarray | None:
-    """1 where any mesh shows a texel, else 0; None where that can't be known or nearly all are shown."""
+_Drawing = list[tuple[np.ndarray, np.ndarray]]
+"""Triangles (T, 3, 2) in texels, and the values (T, 3) at their corners; once for each mesh and UV map."""
+
+
+def _draw(drawing: _Drawing, size: tuple[int, int], wrap: bool) -> np.ndarray:
+    mask = np.zeros(size, np.float32)
+    for triangles, values in drawing:
+        coverage.draw(triangles, values, mask, wrap)
+    return coverage.grow(mask, MARGIN, wrap)
+
+
+def _shown(stack: StackPlan, size: tuple[int, int]) -> _Drawing | None:
+    """Every triangle that shows the stack, of value 1; None where that can't be known, or no mesh shows it."""
     layers = _uv_layers(stack)
     if layers is None:
         return None
-    mask = np.zeros(size, np.float32)
-    found = False
+    drawing: _Drawing = []
     for mesh, slots in _meshes(stack):
         if mesh is None:
             return None
         for name in layers:
             triangles = _triangles(mesh, slots, name, size)
             if triangles is not None:
-                found = True
-                coverage.draw(triangles[0], np.ones(triangles[0].shape[:2], np.float32), mask, stack.wrap)
-    if not found:
-        return None
-    mask = coverage.grow(mask, MARGIN, stack.wrap)
-    return None if mask.mean() > _WORTHWHILE else mask
+                drawing.append((triangles[0], np.ones(triangles[0].shape[:2], np.float32)))
+    return drawing or None
 
 
-def _painted(stack: StackPlan, size: tuple[int, int], attribute: str) -> np.ndarray:
-    """The color attribute of the meshes in texture space; 0 where none is."""
+def _painted(stack: StackPlan, size: tuple[int, int], attribute: str) -> _Drawing:
+    """Every triangle that shows the stack, with the color attribute of its mesh."""
     layers = _uv_layers(stack)
     if layers is None:
         raise ImageGSError(f"{stack.name}: mapped by more than a UV map, so {attribute} can't be placed; use an image")
-    mask = np.zeros(size, np.float32)
-    found = False
+    drawing: _Drawing = []
     for mesh, slots in _meshes(stack):
         if mesh is None or attribute not in mesh.color_attributes:
             continue
@@ -96,11 +114,10 @@ def _painted(stack: StackPlan, size: tuple[int, int], attribute: str) -> np.ndar
         for name in layers:
             triangles = _triangles(mesh, slots, name, size)
             if triangles is not None:
-                found = True
-                coverage.draw(triangles[0], values[triangles[1]], mask, stack.wrap)
-    if not found:
+                drawing.append((triangles[0], values[triangles[1]]))
+    if not drawing:
         raise ImageGSError(f"{attribute}: no mesh with {stack.name} has this color attribute; paint it or set None")
-    return coverage.grow(mask, MARGIN, stack.wrap)
+    return drawing
 
 
 def _uv_layers(stack: StackPlan) -> set[str] | None:
@@ -176,7 +193,8 @@ def _corner_values(mesh: bpy.types.Mesh, attribute: str) -> np.ndarray:
     return values[vertex]
 
 
-def _grey(name: str, size: tuple[int, int], wrap: bool) -> np.ndarray:
+def _grey(name: str) -> np.ndarray:
+    """(height, width) float32 of an image, row 0 at the top."""
     image = ImageRef(name).find()
     width, height = image.size
     if not (width and height):
@@ -184,7 +202,7 @@ def _grey(name: str, size: tuple[int, int], wrap: bool) -> np.ndarray:
     pixels = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(pixels)
     colors = pixels.reshape(height, width, image.channels)[::-1, :, : min(image.channels, 3)]
-    return resize(np.ascontiguousarray(colors.mean(axis=2)), size[1], size[0], wrap)
+    return np.ascontiguousarray(colors.mean(axis=2))
 
 
 def _graded(mask: np.ndarray) -> np.ndarray:

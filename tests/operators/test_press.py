@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import bpy
 import pytest
 
 import imagegs_blender
+from imagegs_blender.core import worker
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.operators import compress, found, press, selection, summary
@@ -165,6 +167,18 @@ def test_saving_during_a_run_saves_the_file_as_it_was(square: bpy.types.Object, 
     assert len(outcome.done) == 1, "and goes on"
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "meanwhile.blend"))
     assert scene.state() == before
+
+
+def test_a_full_temporary_folder_is_said(square: bpy.types.Object, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = scene.state()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(worker, "_save", full)
+    with pytest.raises(RuntimeError, match="the fit's input can't be written .No space left on device.; free some space"):
+        bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    assert scene.state() == before and not children()
 
 
 @pytest.mark.parametrize("end", ["sys.exit()", "os.kill(os.getpid(), signal.SIGKILL)"])
