@@ -4,7 +4,7 @@
 #
 #   benchmarks/gpu_check.sh [FOLDER]      logs and results.json go there (default build/gpu_check); PYTHON=... chooses the interpreter
 #
-# Exit code 0 where every check passed. Speeds are reported, never judged.
+# PARTS="kernels gpu speed memcheck racecheck" chooses some of them. Exit code 0 where every check passed. Speeds are reported, never judged.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python3}
@@ -16,12 +16,13 @@ failed=()
 part() { # NAME SECONDS COMMAND...
     local name=$1 seconds=$2
     shift 2
+    [[ " ${PARTS:-$name} " == *" $name "* ]] || return 0
     printf '\n=== %s\n' "$name"
-    timeout "$seconds" "$@" 2>&1 | tee "$folder/${name// /_}.log" || failed+=("$name")
+    timeout "$seconds" "$@" 2>&1 | tee "$folder/$name.log" || failed+=("$name")
 }
 
 part "kernels" 150 "$python" -m pytest -q -rs -p no:cacheprovider tests/core/test_cuda_choice.py tests/core/test_cuda.py
-part "on the GPU" 200 "$python" -m pytest -q -s -rs -p no:cacheprovider tests/core/test_cuda_gpu.py
+part "gpu" 200 "$python" -m pytest -q -s -rs -p no:cacheprovider tests/core/test_cuda_gpu.py
 part "speed" 220 "$python" benchmarks/gpu_check.py --json "$folder/results.json"
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do

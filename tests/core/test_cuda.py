@@ -17,6 +17,7 @@ from imagegs_blender.core.devices.choice import Place  # noqa: E402
 from imagegs_blender.core.devices.cpu import Cpu  # noqa: E402
 from imagegs_blender.core.devices.cuda import Cuda  # noqa: E402
 from imagegs_blender.core.devices.reference import Reference  # noqa: E402
+from imagegs_blender.core.gaussians import CUTOFF  # noqa: E402
 from imagegs_blender.core.settings import FitSettings  # noqa: E402
 
 RATES = {"mean": 0.1, "scale": 0.02, "rotation": 0.03, "bias": 0.02, "feature": 0.01}
@@ -217,3 +218,39 @@ def test_lists_that_outgrow_their_memory_are_made_again() -> None:
     loss, _ = device.gradient(large, LOSSES["l2"])
     assert device._pipeline.capacity > before
     assert loss.total == pytest.approx(cpu.gradient(large, LOSSES["l2"])[0].total, rel=1e-5)
+
+
+def test_tile_lists_are_those_of_gsplat() -> None:
+    """gsplat lists the tiles of bounding boxes: what is left of them where the ellipse q = CUTOFF meets the tile's texels."""
+    reference = pytest.importorskip(
+        "gsplat.cuda._torch_impl", reason="gsplat is not installed: tile lists are not compared with its own"
+    )
+    grid = Grid(90, 70, True, 4)
+    splats = random_splats(60, 1, grid, seed=12)
+    a, b, c = splats.conic.T
+    room = (CUTOFF - splats.bias) / (a * c - b * b / 4)
+    reach = np.ceil(np.sqrt(np.stack([room * c, room * a], 1)))
+    shifts = [(u, v) for v in (-1, 0, 1) for u in (-1, 0, 1)]
+    centers = (splats.center[:, None] + np.array(shifts) * [grid.width, grid.height]).reshape(-1, 2)
+    columns, rows = -(-grid.width // 16), -(-grid.height // 16)
+    _, keys, codes = reference._isect_tiles(
+        torch.tensor(centers, dtype=torch.float32)[None], torch.tensor(np.repeat(reach, 9, 0)).int()[None],
+        torch.arange(len(centers), dtype=torch.float32)[None], 16, columns, rows,
+    )  # fmt: skip
+    boxes = list(zip((keys >> 32).tolist(), codes.tolist(), strict=True))
+    start = reference._isect_offset_encode(keys, 1, columns, rows).flatten().tolist()
+    assert [next((k for k, (tile, _) in enumerate(boxes) if tile >= t), len(boxes)) for t in range(len(start))] == start
+    device = Cuda(np.zeros((1, 70, 90), np.float32), grid, None, Emulator())
+    device.render(splats)
+    pipeline = device._pipeline
+    ends = pipeline._start.numpy()
+    entries = (pipeline._entries.numpy()[: ends[-1]] >> 32).tolist()
+    ours = [(t, code) for t in range(len(ends) - 1) for code in entries[ends[t] : ends[t + 1]]]
+    assert [box for box in boxes if box in set(ours)] == ours  # in gsplat's order, and none that gsplat has not
+    x, y = np.meshgrid(np.arange(16) + 0.5, np.arange(16) + 0.5)
+    for tile, code in set(boxes) - set(ours):
+        dx = x + tile % columns * 16 - centers[code, 0]
+        dy = y + tile // columns * 16 - centers[code, 1]
+        inside = (x + tile % columns * 16 < grid.width) & (y + tile // columns * 16 < grid.height)
+        i = code // 9
+        assert np.min((a[i] * dx * dx + b[i] * dx * dy + c[i] * dy * dy + splats.bias[i])[inside]) > CUTOFF - 1e-3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -26,6 +27,7 @@ class Gpu:
         self.capability = torch.cuda.get_device_capability()
         self._driver = _load_driver()
         self._kernels: dict[nvrtc.Variant, Launch] = {}
+        self._side = torch.cuda.Stream()  # captures: the default stream can't
         torch.zeros(1, device=self.device)  # makes the context that modules are loaded into
 
     def kernels(self, variant: nvrtc.Variant) -> Launch:
@@ -57,8 +59,17 @@ class Gpu:
         """work, which must only enqueue, as one launch. Raises ImageGSError where CUDA can't capture it."""
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
-                work()
+            self._side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._side):
+                graph.capture_begin()
+                try:
+                    work()
+                except BaseException:
+                    with suppress(RuntimeError):  # the capture is broken: what broke it is what counts
+                        graph.capture_end()
+                    raise
+                graph.capture_end()
+            torch.cuda.current_stream().wait_stream(self._side)
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:

@@ -50,6 +50,7 @@ KERNEL(ROW_THREADS) collect(const Splat* splats, int n, const int* by_splat, int
         const int k = base + lane;
         float sum = more && k < SUMS ? sums[(long long)i * SUMS + k] : 0;
         if (k < SUMS)
+#pragma unroll 4
             for (int row = by_splat[i]; row < by_splat[i + 1]; row++) sum += gradient[(long long)row * SUMS + k];
         if (last && base == 0) {
             const float along_x = __shfl_sync(ALL, sum, 1), along_y = __shfl_sync(ALL, sum, 2);
