@@ -130,6 +130,18 @@ def test_rows_and_removal_are_those_of_the_cpu() -> None:
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_points_are_drawn_where_the_cpu_draws_them(flat: bool) -> None:
+    grid = Grid(50, 37, False, 4)
+    target, _ = random_target(5, grid, seed=6)
+    density = np.zeros((37, 50)) if flat else np.random.default_rng(1).random((37, 50)) ** 4
+    drawn = [
+        device.draw(density, 400, np.random.default_rng(2))
+        for device in (Cpu(target, grid), Cuda(target, grid, None, Emulator()))
+    ]
+    np.testing.assert_allclose(drawn[1], drawn[0], atol=1e-6)
+
+
 def picture() -> stack.TextureStack:
     y, x = np.mgrid[:48, :64] / 48
     planes = [0.5 + 0.4 * np.sin(9 * x * y), (np.hypot(x - 0.6, y - 0.4) < 0.3) * 0.7, 0.5 * x, y, x * y]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import json
 import platform
 import re
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from imagegs_blender.core import codec, stack
+from imagegs_blender.core import cli, codec, stack
 from imagegs_blender.core.devices import choice, nvrtc
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.settings import DEVICES, FitSettings
@@ -63,6 +66,19 @@ def test_what_is_missing_is_one_clear_error(
     with pytest.raises(ImageGSError, match="device cuda can't be used: " + re.escape(missing)) as caught:
         codec.encode(textures, FitSettings.preset("fast", num_gaussians=4, device="cuda"))
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(monkeypatch, None, True)
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "a.png")
+    command = ["fit", str(tmp_path / "a.png"), "-o", str(tmp_path / "a.igs"), "--device"]
+    assert cli.main([*command, "cuda"]) == 1
+    assert re.fullmatch(r"error: device cuda can't be used: .*\n", capsys.readouterr().err)
+    assert not (tmp_path / "a.igs").exists()
+    assert cli.main([*command, "auto", "--num-gaussians", "3", "--max-steps", "3", "--quiet", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["device"] == "cpu"
 
 
 def test_pytorch_that_finds_no_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +145,7 @@ def test_a_newer_gpu_gets_code_for_its_driver_to_finish() -> None:
     assert b".visible .entry fused" in code and code.endswith(b"\0")
 
 
-def test_machine_code_is_compiled_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+def test_machine_code_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
 
     class Compiler:

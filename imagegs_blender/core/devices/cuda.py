@@ -145,7 +145,7 @@ class Cuda:
             )
         values = torch.as_tensor(density, device=self.machine.device).reshape(-1)[self._order]
         # in whole numbers, so that the order of additions does not matter
-        shares = (values.double() * (2.0**31 / max(float(values.max()), 1e-300))).round().long()
+        shares = (values.double() * (2.0**31 / max(float(values.max()), 1e-30))).round().long()
         cumulative = torch.cumsum(shares, 0)
         total = int(cumulative[-1])
         if total <= 0:
