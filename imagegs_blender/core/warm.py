@@ -17,7 +17,10 @@ import numpy as np
 from llvmlite import binding
 
 from . import leaves, metrics, stack, stream, tables
+from .devices import Grid
+from .devices.cpu import Cpu
 from .gaussians import Gaussians
+from .optimizer import NAMES
 from .settings import PRESETS
 from .stack import Channel, ColorSpace, Depth, MapInfo, Role
 
@@ -36,7 +39,7 @@ def start() -> subprocess.Popen | None:
 
 
 def main() -> int:
-    """The process: pack, measure and tabulate a small picture."""
+    """The process: grow, pack, measure and tabulate a small picture."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     rng = np.random.default_rng(0)
     size, count, planes = 64, 200, 4
@@ -52,8 +55,14 @@ def main() -> int:
         MapInfo("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", size, size, channels[:3]),
         MapInfo("grey", Role.DATA, ColorSpace.RAW, Depth.U8, "L", size, size, channels[3:]),
     )
+    target = rng.random((planes, size, size), np.float32)
+    device = Cpu(target, Grid(size, size, True, topk))
+    optimizer = device.optimizer(PRESETS["balanced"].inverse_scale, dict.fromkeys(NAMES, 0.1))
+    optimizer.add(mean, 2.0, feature, 0)
+    device.error(optimizer, PRESETS["balanced"].error_power)
+    device.removal(optimizer)
     stream.read(stream.write(gaussians, maps))
-    pictures = stack.images(rng.random((planes, size, size), np.float32), maps, True)
+    pictures = stack.images(target, maps, True)
     metrics.compare(pictures, pictures, {m.name: m.role for m in maps})
     tables.build(gaussians, maps)
     _stamp().touch()
