@@ -96,8 +96,8 @@ class _Work:
             settings = replace(settings, time_budget=max(left, 0.1))
         most = MAX_GAUSSIANS if settings.target_psnr is None else count
 
-        def recount(gaussians: Gaussians) -> int:
-            return min(rate.count(gaussians), most)
+        def recount(gaussians: Gaussians, error: float) -> int:
+            return min(rate.count(gaussians, error), most)
 
         gaussians, self.steps = fit(
             self.textures, settings, count, self.progress, rate.round if settings.quantize else rate.snap,

@@ -35,8 +35,8 @@ class Progress:
 Report = Callable[[Progress], None]
 Snap = Callable[[Gaussians], Gaussians]
 """Rounds Gaussians to what the stream can hold, in the same order."""
-Count = Callable[[Gaussians], int]
-"""How many Gaussians there should be in the end, judged by those there are."""
+Count = Callable[[Gaussians, float], int]
+"""How many Gaussians there should be in the end, judged by those there are and their mean squared error."""
 
 
 class Observer(Protocol):
@@ -128,6 +128,7 @@ class Fit:
         self.optimizer = self.device.optimizer(settings.inverse_scale, rate)
         self.plateau = Plateau(settings)
         self.step = self.stage = 0
+        self.error = 0.0  # mean squared error of the last step
 
     def run(self) -> tuple[Gaussians, int]:
         settings, observer = self.settings, self.observer
@@ -163,7 +164,7 @@ class Fit:
     def state(self) -> dict[str, np.ndarray]:
         """All that the rest of the fit depends on, as arrays by name."""
         numbers = {
-            "step": self.step, "stage": self.stage, "steps": self.steps, "count": self.count,
+            "step": self.step, "stage": self.stage, "steps": self.steps, "count": self.count, "error": self.error,
             "rng": self.rng.bit_generator.state, "plateau": self.plateau.state(),
         }  # fmt: skip
         return {**self.optimizer.state(), "numbers": np.array(json.dumps(numbers))}
@@ -171,7 +172,8 @@ class Fit:
     def _go_on_from(self, state: dict[str, np.ndarray]) -> None:
         self.optimizer.restore(state)
         numbers = json.loads(str(state["numbers"]))
-        self.step, self.stage, self.steps, self.count = (numbers[k] for k in ("step", "stage", "steps", "count"))
+        for name in ("step", "stage", "steps", "count", "error"):
+            setattr(self, name, numbers[name])
         self.rng.bit_generator.state = numbers["rng"]
         self.plateau.restore(numbers["plateau"])
 
@@ -214,7 +216,7 @@ class Fit:
 
     def _missing(self) -> int:
         if self.recount is not None:
-            self.count = self.recount(self.optimizer.gaussians())
+            self.count = self.recount(self.optimizer.gaussians(), self.error)
         return max(0, self.count - len(self.optimizer))
 
     def _place(self, count: int) -> None:
@@ -271,6 +273,7 @@ class Fit:
         if not self.compiled:
             self.compiled = time.perf_counter() - self.started
         self.step += 1
+        self.error = loss.l2
         self._report(phase, loss.psnr)
         return loss
 

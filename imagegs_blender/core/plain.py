@@ -83,7 +83,7 @@ def size(count: int, planes: int, bits: QuantizeBits) -> int:
 
 
 def _groups(bits: QuantizeBits) -> tuple[tuple[str, int], ...]:
-    assert bits.pos is not None, "bits of a stream are decided: QuantizeBits.at"
+    assert bits.pos is not None and bits.feat is not None, "bits of a stream are decided: QuantizeBits.at"
     return (
         ("mean", bits.pos),
         ("scale", bits.scale),

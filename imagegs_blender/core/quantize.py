@@ -99,7 +99,7 @@ def quantize(
     center, basis = principal_components(gaussians.feature)
     inverse = np.linalg.inv(basis / BASIS_ONE)
     components = (gaussians.feature.astype(np.float64) - center) @ inverse
-    step = float(np.float32(feature_step or 2.0**-bits.feat))
+    step = float(np.float32(feature_step or 2.0 ** -(bits.at(gaussians.width, gaussians.height).feat or 0)))
     scale, rotation = _canonical(gaussians, scales, bits)
     cells = 2 ** (bits.at(gaussians.width, gaussians.height).pos or 0)
     return Codes(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import plain, stream
+from . import decode, plain, stream
 from .errors import ImageGSError
 from .gaussians import Gaussians
 from .plain import Plain
@@ -62,10 +62,10 @@ class Rate:
         most = MAX_GAUSSIANS if self.budget is None else self._affordable()
         return int(np.clip(count, 1, min(most, MAX_GAUSSIANS)))
 
-    def count(self, gaussians: Gaussians) -> int:
-        """The number that fills the budget, judged by what the Gaussians so far cost."""
+    def count(self, gaussians: Gaussians, error: float) -> int:
+        """The number that fills the budget, judged by what the Gaussians so far cost; error is the fit's mean square."""
         assert self.budget is not None
-        size = len(stream.pack(self._codes(gaussians), self.textures.maps))
+        size = len(self.packed(gaussians, self._feature_step(error)))
         per_gaussian = max((size - self._fixed) / len(gaussians), 2.0)
         return max(1, min(int((self.budget - self._fixed) / per_gaussian), 4 * len(gaussians), MAX_GAUSSIANS))
 
@@ -85,7 +85,8 @@ class Rate:
 
     def pack(self, gaussians: Gaussians) -> bytes:
         """The bytes. With a budget, features are rounded coarser or finer so that it is kept and filled."""
-        data = self.packed(gaussians, 2.0**-self.bits.feat)
+        step = self._feature_step(self._error(gaussians) if self.settings.bits.feat is None else 0.0)
+        data = self.packed(gaussians, step)
         if self.budget is None:
             return data
         if len(data) <= self.budget and (self.settings.target_psnr or len(data) >= FILL * self.budget):
@@ -111,6 +112,16 @@ class Rate:
     def packed(self, gaussians: Gaussians, feature_step: float) -> bytes:
         """The stream with this step of the features."""
         return stream.pack(self._codes(gaussians, self._scales, feature_step), self.textures.maps)
+
+    def _feature_step(self, error: float) -> float:
+        """How finely features are rounded, for a fit of this mean square error."""
+        bits = self.settings.bits.at(self.textures.width, self.textures.height, error**0.5)
+        assert bits.feat is not None
+        return 2.0**-bits.feat
+
+    def _error(self, gaussians: Gaussians) -> float:
+        """Mean square over all planes."""
+        return float(np.mean((decode.planes(gaussians) - self.textures.planes) ** 2))
 
     def _codes(
         self, gaussians: Gaussians, scales: ScaleGrid | None = None, feature_step: float | None = None

@@ -22,18 +22,19 @@ class QuantizeBits:
     pos    per axis, over the texture; None: so many that a cell is a quarter of a texel or less
     scale  per axis, over the logarithm of the range in use
     rot    over half a turn, for a Gaussian four times longer than wide; rounder ones use fewer levels, needles more
-    feat   over 0..1, for every component of the decorrelated features
+    feat   over 0..1, for every component of the decorrelated features; None: so many that a step is about the error of the
+           fit, 5 to 8
     """
 
     pos: int | None = 16
     scale: int = 12
     rot: int = 10
-    feat: int = 12
+    feat: int | None = 12
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is None and field.name == "pos":
+            if value is None and field.name in ("pos", "feat"):
                 continue
             if not (isinstance(value, int) and 4 <= value <= MAX_BITS):
                 raise ImageGSError(f"{field.name}-bits {value}: choose a whole number from 4 to {MAX_BITS}")
@@ -43,10 +44,11 @@ class QuantizeBits:
         """More than entropy coding serves: stored plainly."""
         return max(value for value in astuple(self) if value is not None) > 16
 
-    def at(self, width: int, height: int) -> QuantizeBits:
-        """The same with pos chosen for a texture of this size, if it is None."""
-        quarter_texel = min(max((max(width, height) - 1).bit_length() + 2, 4), 16)
-        return self if self.pos is not None else replace(self, pos=quarter_texel)
+    def at(self, width: int, height: int, error: float = 2.0**-6) -> QuantizeBits:
+        """The same with what is None chosen, for a texture of this size and a fit of this root mean square error."""
+        pos = min(max((max(width, height) - 1).bit_length() + 2, 4), 16) if self.pos is None else self.pos
+        feat = min(max(math.floor(0.7 - math.log2(max(error, 1e-6))), 5), 8) if self.feat is None else self.feat
+        return replace(self, pos=pos, feat=feat)
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class FitSettings:
     settle_ratio: float = 0.25
     restore: str | None = None
     noise_sigma: float | None = None
-    bits: QuantizeBits = QuantizeBits(None, 6, 6, 6)
+    bits: QuantizeBits = QuantizeBits(None, 6, 6, None)
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> FitSettings:

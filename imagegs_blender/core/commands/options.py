@@ -158,6 +158,7 @@ def _defaults(path: str) -> str:
 
 _NONE = {
     "bits.pos": "by size",
+    "bits.feat": "by error",
     "init_scale": "by density",
     "add_steps": "even",
     "noise_sigma": "estimated",
