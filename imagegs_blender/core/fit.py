@@ -284,7 +284,8 @@ class Fit:
     def _settle(self, steps: int) -> None:
         """Freeze one parameter after another to its code and refit the rest; features in the end, in closed form if L2."""
         assert self.snap is not None
-        closed = min(_SOLVE_STEPS, steps) if self.loss == LossWeights(l2=self.loss.l2) else 0
+        solvable = self.loss == LossWeights(l2=self.loss.l2) and not self.enough
+        closed = min(_SOLVE_STEPS, steps) if solvable else 0
         stages = [("mean",), ("rotation", "scale"), ("bias",)]
         for stage, names in enumerate(stages):
             self.optimizer.freeze(self.snap(self.optimizer.gaussians()), names)
@@ -292,7 +293,9 @@ class Fit:
             for k in range(first, until):
                 if self._late(0.97):
                     break
-                self._step("settling", 0.3 * 10.0 ** -((k - first) / max(1, until - first)))
+                loss = self._step("settling", 0.3 * 10.0 ** -((k - first) / max(1, until - first)))
+                if loss.l2 <= self.enough:
+                    break
         if closed and not self._late(0.97):
             solved = solve_features(self.device, self.optimizer.splats(), closed - 3)
             self.optimizer.value["feature"] = solved

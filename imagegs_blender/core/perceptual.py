@@ -1,14 +1,14 @@
-"""Measures that model the eye, from the packages of those who keep them: MS-SSIM and LPIPS (torchmetrics), FLIP (NVIDIA)."""
+"""Measures that model the eye, from the packages of those who keep them: MS-SSIM (torchmetrics), FLIP (NVIDIA); and LPIPS."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import lpips
 from .errors import ImageGSError
 from .metrics import to_bytes
 
@@ -19,9 +19,9 @@ METRICS = ("ms-ssim", "flip", "lpips")
 _NEEDS = {
     "ms-ssim": ("torch", "torchmetrics"),
     "flip": ("flip_evaluator",),
-    "lpips": ("torch", "torchmetrics", "torchvision"),
+    "lpips": ("torch",),
 }
-_SMALLEST = {"ms-ssim": 161, "flip": 1, "lpips": 32}
+_SMALLEST = {"ms-ssim": 161, "flip": 1, "lpips": lpips.SMALLEST}
 """Shorter side, texels, below which a measure is not defined."""
 
 
@@ -33,11 +33,8 @@ def check(names: Sequence[str], lpips_weights: str | None = None) -> None:
             raise ImageGSError(
                 f"{name}: needs the package {missing[0].replace('_', '-')}; pip install imagegs-blender[extras]"
             )
-    if "lpips" in names:
-        if lpips_weights is None:
-            raise ImageGSError("lpips: name torchvision's weights of AlexNet with --lpips-weights FILE")
-        if not Path(lpips_weights).is_file():
-            raise ImageGSError(f"{lpips_weights}: file not found; lpips needs torchvision's weights of AlexNet")
+    if "lpips" in names and lpips_weights is None:
+        raise ImageGSError(f"lpips: name the folder of {' and '.join(lpips.FILES)} with --lpips-weights")
 
 
 def compare(
@@ -51,7 +48,7 @@ def compare(
     check(names, lpips_weights)
     measures: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"ms-ssim": _ms_ssim, "flip": _flip}
     if "lpips" in names:
-        measures["lpips"] = _lpips(str(lpips_weights))
+        measures["lpips"] = lpips.Lpips(str(lpips_weights))
     return {
         name: {key: measures[name](*_color(key, name, original, b[key])) for key, original in a.items()}
         for name in names
@@ -82,29 +79,6 @@ def _ms_ssim(x: np.ndarray, y: np.ndarray) -> float:
 
     value = measure(_tensor(y), _tensor(x), data_range=1.0)
     return float(value)
-
-
-def _lpips(weights: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """LPIPS (Zhang et al. 2018) over AlexNet; the heads come with torchmetrics, the network's weights from the user's file."""
-    import torch
-    from torchmetrics.functional.image.lpips import _LPIPS
-
-    network = _LPIPS(pretrained=True, net="alex", pnet_rand=True, use_dropout=True, eval_mode=True)
-    try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-        layers = {layer: module for stage in network.net.children() for layer, module in stage.named_children()}
-        with torch.no_grad():
-            for layer, module in layers.items():
-                for name, parameter in module.named_parameters():
-                    parameter.copy_(state[f"features.{layer}.{name}"])
-    except Exception as error:  # torch raises anything for a file that is not what it should be
-        raise ImageGSError(f"{weights}: not torchvision's weights of AlexNet; download them again") from error
-
-    def measure(x: np.ndarray, y: np.ndarray) -> float:
-        with torch.no_grad():
-            return float(network(_tensor(x), _tensor(y), normalize=True).squeeze())
-
-    return measure
 
 
 def _tensor(pixels: np.ndarray) -> torch.Tensor:

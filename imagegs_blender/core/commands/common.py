@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import decode, images, perceptual, stream
+from .. import decode, images, lpips, perceptual, stream
 from ..errors import ImageGSError
 from ..stack import MAX_SIZE, Role
 
@@ -33,8 +33,8 @@ def metrics_options(p: Any) -> None:
     """Options of what is measured beside PSNR and SSIM."""
     p.add_argument("--metrics", nargs="+", choices=perceptual.METRICS, help="measure also, on color maps of 8 bits")
     p.add_argument(
-        "--lpips-weights", metavar="FILE",
-        help="for lpips: torchvision's weights of AlexNet, alexnet-owt-7be5be79.pth",
+        "--lpips-weights", metavar="FOLDER",
+        help=f"for lpips: where {lpips.FILES[0]} (torchvision) and {lpips.FILES[1]} (LPIPS, version 0.1) are",
     )  # fmt: skip
 
 
