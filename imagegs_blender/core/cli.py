@@ -18,8 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImageGSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("cancelled: nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"cancelled: {stop.args[0] if stop.args else 'nothing was written'}", file=sys.stderr)
         return 130
     return 0
 

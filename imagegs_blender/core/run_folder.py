@@ -82,19 +82,12 @@ class RunFolder:
             raise ImageGSError("time-budget ends a fit by the clock, so a resumed one would differ: choose max-steps")
         if not resume and folder.exists() and any(folder.iterdir()):
             raise ImageGSError(f"{folder}: holds a run already; resume it with --resume, or choose another --exp-name")
-        try:
-            for part in ("checkpoints", "train", *(["levels"] if keep.levels else [])):
-                (folder / part).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ImageGSError(f"{folder}: can't be made ({error.strerror}); choose another --log-root") from error
         self.log = logging.Logger("imagegs", keep.log_level)
-        handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("[{asctime}] {levelname} {message}", "%Y-%m-%d %H:%M:%S", "{"))
-        self.log.addHandler(handler)
 
     # What the fit calls.
 
     def begin(self, fit: Fit) -> dict[str, np.ndarray] | None:
+        self._open()
         self.identity = _identity(fit)
         self.maps = fit.original.maps
         self.originals = stack.images(fit.original.planes, self.maps, fit.original.wrap)
@@ -158,6 +151,19 @@ class RunFolder:
             handler.close()
 
     # What it does.
+
+    def _open(self) -> None:
+        """Make the folder and begin its log, when all that could be wrong with the request has been found right."""
+        if self.log.handlers:
+            return
+        try:
+            for part in ("checkpoints", "train", *(["levels"] if self.keep.levels else [])):
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+            handler = logging.FileHandler(self.folder / "log.txt", encoding="utf-8")
+        except OSError as error:
+            raise ImageGSError(f"{self.folder}: can't be made ({error.strerror}); choose another --log-root") from error
+        handler.setFormatter(logging.Formatter("[{asctime}] {levelname} {message}", "%Y-%m-%d %H:%M:%S", "{"))
+        self.log.addHandler(handler)
 
     def _evaluate(self, fit: Fit, loss: Loss) -> None:
         decoded = stack.images(decode.planes(fit.gaussians()), self.maps, fit.original.wrap)

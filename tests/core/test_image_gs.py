@@ -14,7 +14,20 @@ import numpy as np
 import pytest
 
 from imagegs_blender.core import (
-    cli, codec, decode, images, lpips, metrics, pictures, restoration, run_folder, saliency, saliency_network, stack, stream, worker,
+    cli,
+    codec,
+    decode,
+    images,
+    lpips,
+    metrics,
+    pictures,
+    restoration,
+    run_folder,
+    saliency,
+    saliency_network,
+    stack,
+    stream,
+    worker,
 )  # fmt: skip
 from imagegs_blender.core.commands import options
 from imagegs_blender.core.errors import ImageGSError
@@ -404,6 +417,7 @@ def test_bad_requests_are_one_clear_line(source: Path, tmp_path: Path, imagegs) 
         (["--resume"], "--exp-name"),
         (["--save-levels", 4], "--exp-name"),
         ([*run, "new", "--resume"], "no checkpoint to resume"),
+        ([*run, "new", "--bpp", 0.001], "too small for one Gaussian"),
         ([*run, "run", "--resume"], "not a checkpoint"),
         ([*run, "new", "--save-ckpt-steps", 5, "--target-psnr", 30], "target-psnr takes several fits"),
     ]:

@@ -108,9 +108,13 @@ def fit(args: argparse.Namespace) -> None:
     textures = _textures(target, args)
     run, settings = _run_folder(args, settings)
     output = _output(args, run)
-    files.check_writable(output)
+    if args.output:
+        files.check_writable(output)
     with Progress(quiet=args.quiet) as progress:
-        encoded = codec.encode(textures, settings, progress, run)
+        try:
+            encoded = codec.encode(textures, settings, progress, run)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{run.folder} holds the run so far" if run else "nothing was written") from None
     report = encoded.report | judged(encoded.data, target, args)
     if args.downsample:
         report["upsampled"] = upsampling.judged(stream.read(encoded.data), target, maps)
