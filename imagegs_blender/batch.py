@@ -105,6 +105,8 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
     with _packed({image.image.find() for stack in plan.stacks for image in stack.maps}):
         before = _size_when_saved()
     outcome = compress(materials, settings, None if options.quiet else _Progress())
+    for warning in outcome.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if options.drop_originals:
         replace.drop_originals(materials)
     if options.self_contained:

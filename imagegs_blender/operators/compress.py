@@ -25,6 +25,7 @@ from ..scene import coverage, material_stack, memory, pixels, replace, storage
 from ..scene.coverage import Importance
 from ..scene.material_stack import Plan, StackPlan
 from ..shaders import node_group
+from . import limits
 
 POLL_SECONDS = 0.1
 
@@ -64,6 +65,8 @@ class Outcome:
     plan: Plan
     done: list[Done] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What is done, but does not render right everywhere: a line each."""
 
 
 def compress(
@@ -138,6 +141,7 @@ def steps(
                     replace.replace(result.plan, storage.find(result.group))
                     seconds = time.perf_counter() - result.start
                     outcome.done.append(Done(result.plan, result.group, result.encoded.report, seconds))
+        outcome.warnings += limits.too_many(_named(outcome.plan))
     finally:
         replace.remove_unused_decoders()
     return outcome

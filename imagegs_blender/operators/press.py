@@ -167,6 +167,8 @@ class _Press:
     def _finish(self, outcome: Outcome) -> set[str]:
         for failed in outcome.failed:
             self.report({"ERROR"}, f"{failed.stack.name}: {failed.error}")
+        for warning in outcome.warnings:
+            self.report({"WARNING"}, warning)
         for skipped in outcome.plan.skipped:
             self.report({"INFO"}, say("Left as it is: {what}").format(what=skipped))
         if not outcome.done:

@@ -15,7 +15,7 @@ from ..core import stream
 from ..core.errors import ImageGSError
 from ..scene import memory, replace, storage
 from ..shaders import decoder
-from . import compare
+from . import compare, limits
 
 SECONDS = 0.05
 """Between the decoders that are completed one after the other, for the window to be drawn and used."""
@@ -80,6 +80,10 @@ def _rebuild(groups: list[bpy.types.ShaderNodeTree]) -> list[str]:
         problems.pop(group.name, None)
         try:
             decoder.update(group, stream.read(storage.stream(group)))
+            refused = limits.alone(group)
+            if refused:
+                problems[group.name] = f"{group.name}: {refused}"
+                said.append(problems[group.name])
         except ImageGSError as error:
             shown = "it shows its average color" if _show_average(group) else "it stays black"
             problems[group.name] = f"{group.name}: {str(error).removeprefix(f'{group.name}: ')} ({shown})"

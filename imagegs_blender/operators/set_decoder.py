@@ -8,7 +8,7 @@ from ..core import stream
 from ..core.errors import ImageGSError
 from ..scene import storage
 from ..shaders import decoder, preview
-from . import rebuild, selection
+from . import limits, rebuild, selection
 
 _ITEMS = {
     decoder.NODES: ("Nodes", "Shader nodes: EEVEE, and Cycles on every device"),
@@ -42,6 +42,8 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        for warning in limits.too_many(selection.materials(context.selected_objects)):
+            self.report({"WARNING"}, warning)
         if self.kind == decoder.BAKED:
             reason = preview.missing()
             self.report({"INFO"}, f"Decoded on the CPU: {reason}" if reason else "Decoded on the GPU")

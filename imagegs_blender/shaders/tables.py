@@ -36,17 +36,23 @@ def layout(tables: Tables) -> str:
     return f"2 T{tables.texels} M{tables.candidates} K{tables.topk} C{tables.planes} L{tables.tail.first}-{tables.tail.last}"
 
 
+def parts(group: bpy.types.ShaderNodeTree) -> dict[str, int] | None:
+    """What nodes are built for, by letter: texels T and slots M of a Gaussian, K, planes C, levels F(irst) to L(ast)."""
+    found = re.fullmatch(r"2 T(?P<T>\d+) M(?P<M>\d+) K(?P<K>\d+) C(?P<C>\d+) L(?P<F>\d+)-(?P<L>\d+)", group.get(LAYOUT, ""))
+    return {letter: int(number) for letter, number in found.groupdict().items()} if found else None
+
+
 def averages(group: bpy.types.ShaderNodeTree) -> Tables:
     """Tables that show a decoder's average color, in the layout that its nodes read.
 
     Raises ImageGSError where its custom properties were deleted, too.
     """
-    found = re.fullmatch(r"2 T\d+ M(\d+) K(\d+) C(\d+) L(\d+)-(\d+)", group.get(LAYOUT, ""))
+    found = parts(group)
     if found is None:
         raise ImageGSError(f"{group.name}: its custom properties were deleted; compress its textures again")
-    candidates, topk, planes, first, last = map(int, found.groups())
-    average = np.array(group.get(AVERAGE, [0.5] * planes), np.float32)
-    return constant(average, 1 << last, 1 << last, candidates, topk, first)
+    average = np.array(group.get(AVERAGE, [0.5] * found["C"]), np.float32)
+    size = 1 << found["L"]
+    return constant(average, size, size, found["M"], found["K"], found["F"])
 
 
 def create_images(name: str, tables: Tables) -> dict[str, bpy.types.Image]:

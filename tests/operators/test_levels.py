@@ -11,7 +11,7 @@ import pytest
 
 import imagegs_blender
 from imagegs_blender.core import lod, stream, tables
-from imagegs_blender.operators import compare, rebuild
+from imagegs_blender.operators import compare, limits, rebuild
 from imagegs_blender.scene import storage
 from imagegs_blender.shaders import baked, decoder, node_group
 from imagegs_blender.shaders import tables as table_images
@@ -76,6 +76,20 @@ def test_comparison_at_a_level(group: bpy.types.ShaderNodeTree) -> None:
     built = tables.build(found.gaussians, MAPS)
     truth = expected(lod.planes(found.gaussians, built.tail, 1.5))["color"]
     assert pair.device in ("GPU", "CPU") and (255 * np.abs(pair.decoded - truth).max(2) <= 1.5).mean() >= 0.999
+
+
+def test_more_decoders_than_cycles_holds(group: bpy.types.ShaderNodeTree) -> None:
+    """Three of K = 4, or two of K = 10; baked ones do not count."""
+    material = bpy.data.materials["color"]
+    add = material.node_tree.nodes.new
+    assert limits.too_many([material]) == []
+    add("ShaderNodeGroup").node_tree = group
+    assert limits.too_many([material]) == []
+    add("ShaderNodeGroup").node_tree = group
+    (line,) = limits.too_many(bpy.data.materials)
+    assert line.startswith("color: 3 decoders of shader nodes are more than Cycles can hold in one material")
+    decoder.set_kind(group, decoder.BAKED, stream.read(STREAM))
+    assert limits.too_many([material]) == []
 
 
 def texels(image: bpy.types.Image) -> np.ndarray:
