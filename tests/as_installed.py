@@ -18,7 +18,8 @@ from installed import NAME, check_places
 OPTIONAL = ("core.devices.cuda", "core.devices.driver", "core.devices.nvrtc", "core.__main__")
 """Modules that need packages which the extension does not bundle, and one that is a program."""
 
-addon_utils.enable(NAME, default_set=True)
+if NAME not in sys.modules:
+    addon_utils.enable(NAME, default_set=True)
 check_places()
 package = sys.modules[NAME]
 found = [NAME, *(module.name for module in pkgutil.walk_packages(package.__path__, f"{NAME}."))]
