@@ -17,7 +17,7 @@ class IMAGEGS_PT_compare(bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         pair = compare.current
-        if pair is None:
+        if pair is None or bpy.data.node_groups.get((pair.group, None)) is None:
             layout.operator("imagegs.compare")
             return
         settings = context.scene.imagegs_compare
