@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("addon")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """plain.blend: a textured square. compressed.blend: the same, compressed. square.igs: its stream."""
     folder = tmp_path_factory.mktemp("undo")
+    (folder / "baked").mkdir()
     bpy.ops.wm.read_homefile(use_empty=True)
     imagegs_blender.register()
     scene.plane("square", folder)
@@ -53,7 +54,7 @@ def everything() -> dict[str, Any]:
         ("compressed", lambda ops, folder: ops.drop_originals("EXEC_DEFAULT", True)),
         ("compressed", lambda ops, folder: ops.set_decoder("EXEC_DEFAULT", True, kind="BAKED")),
         ("compressed", lambda ops, folder: ops.self_contained("EXEC_DEFAULT", True)),
-        ("compressed", lambda ops, folder: ops.bake("EXEC_DEFAULT", True, directory=str(folder), use_in_materials=True)),
+        ("compressed", lambda ops, folder: ops.bake("EXEC_DEFAULT", True, directory=f"{folder}/baked", use_in_materials=True)),
     ],
     ids=["compress", "import", "recompress", "restore", "drop", "decoder", "self-contained", "bake"],
 )
