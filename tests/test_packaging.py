@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -230,16 +229,15 @@ def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
 
 
 def test_pip_install_gives_the_command(tmp_path: Path) -> None:
-    """pip install . into an empty folder, without the network, and a folder of maps fitted with what it installed."""
+    """pip install . into an empty folder, without the network; what it installed opens a stream."""
     pytest.importorskip("hatchling", reason="pip can build offline where hatchling is installed")
-    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", "--no-build-isolation"]
+    options = ["--quiet", "--disable-pip-version-check", "--ignore-installed", "--no-deps", "--no-index"]
+    options.append("--no-build-isolation")
     install = [sys.executable, "-m", "pip", "install", *options, "--prefix", str(tmp_path / "prefix"), str(ROOT)]
     done = subprocess.run(install, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     (package,) = (tmp_path / "prefix").rglob("site-packages")
-    (command,) = [path for path in (tmp_path / "prefix").rglob("imagegs*") if path.stem == "imagegs"]
-    picture = np.indices((32, 32)).sum(0).astype(np.uint8)[..., None] * np.uint8([4, 3, 2])
-    Image.fromarray(picture).save(tmp_path / "color.png")
+    (command,) = [path for path in (tmp_path / "prefix").rglob("imagegs*") if path.parent.name in ("bin", "Scripts")]
 
     def imagegs(*arguments: str) -> str:
         environment = os.environ | {"PYTHONPATH": str(package)}
@@ -248,8 +246,7 @@ def test_pip_install_gives_the_command(tmp_path: Path) -> None:
         return run.stdout
 
     assert all(word in imagegs("--help") for word in ("fit", "render", "info", "compare"))
-    imagegs("fit", "color.png", "-o", "color.igs", "--preset", "fast", "--num-gaussians", "40")
-    assert "color" in imagegs("info", "color.igs")
+    assert "Gaussians" in imagegs("info", str(ROOT / "tests" / "core" / "streams" / "version-1.igs"))
     assert MANIFEST["version"] in {path.name.split("-")[1].removesuffix(".dist") for path in package.glob("*.dist-info")}
 
 
