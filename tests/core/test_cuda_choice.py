@@ -145,6 +145,30 @@ def test_a_newer_gpu_gets_code_for_its_driver_to_finish() -> None:
     assert b".visible .entry fused" in code and code.endswith(b"\0")
 
 
+def test_the_compiler_of_pytorchs_cuda_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the wheels of Linux and Windows, and PyTorch itself, lay it out; its other halves and copies are not taken for it."""
+    libraries = [
+        "nvidia/cu13/lib/libnvrtc.so.13", "nvidia/cuda_nvrtc/lib/libnvrtc.so.12", "nvidia/cu13/bin/x86_64/nvrtc64_130_0.dll",
+        "torch/lib/nvrtc64_120_0.dll",
+    ]  # fmt: skip
+    others = [
+        "nvidia/cuda_nvrtc/lib/libnvrtc-builtins.so.12.8", "nvidia/cuda_nvrtc/lib/libnvrtc.alt.so.12",
+        "torch/lib/nvrtc64_120_0.alt.dll", "torch/lib/nvrtc-builtins64_128.dll",
+    ]  # fmt: skip
+    for name in (*libraries, *others):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for variable in ("CUDA_PATH", "CUDA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    for major in (12, 13):
+        monkeypatch.setattr(nvrtc, "_torch_cuda", lambda major=major: major)
+        found = [Path(path) for path in nvrtc._found() if Path(path).is_relative_to(tmp_path)]
+        assert sorted(found) == sorted(tmp_path / name for name in libraries)
+        assert all(str(major) in path.name for path in found[:2])
+
+
 def test_machine_code_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
 

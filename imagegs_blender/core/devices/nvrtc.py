@@ -29,10 +29,10 @@ LEAST_CAPABILITY = (7, 5)
 _HERE = Path(__file__).resolve().parent
 _NAMES = re.compile(r"libnvrtc(-[0-9a-f]+)?\.so\.(?P<major>\d+)(\.\d+)*|nvrtc64_(?P<windows>\d+)\d_\d\.dll")
 _PLACES = (
-    "nvidia/cu*/lib",
+    "nvidia/cu[0-9]*/lib",
     "nvidia/cuda_nvrtc/lib",
-    "nvidia/cu*/bin",
-    "nvidia/cu*/bin/x86_64",
+    "nvidia/cu[0-9]*/bin",
+    "nvidia/cu[0-9]*/bin/x86_64",
     "nvidia/cuda_nvrtc/bin",
     "torch/lib",
 )
@@ -109,6 +109,8 @@ class Nvrtc:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        if sys.platform == "win32" and Path(path).is_absolute():
+            os.add_dll_directory(str(Path(path).parent))  # where it finds its other half
         try:
             self._library = ctypes.CDLL(path)
         except OSError as error:
