@@ -5,6 +5,7 @@ The gpu module passes no storage buffers, so the tables go in and the planes com
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def missing() -> str | None:
     In the background that takes a gpu.init() before, which Blender has from 5.2 on: it is never called from here,
     as it ends the process on a machine without any OpenGL.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return "it is rendering, and other threads than the main one reach no GPU"
     if bpy.app.background and bpy.app.version < (5, 2):
         return f"Blender {bpy.app.version_string} reaches no GPU in the background: 5.2 does, or open a window"
     try:

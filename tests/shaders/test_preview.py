@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import bpy
@@ -59,6 +60,12 @@ def test_parts_that_no_gaussian_reaches(level: float) -> None:
     found = preview.planes(built, level, wrap=True, whole=True)
     truth = lod.planes(gaussians, built.tail, level, whole=True)
     assert (255 * np.abs(found - truth) <= 1).mean() >= 0.999
+
+
+def test_other_threads_reach_no_gpu() -> None:
+    """Handlers run in the thread of an animation render."""
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(preview.missing).result().startswith("it is rendering")
 
 
 def test_baked_says_what_decoded_it() -> None:
