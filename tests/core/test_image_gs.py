@@ -125,11 +125,11 @@ def test_config_of_image_gs_is_understood_and_yields_to_the_command_line(source:
     assert (settings["name"], settings["seed"], settings["max_steps"], settings["pos_lr"]) == ("paper", 123, 20, 5e-4)
 
 
-@pytest.mark.parametrize("topk", [1, 16])
-def test_every_k_is_stored_and_decoded(topk: int) -> None:
-    encoded = codec.encode(textures(), FitSettings.preset("fast", num_gaussians=60, max_steps=20, topk=topk))
+def test_the_largest_k_is_stored_and_decoded() -> None:
+    """Other K are compared with the reference in test_devices.py; each is compiled on its own, which takes a while."""
+    encoded = codec.encode(textures(), FitSettings.preset("fast", num_gaussians=60, max_steps=20, topk=16))
     read = stream.read(encoded.data).gaussians
-    assert read.topk == topk and encoded.report["psnr"]["overall"] > 15
+    assert read.topk == 16 and encoded.report["psnr"]["overall"] > 15
     other = decode.planes(dataclasses.replace(read, topk=4))
     assert np.abs(other - decode.planes(read)).max() > 1e-3
 
