@@ -4,7 +4,7 @@
         [--bppc 0.01 0.02 0.05 0.1] [--no-peers]
 
 Writes OUTPUT.tsv (a line per point: input, codec, setting, bytes, bpp, bppc, PSNR over all texels of all channels on 8-bit
-values, wall and CPU seconds) and OUTPUT-NAME.png, a plot per input. Maps deeper than 8 bits are converted to 8 bits first,
+values, wall and CPU seconds) and OUTPUT.png, a panel per input. --plot TSV... only draws points of earlier runs. Maps deeper than 8 bits are converted to 8 bits first,
 for all alike. Needs `pip install imagegs-blender[bench]`.
 """
 
@@ -36,25 +36,28 @@ COLUMNS = ("input", "codec", "setting", "bytes", "bpp", "bppc", "psnr", "gaussia
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("inputs", nargs="+", type=Path)
+    parser.add_argument("inputs", nargs="*", type=Path)
     parser.add_argument("--output", type=Path, required=True, help="where the .tsv and the plots go, without suffix")
     parser.add_argument("--presets", nargs="*", default=["balanced"])
     parser.add_argument("--bppc", nargs="+", type=float, default=[0.01, 0.02, 0.04, 0.08])
     parser.add_argument("--max-steps", type=int, help="instead of the preset's")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--plot", nargs="+", type=Path, metavar="TSV")
     args = parser.parse_args()
     args.output.parent.mkdir(parents=True, exist_ok=True)
+    if args.plot:
+        return plot([row for path in args.plot for row in read(path)], args.output.with_suffix(".png"))
+    rows = []
     with open(args.output.with_suffix(".tsv"), "w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, delimiter="\t")
         table.writeheader()
         for path in args.inputs:
-            rows = []
             for row in points(path, args):
                 table.writerow(row)
                 file.flush()
                 rows.append(row)
                 print("\t".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()), flush=True)
-            plot(rows, path.stem, args.output.with_name(f"{args.output.name}-{path.stem}.png"))
+    plot(rows, args.output.with_suffix(".png"))
 
 
 def points(path: Path, args: argparse.Namespace):  # noqa: ANN201
@@ -100,17 +103,37 @@ def eight_bits(m: SourceMap) -> SourceMap:
     return replace(m, depth=Depth.U8, pixels=pixels)
 
 
-def plot(rows: list[dict], title: str, path: Path) -> None:
-    """PSNR over bits per pixel per channel, one line per codec."""
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for name in dict.fromkeys(row["codec"] for row in rows):
-        line = sorted((row["bppc"], row["psnr"]) for row in rows if row["codec"] == name)
-        bold = {"linewidth": 2.5, "color": "black"} if name.startswith("ours") else {"linewidth": 1.2}
-        axes.plot(*np.transpose(line), marker="o", markersize=4, label=name, **bold)
-    axes.set(xscale="log", xlabel="bits per pixel per channel", ylabel="PSNR over all channels, dB", title=title)
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+def read(path: Path) -> list[dict]:
+    """Rows of a table written earlier."""
+    with open(path, newline="") as file:
+        return [
+            {**row, "bppc": float(row["bppc"]), "psnr": float(row["psnr"])}
+            for row in csv.DictReader(file, delimiter="\t")
+        ]
+
+
+def plot(rows: list[dict], path: Path) -> None:
+    """PSNR over bits per pixel per channel, a panel per input, a line per codec."""
+    inputs = list(dict.fromkeys(row["input"] for row in rows))
+    columns = min(len(inputs), 3)
+    lines = -(-len(inputs) // columns)
+    size = (4.6 * columns, 3.6 * lines)
+    figure, panels = pyplot.subplots(lines, columns, figsize=size, layout="constrained", squeeze=False)
+    for axes in panels.flat[len(inputs) :]:
+        axes.axis("off")
+    for axes, name in zip(panels.flat, inputs, strict=False):
+        here = [row for row in rows if row["input"] == name]
+        for codec_name in dict.fromkeys(row["codec"] for row in here):
+            line = sorted((row["bppc"], row["psnr"]) for row in here if row["codec"] == codec_name)
+            bold = {"linewidth": 2.5} if codec_name.startswith("ours") else {"linewidth": 1.2}
+            color = {"ours balanced": "black", "ours fast": "grey"}.get(codec_name)
+            axes.plot(*np.transpose(line), marker="o", markersize=3, label=codec_name, color=color, **bold)
+        axes.set(xscale="log", title=name)
+        axes.grid(alpha=0.3, which="both")
+    figure.supxlabel("bits per pixel per channel")
+    figure.supylabel("PSNR over all channels, dB")
+    panels.flat[0].legend(fontsize=7)
+    figure.savefig(path, dpi=90)
     pyplot.close(figure)
 
 
