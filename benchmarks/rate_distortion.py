@@ -4,8 +4,8 @@
         [--bppc 0.01 0.02 0.05 0.1] [--no-peers]
 
 Writes OUTPUT.tsv (a line per point: input, codec, setting, bytes, bpp, bppc, PSNR over all texels of all channels on 8-bit
-values, wall and CPU seconds) and OUTPUT.png, a panel per input. --plot TSV... only draws points of earlier runs. Maps deeper than 8 bits are converted to 8 bits first,
-for all alike. Needs `pip install imagegs-blender[bench]`.
+values, wall and CPU seconds) and OUTPUT.png, a panel per input. --plot TSV... only draws points of earlier runs. Maps deeper
+than 8 bits are converted to 8 bits first, for all alike. Needs `pip install imagegs-blender[bench]`.
 """
 
 from __future__ import annotations
