@@ -140,6 +140,15 @@ def _save(path: Path) -> None:
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
         except RuntimeError as error:
             raise ImageGSError(f"{path}: can't be saved ({_line(error)}); free some space, or choose another folder") from error
+        if not _is_whole(temporary):  # Blender does not notice when the last bytes could not be written
+            raise ImageGSError(f"{path}: can't be saved (only a part was written); free some space, or choose another folder")
+
+
+def _is_whole(path: Path) -> bool:
+    """A compressed .blend ends with the magic number of zstd's seek table."""
+    with open(path, "rb") as file:
+        file.seek(-min(4, path.stat().st_size), 2)
+        return file.read() == _SEEK_TABLE_END
 
 
 @contextmanager
@@ -161,6 +170,9 @@ def _size_when_saved() -> int:
         copy = Path(folder, "copy.blend")
         _save(copy)
         return copy.stat().st_size
+
+
+_SEEK_TABLE_END = bytes.fromhex("b1ea928f")
 
 
 class _Progress:
