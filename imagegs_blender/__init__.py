@@ -27,7 +27,9 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Undo register()."""
+    """Undo register(); nothing where that has been done, at Python's end."""
+    if "command" not in _registered:
+        return
     import bpy
 
     from . import operators, ui

@@ -15,8 +15,8 @@ import addon_utils  # isort: skip
 
 from installed import NAME, check_places
 
-OPTIONAL = ("core.devices.cuda", "core.devices.driver", "core.devices.nvrtc", "core.__main__")
-"""Modules that need packages which the extension does not bundle, and one that is a program."""
+NOT_BUNDLED = ("torch", "yaml", "flip_evaluator", "torchmetrics")
+"""Packages that some modules need and the extension does not have."""
 
 if NAME not in sys.modules:
     addon_utils.enable(NAME, default_set=True)
@@ -24,6 +24,13 @@ check_places()
 package = sys.modules[NAME]
 found = [NAME, *(module.name for module in pkgutil.walk_packages(package.__path__, f"{NAME}."))]
 for name in found:
-    if not name.startswith(tuple(f"{NAME}.{module}" for module in OPTIONAL)):
-        sys.modules[name.replace(NAME, "imagegs_blender", 1)] = importlib.import_module(name)
+    if name.endswith(".__main__"):
+        continue
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in NOT_BUNDLED:
+            raise
+    else:
+        sys.modules[name.replace(NAME, "imagegs_blender", 1)] = module
 package.unregister()  # each test registers it
