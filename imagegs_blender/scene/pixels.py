@@ -15,6 +15,7 @@ from ..core import images
 from ..core.errors import ImageGSError
 from ..core.stack import ColorSpace, Depth, MapInfo, Role, SourceMap
 from ..core.tiles import Tiles
+from ..core.transfer import to_linear, to_srgb
 from .material_stack import MapPlan, StackPlan
 
 _SUFFIX = {
@@ -163,9 +164,9 @@ def _associate(source: SourceMap, straight: bool, want_straight: bool) -> Source
     top = 1.0 if source.pixels.dtype == np.float32 else float(np.iinfo(source.pixels.dtype).max)
     values = source.pixels.astype(np.float32) / np.float32(top)
     color, alpha = values[..., :-1], values[..., -1:]
-    linear = _to_linear(color) if source.color_space is ColorSpace.SRGB else color
+    linear = to_linear(color) if source.color_space is ColorSpace.SRGB else color
     shown = linear * alpha if straight else np.divide(linear, alpha, out=np.zeros_like(linear), where=alpha > 0)
-    color[...] = _to_srgb(shown) if source.color_space is ColorSpace.SRGB else shown
+    color[...] = to_srgb(shown) if source.color_space is ColorSpace.SRGB else shown
     if top > 1:
         values = np.rint(np.clip(values, 0, 1) * np.float32(top))
     return replace(source, pixels=values.astype(source.pixels.dtype))
@@ -185,13 +186,3 @@ def _keep(source: SourceMap, channels: str) -> SourceMap:
             continue
         letters += letter
     return replace(source, channels=letters, pixels=np.stack(planes, axis=2))
-
-
-def _to_linear(encoded: np.ndarray) -> np.ndarray:
-    """sRGB (IEC 61966-2-1) to linear, values of any size."""
-    return np.where(encoded <= 0.04045, encoded / 12.92, (np.maximum(encoded, 0.04045) + 0.055) ** 2.4 / 1.055**2.4)
-
-
-def _to_srgb(linear: np.ndarray) -> np.ndarray:
-    """Linear to sRGB (IEC 61966-2-1), values of any size."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)

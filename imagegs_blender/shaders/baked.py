@@ -15,6 +15,7 @@ from ..core import lod, stack
 from ..core.gaussians import Gaussians
 from ..core.stack import ColorSpace, Depth, MapInfo
 from ..core.tables import Tables
+from ..core.transfer import to_linear
 from . import node_group, packing, preview, udim
 from .expression import Graph
 
@@ -43,7 +44,8 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
         for info in maps:
             deep = info.depth is not Depth.U8
             image = bpy.data.images.new(f"{tree.name} {info.name}", 1, 1, alpha=True, float_buffer=deep)
-            image.colorspace_settings.name = _SPACES[info.color_space]  # type: ignore[assignment]
+            space = ColorSpace.LINEAR if _is_linearized(info) else info.color_space
+            image.colorspace_settings.name = _SPACES[space]  # type: ignore[assignment]
             image.alpha_mode = "CHANNEL_PACKED"
             found = graph.image(image, vector, info.name, extension)
             found.node.interpolation = "Linear"
@@ -111,8 +113,15 @@ def _rgba(pixels: np.ndarray, info: MapInfo) -> np.ndarray:
     for i, letter in enumerate("RGB"):
         channel = letters.get(letter, grey)
         rgba[..., i] = 0.0 if channel is None else channel
+    if _is_linearized(info):
+        rgba[..., :3] = to_linear(rgba[..., :3])
     rgba[..., 3] = letters.get("A", 1.0)
     return rgba
+
+
+def _is_linearized(info: MapInfo) -> bool:
+    """Float images hold linear color: every engine takes their values as they are, whatever their color space says."""
+    return info.depth is not Depth.U8 and info.color_space is ColorSpace.SRGB
 
 
 def _write(image: bpy.types.Image, rgba: np.ndarray, is_float: bool) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.stack import Channel, ColorSpace, MapInfo, normal_z
 from ..core.tiles import Tiles
+from ..core.transfer import to_linear
 from .expression import Value
 
 UDIM = "UDIM"
@@ -63,7 +64,7 @@ def outside(maps: Sequence[MapInfo], average: np.ndarray) -> dict[str, tuple[flo
         values = {letter: _value(channel, average) for letter, channel in letters.items()}
         rgb = np.array([values.get(letter, values.get("L", 0.0)) for letter in "RGB"])
         if info.color_space is ColorSpace.SRGB:
-            rgb = np.where(rgb <= 0.04045, rgb / 12.92, (np.maximum(rgb, 0.04045) / 1.055 + 0.055 / 1.055) ** 2.4)
+            rgb = to_linear(rgb)
         colors[info.name] = (float(rgb[0]), float(rgb[1]), float(rgb[2]))
         if "A" in values:
             colors[f"{info.name} Alpha"] = (values["A"],) * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -13,6 +14,7 @@ import pytest
 
 from imagegs_blender.core import lod, stream, tables
 from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.stack import Depth
 from imagegs_blender.shaders import decoder, node_group
 
 from . import plane
@@ -50,6 +52,17 @@ def test_baked(tmp_path: Path, found: stream.Stream) -> None:
     assert decoder.kind(group) == decoder.BAKED and not decoder.is_whole(group)
     decoder.update(group, found)
     agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0)
+
+
+@pytest.mark.parametrize("engine", plane.ENGINES)
+def test_baked_16_bit_color(tmp_path: Path, engine: str) -> None:
+    """Its image is a float one, whose values every engine takes as linear."""
+    maps = (replace(MAPS[0], depth=Depth.U16), *MAPS[1:])
+    found = stream.read(stream.write(stack(4, True), maps))
+    group = node_group.build("Stack", maps, tables.build(found.gaussians, maps))
+    outputs = plane.stage(group, WIDTH, HEIGHT)
+    decoder.set_kind(group, decoder.BAKED, found)
+    agree(plane.render(engine, tmp_path, outputs), found, 0.0)
 
 
 def test_there_and_back(tmp_path: Path, found: stream.Stream) -> None:
