@@ -201,9 +201,9 @@ class IMAGEGS_OT_compare(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         group = selection.decoders(selection.materials(context.selected_objects))[0]
-        name = next(name for name in storage.record(group)["report"]["psnr"] if name != "overall")
         settings = context.scene.imagegs_compare
         try:
+            name = stream.read(storage.stream(group)).maps[0].name
             pair = load(group.name, name)
             if pair.original is None and settings.view not in ("DECODED", "ELLIPSES"):
                 settings.view = "DECODED"

@@ -144,12 +144,4 @@ def _add(tree: bpy.types.NodeTree, group: bpy.types.ShaderNodeTree, maps: tuple[
 
 _CLASSES = (IMAGEGS_OT_export_stream, IMAGEGS_OT_import_stream)
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -66,12 +66,4 @@ def _place(context: bpy.types.Context) -> float:
 
 _CLASSES = (IMAGEGS_GT_divider, IMAGEGS_GGT_divider)
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

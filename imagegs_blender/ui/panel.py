@@ -257,12 +257,4 @@ def _in_shader_editor(cls: type, context: bpy.types.Context) -> bool:
 
 _CLASSES = (*_places(_Panel, "compress"), *_places(_Memory, "file"))
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)
