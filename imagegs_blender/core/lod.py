@@ -19,7 +19,7 @@ texture that no mesh shows, what is around goes on (decode.whole_planes): black 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,12 +44,14 @@ class Tail:
     sheets      one (h, w, 4) array for every 4 planes: uint8 (0..255 for 0..1), float32 where a plane of it belongs to
                 a map of more than 8 bits
     planes      C
+    detail      the finest level that is shown, 0 for all; levels finer than that are not in the sheets (see limited())
     """
 
     first: int
     levels: np.ndarray
     sheets: tuple[np.ndarray, ...]
     planes: int
+    detail: int = 0
 
     @property
     def last(self) -> int:
@@ -76,13 +78,7 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
         first += 1
 
     sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]
-    corners = [(1, 1)]
-    for _, h in sizes[:-1]:  # the first level on the left, the others in a column on the right
-        corners.append((sizes[0][0] + 3, corners[-1][1] + h + 2 if len(corners) > 1 else 1))
-    boxes = [(*corner, *size) for corner, size in zip(corners, sizes, strict=True)]
-    columns = max(x + w + 1 for x, _, w, _ in boxes)
-    rows = max(y + h + 1 for _, y, _, h in boxes)
-
+    boxes, (rows, columns) = _arranged(sizes)
     full = np.clip(decode.whole_planes(gaussians), 0, 1)
     fine = [resize(plane, *sizes[0], gaussians.wrap) for plane in full]
     sheets = [np.zeros((rows, columns, 4), np.float32) for _ in range(-(-count // 4))]
@@ -94,6 +90,25 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
     keep = {slot(p, count)[0] for p in deep}
     stored = [sheet if i in keep else np.rint(255 * sheet).astype(np.uint8) for i, sheet in enumerate(sheets)]
     return Tail(first, np.array(boxes, np.float32), tuple(stored), count)
+
+
+def limited(tail: Tail, detail: int) -> Tail:
+    """A tail that shows no level finer than `detail`, or than one texel, and holds none; in the same layout.
+
+    What is finer reads as level `detail`: decoders show max(LOD, Tail.detail).
+    """
+    detail = min(max(detail, 0), tail.last)
+    left_out = max(0, detail - tail.first)
+    old = tail.levels[left_out:].astype(int)
+    boxes, shape = _arranged([(w, h) for _, _, w, h in old.tolist()])
+    sheets = []
+    for sheet in tail.sheets:
+        small = np.zeros((*shape, 4), sheet.dtype)
+        for (x, y, w, h), (left, top, _, _) in zip(boxes, old.tolist(), strict=True):
+            small[y - 1 : y + h + 1, x - 1 : x + w + 1] = sheet[top - 1 : top + h + 1, left - 1 : left + w + 1]
+        sheets.append(small)
+    levels = np.array([boxes[0]] * left_out + boxes, np.float32)
+    return replace(tail, levels=levels, sheets=tuple(sheets), detail=detail)
 
 
 def constant(average: np.ndarray, width: int, height: int, first: int) -> Tail:
@@ -127,11 +142,11 @@ def share(lod: float, first: int) -> float:
 def texels(tail: Tail, lod: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The tail at points, as a shader reads it.
 
-    lod    below tail.first is tail.first, above tail.last is tail.last
+    lod    below tail.first or tail.detail is the coarser of these, above tail.last is tail.last
     x, y   (...) texture coordinates, y down, 0 <= x, y < 1
     Returns (C, ...) float32.
     """
-    level = min(max(lod, tail.first), tail.last)
+    level = min(max(lod, tail.first, tail.detail), tail.last)
     low = min(int(level), tail.last - 1) if tail.last > tail.first else tail.first
     part = np.float32(level - low)
     fine = _level(tail, low, x, y)
@@ -143,10 +158,12 @@ def planes(
 ) -> np.ndarray:
     """(C, height, width) float32, 0..1: the decoded planes at a LOD, at texel centres; the definition of LOD.
 
+    lod     below tail.detail is tail.detail
     whole   with decode.whole_planes(), for pictures that will be filtered
     """
     width, height = width or gaussians.width, height or gaussians.height
     full = decode.whole_planes if whole else decode.planes
+    lod = max(lod, tail.detail)
     part = np.float32(share(lod, tail.first))
     if part == 0:
         return np.clip(full(gaussians, width, height), 0, 1)
@@ -159,6 +176,15 @@ def planes(
 
 def _bytes(width: int, height: int, planes: int) -> float:
     return max(1, width) * max(1, height) * 4 / 3 * 4 * -(-planes // 4)
+
+
+def _arranged(sizes: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int, int, int]], tuple[int, int]]:
+    """Where levels of these (width, height) lie in a sheet, their boxes (x, y, w, h); and the sheet's (h, w)."""
+    corners = [(1, 1)]
+    for _, h in sizes[:-1]:  # the first level on the left, the others in a column on the right
+        corners.append((sizes[0][0] + 3, corners[-1][1] + h + 2 if len(corners) > 1 else 1))
+    boxes = [(*corner, *size) for corner, size in zip(corners, sizes, strict=True)]
+    return boxes, (max(y + h + 1 for _, y, _, h in boxes), max(x + w + 1 for x, _, w, _ in boxes))
 
 
 def _level(tail: Tail, level: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:

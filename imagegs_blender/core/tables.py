@@ -18,7 +18,7 @@ Blender begin with the bottom row, v = 0 of the table: tables are indexed by (x,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit, prange
@@ -77,11 +77,14 @@ class Tables:
         return _slot(plane, self.texels)
 
 
-def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), max_candidates: int | None = None) -> Tables:
+def build(
+    gaussians: Gaussians, maps: Sequence[MapInfo] = (), max_candidates: int | None = None, detail: int = 0
+) -> Tables:
     """The tables of a stack.
 
     maps            what the planes are for: coarse levels of maps of more than 8 bits are kept as floats
     max_candidates  M, the slots per leaf, rounded up to 4; by default chosen from K
+    detail          the finest level of detail that is shown, see limited()
 
     Deterministic. Raises ImageGSError where there are no Gaussians or more than the tables can address.
     """
@@ -133,8 +136,18 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), max_candidates: in
     blocks = np.concatenate([origin, split], axis=2).astype(np.float32)
     cells = index[codes].reshape(extent[1], extent[0] * (candidates // 4), 4)
     tail = lod.build(gaussians, maps, table.nbytes + blocks.nbytes + cells.nbytes)
-    return Tables(table, blocks, cells, gaussians.width, gaussians.height, planes, texels, candidates, gaussians.topk,
-                  tail, float(missed.sum() / size.prod()))
+    built = Tables(table, blocks, cells, gaussians.width, gaussians.height, planes, texels, candidates, gaussians.topk,
+                   tail, float(missed.sum() / size.prod()))
+    return limited(built, detail) if detail else built
+
+
+def limited(tables: Tables, detail: int) -> Tables:
+    """Tables that show no level of detail finer than `detail`, in the same layout: with plain texels alone where these
+    begin at that level or before."""
+    tail = lod.limited(tables.tail, detail)
+    if tail.detail >= tail.first:
+        tables = constant(lod.average(tail), tables.width, tables.height, tables.candidates, tables.topk, tail.first)
+    return replace(tables, tail=tail)
 
 
 def constant(

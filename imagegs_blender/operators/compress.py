@@ -16,7 +16,7 @@ from typing import Any
 
 import bpy
 
-from ..core import stack, tables, worker
+from ..core import stack, worker
 from ..core.codec import Encoded, Progress
 from ..core.errors import Cancelled, ImageGSError
 from ..core.settings import FitSettings
@@ -24,8 +24,8 @@ from ..core.stream import read as read_stream
 from ..scene import coverage, material_stack, memory, pixels, replace, storage
 from ..scene.coverage import Importance
 from ..scene.material_stack import Plan, StackPlan
-from ..shaders import node_group
-from . import limits
+from ..shaders import decoder
+from . import limits, rebuild
 
 POLL_SECONDS = 0.1
 
@@ -214,9 +214,8 @@ def _discard(prepared: Future[worker.Job]) -> None:
 
 def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
     """Build the decoder from the stream, as a reader of the file would; returns its name."""
-    decoded = read_stream(encoded.data)
-    built = tables.build(decoded.gaussians, decoded.maps)
-    group = node_group.build(f"Image-GS {plan.name}", decoded.maps, built, plan.extension, plan.tiles)
+    name = f"Image-GS {plan.name}"
+    group = decoder.create(name, read_stream(encoded.data), plan.extension, plan.tiles, rebuild.wanted_detail())
     before = {m.name: memory.image(m.image.find()) for m in plan.maps}
     record = {
         "settings": asdict(settings),

@@ -1,7 +1,8 @@
 """Tables and baked images are derived data: made from the stream whenever a file is opened.
 
 In a window the file opens at once, with the average color of each map, and sharpens decoder by decoder; in the
-background, and before anything renders, all of them are complete.
+background, and before anything renders, all of them are complete. No decoder holds finer levels of detail than the
+scene property `imagegs_max_detail` asks for: one setting for the whole file, choosing it in one scene sets it in all.
 """
 
 from __future__ import annotations
@@ -20,22 +21,54 @@ from . import compare, limits
 SECONDS = 0.05
 """Between the decoders that are completed one after the other, for the window to be drawn and used."""
 
-problems: dict[str, str] = {}
-"""What could not be rebuilt in the open file: the message for each decoder, by its name."""
+_TIP = "Tables of Nodes and OSL are as large as for all levels, except of very dense textures; Baked images are smaller"
+DETAIL_ITEMS = [
+    ("FULL", "Full", "Every level of detail is loaded"),
+    ("1/2", "1/2", f"LOD is 1 at least. {_TIP}"),
+    ("1/4", "1/4", f"LOD is 2 at least. {_TIP}"),
+    ("1/8", "1/8", "LOD is 3 at least: plain texels of an eighth of the width and height, no Gaussians"),
+    ("1/16", "1/16", "LOD is 4 at least: plain texels of a sixteenth of the width and height, no Gaussians"),
+    ("1/32", "1/32", "LOD is 5 at least: plain texels of 1/32 of the width and height, no Gaussians"),
+]
+"""Choices of the scene property, in the order of the level that is the finest."""
+
+_problems: dict[int, str] = {}
+"""What could not be rebuilt in the open file: the message for each decoder, by its session_uid."""
 
 _waiting: list[int] = []
-"""Decoders (session_uid) that show the average color until their turn."""
+"""Decoders (session_uid) that show the average color, or another Max Detail, until their turn."""
 
 
 def rebuild_tables(lost_only: bool = False) -> list[str]:
     """Fill the tables or baked maps of every decoder in the open file from its stream, unless the file holds them packed.
 
-    lost_only   leave decoders alone whose tables are still there
+    lost_only   leave decoders alone whose tables are still there, of the Max Detail asked for, and without a problem
     Returns one message for each decoder whose stream is deleted or damaged: it shows the average color of its maps, and
     nothing of it is lost.
     """
     _waiting.clear()
-    return _rebuild([group for group in storage.decoders() if not decoder.is_whole(group, saved_only=not lost_only)])
+    return _rebuild([group for group in storage.decoders() if _lacks(group, saved_only=not lost_only)])
+
+
+def problems() -> list[str]:
+    """What could not be rebuilt in the open file, as long as that holds: a line for each decoder."""
+    return [_problems[group.session_uid] for group in storage.decoders() if group.session_uid in _problems]
+
+
+def wanted_detail() -> int:
+    """The finest level of detail that decoders are to hold, 0 for full detail: the coarsest of the file's scenes."""
+    order = [name for name, *_ in DETAIL_ITEMS]
+    scenes = (scene for scene in bpy.data.scenes if not scene.library)
+    return max((order.index(getattr(scene, "imagegs_max_detail", "FULL")) for scene in scenes), default=0)
+
+
+def follow_detail() -> None:
+    """Build decoders anew that hold another Max Detail than asked for: in a window one after the other, else at once."""
+    behind = [group for group in storage.decoders() if decoder.detail(group) != wanted_detail()]
+    if bpy.app.background:
+        _print(_rebuild(behind))
+    else:
+        _complete_later(behind)
 
 
 def pack_tables() -> None:
@@ -73,21 +106,28 @@ def follow_levels() -> int:
     return len(changed)
 
 
+def _lacks(group: bpy.types.ShaderNodeTree, saved_only: bool) -> bool:
+    """Whether a decoder is to be rebuilt: for what it does not hold, or does not hold in a form that a file keeps."""
+    if group.session_uid in _problems or decoder.detail(group) != wanted_detail():
+        return True
+    return not decoder.is_whole(group, saved_only)
+
+
 def _rebuild(groups: list[bpy.types.ShaderNodeTree]) -> list[str]:
     """The messages about those of these decoders that can't be rebuilt."""
     said = []
     for group in groups:
-        problems.pop(group.name, None)
+        _problems.pop(group.session_uid, None)
         try:
-            decoder.update(group, stream.read(storage.stream(group)))
+            decoder.update(group, stream.read(storage.stream(group)), wanted_detail())
             refused = limits.alone(group)
-            if refused:
-                problems[group.name] = f"{group.name}: {refused}"
-                said.append(problems[group.name])
         except ImageGSError as error:
             shown = "it shows its average color" if _show_average(group) else "it stays black"
-            problems[group.name] = f"{group.name}: {str(error).removeprefix(f'{group.name}: ')} ({shown})"
-            said.append(problems[group.name])
+            group[decoder.DETAIL] = wanted_detail()  # nothing more is to be had for it
+            refused = f"{str(error).removeprefix(f'{group.name}: ')} ({shown})"
+        if refused:
+            _problems[group.session_uid] = f"{group.name}: {refused}"
+            said.append(_problems[group.session_uid])
     return said
 
 
@@ -101,7 +141,7 @@ def _show_average(group: bpy.types.ShaderNodeTree) -> bool:
 
 
 def _say(group: bpy.types.ShaderNodeTree, message: str) -> None:
-    problems[group.name] = message
+    _problems[group.session_uid] = message
     print(f"Image-GS: {message}", file=sys.stderr)
 
 
@@ -123,13 +163,18 @@ def _on_saved(*_: object) -> None:
 
 @bpy.app.handlers.persistent
 def _on_load(*_: object) -> None:
-    problems.clear()
+    _problems.clear()
     if bpy.app.background:
         _print(rebuild_tables())
         return
-    _waiting[:] = [g.session_uid for g in storage.decoders() if not decoder.is_whole(g, saved_only=True) and _show_average(g)]
-    _print(_rebuild([g for g in storage.decoders() if not decoder.is_whole(g) and g.session_uid not in _waiting]))
-    if _waiting:
+    _waiting.clear()
+    _complete_later([g for g in storage.decoders() if not decoder.is_whole(g, saved_only=True) and _show_average(g)])
+    _print(_rebuild([g for g in storage.decoders() if g.session_uid not in _waiting and _lacks(g, saved_only=False)]))
+
+
+def _complete_later(groups: list[bpy.types.ShaderNodeTree]) -> None:
+    _waiting.extend(group.session_uid for group in groups if group.session_uid not in _waiting)
+    if _waiting and not bpy.app.timers.is_registered(_next):
         bpy.app.timers.register(_next, first_interval=SECONDS)
 
 
@@ -145,6 +190,7 @@ def _on_render(*_: object) -> None:
     """Complete what is waiting."""
     while _waiting:
         _next()
+    _print(_rebuild([group for group in storage.decoders() if decoder.detail(group) != wanted_detail()]))
 
 
 @bpy.app.handlers.persistent
@@ -179,7 +225,21 @@ _HANDLERS = {
 }  # fmt: skip
 
 
+def _changed_detail(self: bpy.types.Scene, context: bpy.types.Context) -> None:
+    chosen = self.imagegs_max_detail
+    for scene in bpy.data.scenes:
+        if not scene.library and scene.imagegs_max_detail != chosen:
+            scene.imagegs_max_detail = chosen
+    follow_detail()
+
+
 def register() -> None:
+    bpy.types.Scene.imagegs_max_detail = bpy.props.EnumProperty(
+        name="Max Detail",
+        description="The finest level of detail that any decoder of this file loads and shows, in renders too. From 1/8 on it "
+        "takes a fraction of the memory. Compare, Export and Bake to Images are not limited",
+        items=DETAIL_ITEMS, default="FULL", update=_changed_detail,
+    )  # fmt: skip
     for name, handler in _HANDLERS.items():
         getattr(bpy.app.handlers, name).append(handler)
 
@@ -187,5 +247,6 @@ def register() -> None:
 def unregister() -> None:
     for name, handler in _HANDLERS.items():
         getattr(bpy.app.handlers, name).remove(handler)
+    del bpy.types.Scene.imagegs_max_detail
     _waiting.clear()
-    problems.clear()
+    _problems.clear()

@@ -37,7 +37,8 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             for group in selection.decoders(selection.materials(context.selected_objects)):
-                decoder.set_kind(group, self.kind, stream.read(storage.stream(group)))
+                read = stream.read(storage.stream(group))
+                decoder.set_kind(group, self.kind, read, detail=rebuild.wanted_detail())
             rebuild.follow_levels()
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import bpy
 
-from ..core import files, stream, tables
+from ..core import files, stream
 from ..core.errors import ImageGSError
 from ..core.stack import MapInfo, Role
 from ..scene import storage
-from ..shaders import node_group
-from . import selection
+from ..shaders import decoder
+from . import rebuild, selection
 from .words import counted, say
 
 _INPUTS = {
@@ -80,16 +80,16 @@ class IMAGEGS_OT_import_stream(bpy.types.Operator):
         try:
             data = _read(path)
             read = stream.read(data)
-            gaussians = read.gaussians
-            extension = "REPEAT" if gaussians.wrap else "EXTEND"
-            group = node_group.build(f"Image-GS {path.stem}", read.maps, tables.build(gaussians, read.maps), extension)
+            extension = "REPEAT" if read.gaussians.wrap else "EXTEND"
+            group = decoder.create(f"Image-GS {path.stem}", read, extension, detail=rebuild.wanted_detail())
         except ImageGSError as error:
             self.report({"ERROR"}, f"{path.name}: {error}")
             return {"CANCELLED"}
         storage.store(group, data, {"settings": {}, "report": _report(data), "extension": extension})
         _add(context.object.active_material.node_tree, group, read.maps)
         maps = counted(len(read.maps), "map", "maps")
-        self.report({"INFO"}, say("{path}: {maps}, {count:,} Gaussians").format(path=path.name, maps=maps, count=len(gaussians)))
+        text = say("{path}: {maps}, {count:,} Gaussians")
+        self.report({"INFO"}, text.format(path=path.name, maps=maps, count=len(read.gaussians)))
         return {"FINISHED"}
 
 
@@ -120,25 +120,25 @@ def _report(data: bytes) -> dict:
 
 def _add(tree: bpy.types.NodeTree, group: bpy.types.ShaderNodeTree, maps: tuple[MapInfo, ...]) -> None:
     """A decoder node with the active UV map, linked to the inputs of a Principled BSDF that its maps are named for."""
-    decoder = tree.nodes.new("ShaderNodeGroup")
-    decoder.node_tree, decoder.width = group, 240
+    node = tree.nodes.new("ShaderNodeGroup")
+    node.node_tree, node.width = group, 240
     coordinates = tree.nodes.new("ShaderNodeTexCoord")
-    tree.links.new(coordinates.outputs["UV"], decoder.inputs["Vector"])
-    shader = next((node for node in tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled"), None)
+    tree.links.new(coordinates.outputs["UV"], node.inputs["Vector"])
+    shader = next((n for n in tree.nodes if n.bl_idname == "ShaderNodeBsdfPrincipled"), None)
     if shader is None:
         return
-    decoder.location = (shader.location.x - 560, shader.location.y)
-    coordinates.location = (decoder.location.x - 220, decoder.location.y)
+    node.location = (shader.location.x - 560, shader.location.y)
+    coordinates.location = (node.location.x - 220, node.location.y)
     for info in maps:
         if info.role is Role.NORMAL and not shader.inputs["Normal"].is_linked:
             bump = tree.nodes.new("ShaderNodeNormalMap")
             bump.location = (shader.location.x - 220, shader.location.y - 400)
-            tree.links.new(decoder.outputs[info.name], bump.inputs["Color"])
+            tree.links.new(node.outputs[info.name], bump.inputs["Color"])
             tree.links.new(bump.outputs["Normal"], shader.inputs["Normal"])
             continue
         for socket, words in _INPUTS.items():
             if not shader.inputs[socket].is_linked and any(word in info.name.lower() for word in words):
-                tree.links.new(decoder.outputs[info.name], shader.inputs[socket])
+                tree.links.new(node.outputs[info.name], shader.inputs[socket])
                 break
 
 

@@ -54,7 +54,11 @@ def images(found: Iterable[bpy.types.Image]) -> Cost:
 
 def decoder(group: bpy.types.ShaderNodeTree) -> Cost:
     """The stream of a decoder, and the tables that renderers read."""
-    tables = {node.image for node in group.nodes if node.bl_idname == "ShaderNodeTexImage" and node.image}
+    inside = [group]
+    for tree in inside:  # grows
+        found = (getattr(node, "node_tree", None) for node in tree.nodes)
+        inside += [t for t in dict.fromkeys(found) if t and t not in inside]
+    tables = {n.image for t in inside for n in t.nodes if n.bl_idname == "ShaderNodeTexImage" and n.image}
     return Cost(len(group.get(storage.STREAM, b"")), sum(image(table).memory for table in tables))
 
 

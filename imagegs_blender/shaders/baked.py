@@ -65,6 +65,7 @@ def update(
     On the GPU where one can be reached, else on the CPU; DEVICE says which it was.
     """
     nodes = {node[BAKED]: node for node in _nodes(tree)}
+    level = max(level, tables.tail.detail)
     whole = int(min(max(level, 0.0), tables.tail.last))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
     size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)

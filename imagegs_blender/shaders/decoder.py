@@ -12,7 +12,8 @@ import numpy as np
 from ..core import stack
 from ..core.errors import ImageGSError
 from ..core.stream import Stream, read
-from ..core.tables import Tables, build
+from ..core.tables import Tables, build, limited
+from ..core.tiles import Tiles
 from . import baked, node_group, packing, script_node
 from . import tables as table_images
 
@@ -26,6 +27,9 @@ LEVEL = "imagegs_level"
 """Custom property of a decoder: the LOD at which BAKED decodes."""
 
 
+DETAIL = "imagegs_detail"
+"""Custom property of a decoder: the finest level of detail that it holds; 0, all of them, where there is none."""
+
 SELF_CONTAINED = "imagegs_self_contained"
 """Custom property of a decoder: saved with all that it reads, so that it renders without the add-on."""
 
@@ -35,23 +39,40 @@ def kind(tree: bpy.types.ShaderNodeTree) -> str:
     return tree.get(KIND, NODES)
 
 
-def set_kind(tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level: float = 0.0) -> None:
+def detail(tree: bpy.types.ShaderNodeTree) -> int:
+    """The finest level of detail that a decoder holds, 0 for full detail."""
+    return tree.get(DETAIL, 0)
+
+
+def create(
+    name: str, stream: Stream, extension: str, tiles: Tiles | None = None, detail: int = 0
+) -> bpy.types.ShaderNodeTree:
+    """A decoder of the kind NODES, see node_group.build; it holds no level of detail finer than `detail`."""
+    tree = node_group.build(name, stream.maps, build(stream.gaussians, stream.maps, detail=detail), extension, tiles)
+    tree[DETAIL] = detail
+    return tree
+
+
+def set_kind(
+    tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level: float = 0.0, detail: int = 0
+) -> None:
     """Let a group decode in another way.
 
     NODES   shader nodes: EEVEE and Cycles
     OSL     a script: Cycles on the CPU and OptiX only, with Open Shading Language switched on
     BAKED   ordinary images at a fixed LOD, `level`: the fastest to render, the most memory
+    detail  the finest level of detail that it holds and shows
     Raises ImageGSError for another word, a linked group, or where OSL can't be used; the group is as it was.
     """
     if wanted not in KINDS:
         raise ImageGSError(f"{tree.name}: no decoder is called {wanted}; choose one of {', '.join(KINDS)}")
     if tree.library:
         raise ImageGSError(f"{tree.name}: it is linked from {tree.library.filepath}; make it local first")
-    built = build(stream.gaussians, stream.maps)
+    built = build(stream.gaussians, stream.maps, detail=detail)
     if wanted == OSL:
         script_node.check()
     _clear(tree)
-    tree[KIND], tree[LEVEL] = wanted, level
+    tree[KIND], tree[LEVEL], tree[DETAIL] = wanted, level, detail
     if wanted == NODES:
         node_group.fill(tree, stream.maps, built)
     elif wanted == OSL:
@@ -72,7 +93,7 @@ def set_level(tree: bpy.types.ShaderNodeTree, data: bytes, level: float) -> None
     """Decode the images of a BAKED decoder that is not linked at another LOD; data: its .igs file."""
     stream, built = opened(data)
     tree[LEVEL] = level
-    baked.update(tree, stream.gaussians, stream.maps, built, level)
+    baked.update(tree, stream.gaussians, stream.maps, limited(built, detail(tree)), level)
 
 
 def pictures(data: bytes, level: float) -> tuple[dict[str, np.ndarray], str]:
@@ -83,13 +104,14 @@ def pictures(data: bytes, level: float) -> tuple[dict[str, np.ndarray], str]:
     return stack.images(planes, stream.maps, gaussians.wrap), device
 
 
-def update(tree: bpy.types.ShaderNodeTree, stream: Stream) -> None:
+def update(tree: bpy.types.ShaderNodeTree, stream: Stream, detail: int = 0) -> None:
     """Bring back what a .blend does not hold: the pixels of tables and baked maps, files of scripts.
 
+    detail   the finest level of detail that it is to hold and show
     Nodes that another version of the add-on built are built anew. Raises ImageGSError where that can't be done, as the
     group is linked.
     """
-    built = build(stream.gaussians, stream.maps)
+    built = build(stream.gaussians, stream.maps, detail=detail)
     if kind(tree) == NODES and tree.get(table_images.LAYOUT) != table_images.layout(built) and not tree.library:
         _clear(tree)
         node_group.fill(tree, stream.maps, built)
@@ -99,6 +121,7 @@ def update(tree: bpy.types.ShaderNodeTree, stream: Stream) -> None:
         script_node.update(tree, built, script_node.folder_for(tree))
     else:
         baked.update(tree, stream.gaussians, stream.maps, built, tree.get(LEVEL, 0.0))
+    tree[DETAIL] = detail
 
 
 def show_average(tree: bpy.types.ShaderNodeTree) -> None:

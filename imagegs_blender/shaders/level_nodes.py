@@ -10,7 +10,14 @@ import bpy
 from ..core import lod
 from ..core.tables import Tables
 from .expression import Graph, Texel, Value
-from .tables import LEVELS, TEXELS, address
+from .tables import DETAIL, LEVELS, TEXELS, address
+
+
+def limited(level: Value, tables: Tables) -> Value:
+    """max(LOD, Tail.detail), in a node that tables.update_images() finds again."""
+    found = level.max(float(tables.tail.detail))
+    found.socket.node[DETAIL], found.socket.node.label = True, "Max Detail"
+    return found
 
 
 def share(level: Value, tables: Tables) -> Value:

@@ -116,8 +116,9 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     with graph.frame("Planes"):
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
-        coarse = level_nodes.planes(graph, tree.name, point, inputs["LOD"], last, tables, images)
-        planes = _faded(graph, tables, colors, alphas, coarse, level_nodes.share(inputs["LOD"], tables))
+        level = level_nodes.limited(inputs["LOD"], tables)
+        coarse = level_nodes.planes(graph, tree.name, point, level, last, tables, images)
+        planes = _faded(graph, tables, colors, alphas, coarse, level_nodes.share(level, tables))
     with graph.frame("Maps"):
         graph.output(ending_at(tree, map_outputs(graph, maps, planes), inside, maps, lod.average(tables.tail)))
     graph.arrange()

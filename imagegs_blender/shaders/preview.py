@@ -61,6 +61,7 @@ def planes(
     reason = missing()
     if reason:
         raise ImageGSError(f"decoding on the GPU: {reason}")
+    level = max(level, tables.tail.detail)
     size = width or tables.width, height or tables.height
     share = lod.share(level, tables.tail.first)
     if share == 1 or not whole or tables.topk == 0:

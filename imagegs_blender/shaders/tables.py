@@ -27,18 +27,21 @@ LAYOUT = "imagegs_layout"
 """Custom property of a decoder: the layout of the tables that its nodes read."""
 
 
+DETAIL = "imagegs_detail"
+"""Custom property of a node of a decoder: its second input is the finest level of detail that is shown."""
+
 AVERAGE = "imagegs_average"
 """Custom property of a decoder: the average of every plane, shown where its stream is lost."""
 
 
 def layout(tables: Tables) -> str:
     """What nodes are built for: tables of another layout can't be put in their place."""
-    return f"2 T{tables.texels} M{tables.candidates} K{tables.topk} C{tables.planes} L{tables.tail.first}-{tables.tail.last}"
+    return f"3 T{tables.texels} M{tables.candidates} K{tables.topk} C{tables.planes} L{tables.tail.first}-{tables.tail.last}"
 
 
 def parts(group: bpy.types.ShaderNodeTree) -> dict[str, int] | None:
     """What nodes are built for, by letter: texels T and slots M of a Gaussian, K, planes C, levels F(irst) to L(ast)."""
-    found = re.fullmatch(r"2 T(?P<T>\d+) M(?P<M>\d+) K(?P<K>\d+) C(?P<C>\d+) L(?P<F>\d+)-(?P<L>\d+)", group.get(LAYOUT, ""))
+    found = re.fullmatch(r"3 T(?P<T>\d+) M(?P<M>\d+) K(?P<K>\d+) C(?P<C>\d+) L(?P<F>\d+)-(?P<L>\d+)", group.get(LAYOUT, ""))
     return {letter: int(number) for letter, number in found.groupdict().items()} if found else None
 
 
@@ -79,6 +82,8 @@ def update_images(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
         group[AVERAGE] = [float(value) for value in average(tables.tail)]
     for node in table_nodes(group):
         address(node, node[TABLE], node[TEXEL], tables)
+    for limit in (node.inputs[1] for node in group.nodes if DETAIL in node):
+        limit.default_value = tables.tail.detail  # type: ignore[attr-defined]
 
 
 def images_of(group: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:

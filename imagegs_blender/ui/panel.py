@@ -6,7 +6,7 @@ import bpy
 from bpy.app.translations import pgettext_iface as _
 
 from ..core.errors import ImageGSError
-from ..operators import found, press, selection, summary
+from ..operators import found, press, rebuild, selection, summary
 from ..operators.words import counted
 from ..scene import storage
 from ..scene.material_stack import Plan, StackPlan
@@ -22,6 +22,8 @@ class _Panel:
         if press.current is not None:
             draw_progress(layout, press.current)
             return
+        for problem in rebuild.problems():
+            _wrapped(layout.column(align=True), problem, icon="ERROR")
         materials = selection.materials(context.selected_objects)
         column = layout.column()
         column.scale_y = 1.6
@@ -180,6 +182,7 @@ def _draw_compressed(
     row.prop(context.scene, "imagegs_lod_by_distance")
     if context.scene.imagegs_lod_by_distance:
         row.prop(context.scene, "imagegs_lod_bias", text="Bias")
+    body.prop(context.scene, "imagegs_max_detail")
     kinds = {decoder.kind(group) for group in groups}
     row = body.row(align=True)
     for kind in decoder.KINDS:
@@ -223,15 +226,15 @@ def _draw_memory(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         row.label(text=summary.size(cost.memory))
 
 
-def _wrapped(layout: bpy.types.UILayout, text: str, width: int = 46) -> None:
-    """Labels do not wrap: a long sentence takes several."""
+def _wrapped(layout: bpy.types.UILayout, text: str, width: int = 46, icon: str = "BLANK1") -> None:
+    """Labels do not wrap: a long sentence takes several, the first with the icon."""
     line = ""
     for word in text.split():
         if line and len(line) + len(word) + 1 > width:
-            layout.label(text=line, icon="BLANK1")
-            line = ""
+            layout.label(text=line, icon=icon)
+            line, icon = "", "BLANK1"
         line = f"{line} {word}".strip()
-    layout.label(text=line, icon="BLANK1")
+    layout.label(text=line, icon=icon)
 
 
 def _time(seconds: float) -> str:

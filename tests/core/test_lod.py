@@ -114,3 +114,20 @@ def test_odd_sizes(width: int, height: int) -> None:
     assert tuple(tail.levels[-1, 2:]) == (1, 1)
     mean = np.clip(decode.whole_planes(gaussians), 0, 1).mean((1, 2))[:, None, None]
     np.testing.assert_allclose(lod.planes(gaussians, tail, 16.0, 4, 4), np.broadcast_to(mean, (6, 4, 4)), atol=0.03)
+
+
+@pytest.mark.parametrize("detail", [2, 4, 99])
+def test_limited_levels_are_the_levels_themselves(detail: int) -> None:
+    """From the limit on nothing changes, below it is the limit, and what is finer is not there."""
+    gaussians = smooth(128, 64)
+    built = tables.build(gaussians)
+    assert built.tail.first <= 2
+    small = tables.build(gaussians, detail=detail)
+    limit = min(detail, built.tail.last)
+    for level in (0.0, 1.5, 3.0, 3.7, 5.0, 6.4, 9.0):
+        expected = lod.planes(gaussians, built.tail, max(level, limit))
+        np.testing.assert_array_equal(lod.planes(gaussians, small.tail, level), expected, err_msg=f"level {level}")
+    assert (small.candidates, small.texels, small.tail.first, small.tail.last) == (
+        built.candidates, built.texels, built.tail.first, built.tail.last)  # fmt: skip
+    held = sum(4 * int(w) * int(h) for w, h in {(w, h) for _, _, w, h in small.tail.levels.tolist()})
+    assert small.nbytes < 2 * 2 * 1.5 * held + 2000  # two sheets, with borders

@@ -89,13 +89,7 @@ def test_linked_materials(tmp_path: Path, kind: str) -> None:
     """They render as in their own file; damaged, they show the average, and decoders can't be changed here."""
     _, outputs = saved(tmp_path / "library.blend", kind)
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (there, here):
-        here.objects = there.objects
-    scene = bpy.context.scene
-    for obj in here.objects:
-        scene.collection.objects.link(obj)
-    scene.camera = next(obj for obj in here.objects if obj.type == "CAMERA")
-    scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT * len(outputs)
+    plane.link(tmp_path / "library.blend", WIDTH, HEIGHT * len(outputs))
     assert rebuild_tables() == []
     check(tmp_path, outputs, average=False)
     (group,) = storage.decoders()

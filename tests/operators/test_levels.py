@@ -54,7 +54,7 @@ def test_baked_images_follow_the_slider(group: bpy.types.ShaderNodeTree, tmp_pat
     assert {tuple(image.size) for image in baked.images_of(group).values()} == {(WIDTH // 4, HEIGHT // 4)}
     del group[storage.STREAM]
     decoders_nodes()[0].inputs["LOD"].default_value = 1
-    assert rebuild.follow_levels() == 1 and "its stream was deleted" in rebuild.problems["Stack"]
+    assert rebuild.follow_levels() == 1 and "its stream was deleted" in rebuild.problems()[0]
     assert rebuild.follow_levels() == 0
 
 
@@ -66,7 +66,7 @@ def test_a_window_sharpens_after_it_opened(group: bpy.types.ShaderNodeTree) -> N
     rebuild._waiting.append(group.session_uid)
     assert len(texels(images["cells"])) < len(before["cells"])
     bpy.app.handlers.render_init[-1](bpy.context.scene)
-    assert not rebuild._waiting and rebuild.problems == {}
+    assert not rebuild._waiting and rebuild.problems() == []
     assert all(np.array_equal(texels(image), before[name]) for name, image in images.items())
 
 

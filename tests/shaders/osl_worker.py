@@ -1,6 +1,6 @@
 """Renders a stack with the OSL decoder, in a process of its own: OSL wants Blender's own OpenImageIO, not PyPI's.
 
-Arguments: the folder to write to, then LODs. Writes LOD.npz: output -> pixels.
+Arguments: the folder to write to, then LODs, "0@3" for 0 where the finest that is held is 3. Writes LOD.npz: output -> pixels.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ def main(folder: Path, levels: list[str]) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         plane.enable_cycles()
         group = node_group.build("Stack", MAPS, tables.build(found.gaussians, MAPS))
-        decoder.set_kind(group, decoder.OSL, found)
-        outputs = plane.stage(group, WIDTH, HEIGHT, lod=float(level))
+        lod, _, detail = level.partition("@")
+        decoder.set_kind(group, decoder.OSL, found, detail=int(detail or 0))
+        outputs = plane.stage(group, WIDTH, HEIGHT, lod=float(lod))
         bpy.context.scene.cycles.shading_system = True
         np.savez(folder / f"{level}.npz", **plane.render("CYCLES", folder, outputs))
 
