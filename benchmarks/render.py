@@ -7,7 +7,7 @@ flat emission plane that fills the frame and needs every map (the worst case), a
 
 render    seconds for SAMPLES more samples (a render of SAMPLES + 1 less one of 1, so without loading and building the
           scene), best of ROUNDS, the kinds in turn; the ratio of CPU seconds of all threads holds on a busy machine, too
-EEVEE     the same in EEVEE with EEVEE-SAMPLES; in the background that is OpenGL in software, where there is no GPU
+EEVEE     the same in EEVEE with EEVEE-SAMPLES; llvmpipe is OpenGL in software
 open      a new process, add-on registered, kernels compiled: from opening a saved file, which holds the stream only, to
           the end of a render of 64 x 64 pixels and 1 sample; of it what the add-on does on load; and all once more
 memory    a new process with maps and Gaussians repeated side by side up to MEMORY-SIZE texels: what it took before
@@ -47,7 +47,7 @@ def main() -> None:
     add("--stream", type=Path, metavar="FILE.igs", help="the fitted stack: read where it exists, else written")
     add("--bpp", type=float, default=0.5, help="bits per pixel of the fit, preset fast (%(default)s)")
     add("--samples", type=int, default=64, help="(%(default)s)")
-    add("--eevee-samples", type=int, default=8, help="(%(default)s)")
+    add("--eevee-samples", type=int, default=4, help="(%(default)s)")
     add("--rounds", type=int, default=2, help="(%(default)s)")
     add("--size", type=int, default=256, help="width and height of the picture (%(default)s)")
     add("--lod", type=float, default=0.0, help="(%(default)s)")
@@ -94,10 +94,8 @@ def _eevee_rows(args: argparse.Namespace, found: stream.Stream, run: Path) -> It
 
 def _timed(args: argparse.Namespace, scene: str, engine: str, kinds: list[str], samples: int) -> Iterable[tuple[str, Any]]:
     task = {"scene": scene, "engine": engine, "kinds": kinds, "samples": samples, "rounds": args.rounds, "size": args.size}
-    result = _child("time renders", folder=args.folder, stack=args.stack, lod=args.lod, **task)
-    seconds, cpu, first, renderer = result
-    name = f"{engine}{renderer}, {scene}"
-    yield f"{name}, s", seconds
+    seconds, cpu, first, on = _child("time renders", folder=args.folder, stack=args.stack, lod=args.lod, **task)
+    yield f"{engine} on {on}, {scene}, {samples} samples, s", seconds
     yield "    ratio", {kind: value / seconds["IMAGES"] for kind, value in seconds.items()}
     yield "    ratio of CPU seconds", {kind: value / cpu["IMAGES"] for kind, value in cpu.items()}
     yield "    loading and the first sample, s", first

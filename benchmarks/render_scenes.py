@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import gpu
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,7 +40,7 @@ def serve(task: str, values: str, result: str) -> None:
 def time_renders(
     folder: str, stack: str, lod: float, scene: str, engine: str, kinds: list[str], samples: int, rounds: int, size: int
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float], str]:
-    """Seconds, CPU seconds, seconds of the first sample, and on what."""
+    """By kind: seconds, CPU seconds, seconds of the first sample; and what rendered: "CPU", or the name of the OpenGL."""
     found = stream.read(Path(stack).read_bytes())
     materials = {kind: _material(scene, kind, found, folder, lod) for kind in kinds}
     _build(scene, engine, size)
@@ -56,11 +57,7 @@ def time_renders(
                 spent[kind].append([one, _render(samples + 1)])
     best = {kind: np.min(turns, axis=0) for kind, turns in spent.items()}
     seconds, cpu = ({kind: float((t[1] - t[0])[i]) for kind, t in best.items()} for i in (0, 1))
-    on = ""
-    if engine == "EEVEE":
-        import gpu
-
-        on = f" on {gpu.platform.renderer_get()}" if bpy.app.version >= (5, 2) else " on OpenGL"
+    on = gpu.platform.renderer_get().split()[0] if engine == "EEVEE" else "CPU"  # it is there after a render
     return seconds, cpu, {kind: float(t[0][0]) for kind, t in best.items()}, on
 
 
