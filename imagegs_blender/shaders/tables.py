@@ -83,7 +83,7 @@ def update_images(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
     for node in table_nodes(group):
         address(node, node[TABLE], node[TEXEL], tables)
     for limit in (node.inputs[1] for node in group.nodes if DETAIL in node):
-        limit.default_value = tables.tail.detail  # type: ignore[attr-defined]
+        limit.default_value = tables.tail.detail
 
 
 def images_of(group: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:

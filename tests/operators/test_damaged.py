@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 
+import imagegs_blender
 from imagegs_blender.core import lod, stream, tables
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.operators import summary
-from imagegs_blender.operators.rebuild import lean_file, rebuild_tables
-from imagegs_blender.scene import storage
+from imagegs_blender.operators.rebuild import lean_file, problems, rebuild_tables
+from imagegs_blender.scene import material_stack, storage
+from imagegs_blender.scene.replace import replace as put_in_place
 from imagegs_blender.shaders import decoder, node_group
 from imagegs_blender.shaders import tables as table_images
+from tests.operators import scene
 from tests.shaders import plane
 from tests.shaders.test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
 
 STREAM = stream.write(stack(4, True), MAPS)
+RECORD = {"settings": {}, "report": {"psnr": {"overall": None}, "num_gaussians": 600, "seconds": 0.0}}
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +36,7 @@ def saved(path: Path, kind: str = decoder.NODES) -> tuple[bpy.types.ShaderNodeTr
     """The decoder and its outputs, staged, in a file that was saved and opened again: without pixels."""
     found = stream.read(STREAM)
     group = node_group.build("Stack", MAPS, tables.build(found.gaussians, MAPS))
-    storage.store(group, STREAM, {"settings": {}, "report": {"psnr": {"overall": None}, "num_gaussians": 600, "seconds": 0.0}})
+    storage.store(group, STREAM, RECORD)
     outputs = plane.stage(group, WIDTH, HEIGHT)
     decoder.set_kind(group, kind, found)
     with lean_file():
@@ -95,3 +100,54 @@ def test_linked_materials(tmp_path: Path, kind: str) -> None:
     (group,) = storage.decoders()
     with pytest.raises(ImageGSError, match="Stack: it is linked from .*library.blend; make it local first"):
         decoder.set_kind(group, decoder.NODES, stream.read(STREAM))
+
+
+@pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
+@pytest.mark.parametrize("lost", ["deleted", "damaged"])
+def test_linked_materials_whose_stream_is_lost_in_the_library(tmp_path: Path, kind: str, lost: str) -> None:
+    """The average, and the library by name; saved and opened again it is the same, and the library is as it was."""
+    group, outputs = saved(tmp_path / "library.blend", kind)
+    record = storage.record(group)
+    if lost == "deleted":
+        del group[storage.STREAM]
+    else:
+        storage.store(group, STREAM[:-20] + bytes(20), record)
+    bpy.ops.wm.save_mainfile()
+    before = (tmp_path / "library.blend").read_bytes()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    plane.enable_cycles()
+    plane.link(tmp_path / "library.blend", WIDTH, HEIGHT * len(outputs))
+    for _ in range(2):
+        (problem,) = rebuild_tables()
+        assert problem.startswith("Stack: ") and problem.endswith(" (it shows its average color)")
+        assert ("its stream was deleted" if lost == "deleted" else "damaged .igs stream: ") in problem
+        assert problems() == [problem]
+        check(tmp_path, outputs, average=True)
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+        bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    assert (tmp_path / "library.blend").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
+def test_originals_of_a_decoder_that_lost_its_stream(tmp_path: Path, kind: str) -> None:
+    """They come back with every link, and what was said about the decoder goes with it."""
+    imagegs_blender.register()
+    try:
+        name, found = scene.plane("square", tmp_path).active_material.name, stream.read(STREAM)
+        before = scene.state()
+        (plan,) = material_stack.plan([bpy.data.materials[name]]).stacks
+        maps = tuple(replace(info, name=m.name) for info, m in zip(MAPS, plan.maps, strict=False))
+        group = decoder.create("Stack", replace(found, maps=maps), "REPEAT")
+        storage.store(group, STREAM, RECORD)
+        put_in_place(plan, group)
+        decoder.set_kind(group, kind, replace(found, maps=maps))
+        del group[storage.STREAM]
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "lost.blend"))
+        bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "lost.blend"))
+        (problem,) = problems()
+        assert problem.startswith("Stack: its stream was deleted; restore the originals, or append the material again (it")
+        bpy.context.view_layer.objects.active.select_set(True)
+        assert bpy.ops.imagegs.restore() == {"FINISHED"}
+        assert scene.state() == before and problems() == []
+    finally:
+        imagegs_blender.unregister()

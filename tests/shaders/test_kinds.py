@@ -82,7 +82,7 @@ def test_there_and_back(tmp_path: Path, found: stream.Stream) -> None:
 def test_osl(tmp_path: Path, found: stream.Stream) -> None:
     """With the level of each pixel's footprint, which is 0 where a texel is a pixel."""
     (tmp_path / "stack.igs").write_bytes(stream.write(stack(4, True), MAPS))
-    command = [sys.executable, "-m", "tests.shaders.osl_worker", str(tmp_path), "0", "0.5", "2.3", "0@3"]
+    command = [sys.executable, "-m", "tests.shaders.osl_worker", str(tmp_path), "0", "0.5", "2.3", "0@3", "damaged"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
@@ -91,3 +91,7 @@ def test_osl(tmp_path: Path, found: stream.Stream) -> None:
             agree(dict(rendered), found, float(level), everywhere=level == "2.3")
     with np.load(tmp_path / "0@3.npz") as rendered:
         agree(dict(rendered), found, 3.0)
+    assert "Stack: damaged .igs stream: " in run.stdout and "(it shows its average color)" in run.stdout
+    with np.load(tmp_path / "damaged.npz") as rendered:
+        last = tables.build(found.gaussians, found.maps).tail.last
+        agree({name: pixels[:1, :1] for name, pixels in rendered.items()}, found, float(last))
