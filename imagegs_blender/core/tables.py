@@ -188,6 +188,23 @@ def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return out.reshape(*x.shape, tables.planes)
 
 
+def rows(tables: Tables) -> np.ndarray:
+    """(n, 6 + C) float32: the Gaussians as candidates() numbers them, the null Gaussian among them.
+
+    x, y from the centre of the texture and a, b, c, p0 in texels: p = p0 - (a dx^2 + b dx dy + c dy^2); then the features.
+    """
+    table = tables.gaussians.reshape(-1, tables.texels, 4)
+    mixed = -2 * table[:, 1, 2]
+    geometry = [table[:, 0, 0], table[:, 0, 1], mixed / 2 - table[:, 1, 0], mixed, mixed / 2 - table[:, 1, 1], table[:, 0, 3]]
+    return np.stack([*geometry, *(table[:, t, channel] for t, channel in map(tables.slot, range(tables.planes)))], axis=1)
+
+
+def candidates(tables: Tables) -> np.ndarray:
+    """(h, w, M) int32: for every leaf the rows of its candidates; blocks tell which leaf is whose."""
+    height = len(tables.cells)
+    return tables.cells.astype(np.int32).reshape(height, -1, tables.candidates)
+
+
 _CANDIDATES = {
     0: (16, 24, 32, 48, 64, 96, 128),
     **dict.fromkeys((1, 2), (8,)),

@@ -70,13 +70,13 @@ def set_kind(
         raise ImageGSError(f"{tree.name}: it is linked from {tree.library.filepath}; make it local first")
     built = build(stream.gaussians, stream.maps, detail=detail)
     if wanted == OSL:
-        script_node.check()
+        script_node.prepare(built)  # before anything is changed
     _clear(tree)
     tree[KIND], tree[LEVEL], tree[DETAIL] = wanted, level, detail
     if wanted == NODES:
         node_group.fill(tree, stream.maps, built)
     elif wanted == OSL:
-        script_node.fill(tree, stream.maps, built, script_node.folder_for(tree))
+        script_node.fill(tree, stream.maps, built)
     else:
         baked.fill(tree, stream.maps, built)
         baked.update(tree, stream.gaussians, stream.maps, built, level)
@@ -112,13 +112,14 @@ def update(tree: bpy.types.ShaderNodeTree, stream: Stream, detail: int = 0) -> N
     group is linked.
     """
     built = build(stream.gaussians, stream.maps, detail=detail)
-    if kind(tree) == NODES and tree.get(table_images.LAYOUT) != table_images.layout(built) and not tree.library:
+    stale = tree.get(table_images.LAYOUT) != table_images.layout(built) and not tree.library
+    if kind(tree) != BAKED and stale:
         _clear(tree)
-        node_group.fill(tree, stream.maps, built)
+        (node_group if kind(tree) == NODES else script_node).fill(tree, stream.maps, built)
     elif kind(tree) == NODES:
         table_images.update_images(tree, built)
     elif kind(tree) == OSL:
-        script_node.update(tree, built, script_node.folder_for(tree))
+        script_node.update(tree, built)
     else:
         baked.update(tree, stream.gaussians, stream.maps, built, tree.get(LEVEL, 0.0))
     tree[DETAIL] = detail
@@ -134,7 +135,7 @@ def show_average(tree: bpy.types.ShaderNodeTree) -> None:
         return
     average = table_images.averages(tree)
     if kind(tree) == OSL:
-        script_node.update(tree, average, script_node.folder_for(tree))
+        script_node.update(tree, average)
     else:
         table_images.update_images(tree, average)
 
@@ -147,7 +148,7 @@ def images(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.Image]:
 def is_whole(tree: bpy.types.ShaderNodeTree, saved_only: bool = False) -> bool:
     """Whether a decoder has all that it reads; saved_only: in a form that a file keeps."""
     if kind(tree) == OSL:
-        return not saved_only and (script_node.folder_for(tree) / "cells.exr").exists()
+        return not saved_only and script_node.is_whole(tree)
     if saved_only and not is_self_contained(tree):
         return False
     return all(packing.is_kept(image) or (not saved_only and image.is_dirty) for image in images(tree))
@@ -184,11 +185,10 @@ def left_out(
 
 
 def _clear(tree: bpy.types.ShaderNodeTree) -> None:
-    """Remove the nodes of a decoder and what only they use: images, inner groups, the text of a script."""
+    """Remove the nodes of a decoder and what only they use: images and inner groups."""
     inner = table_images.trees(tree)[1:]
     every = [node for t in (tree, *inner) for node in t.nodes]
     images = dict.fromkeys(node.image for node in every if getattr(node, "image", None))
-    texts = dict.fromkeys(node.script for node in script_node.script_nodes(tree) if node.script)
     tree.nodes.clear()
     for group in inner:
         if group.users == 0:
@@ -196,5 +196,3 @@ def _clear(tree: bpy.types.ShaderNodeTree) -> None:
     for image in images:
         if image.users == 0:
             bpy.data.images.remove(image)
-    for text in texts:
-        bpy.data.texts.remove(text)

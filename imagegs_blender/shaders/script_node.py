@@ -1,47 +1,45 @@
 """The decoder as an OSL script node: Cycles on the CPU and OptiX, with the level of detail of each pixel's footprint.
 
-OSL reads files, not Blender's images: the tables are written as EXR files of float32 to a folder that outlives the
-render, and the script is written for them.
+The node names a compiled script (script.py) in a folder that ends with Blender; a saved .blend holds no more than that name.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import bpy
-import numpy as np
 
-from ..core import images, lod
+from ..core import lod
 from ..core.errors import ImageGSError
-from ..core.gaussians import CUTOFF, EPS
-from ..core.stack import Depth, MapInfo
+from ..core.stack import MapInfo
 from ..core.tables import Tables
-from . import node_group, udim
+from . import node_group, script, udim
 from .expression import Graph, Value
+from .tables import LAYOUT, layout
 
 SCRIPT = "imagegs_script"
 """Custom property of a script node: it decodes."""
 
-TEXT = "imagegs_text"
-"""Custom property of a text that we wrote."""
 
+def prepare(tables: Tables) -> Path:
+    """The script of a stack, written to a folder of this session.
 
-def check() -> None:
-    """Raises ImageGSError where this Blender can't compile OSL."""
+    Raises ImageGSError where this Blender can't compile OSL, or the script can't be written.
+    """
     try:
         import oslquery  # noqa: F401  part of Blender
     except ImportError:
         raise ImageGSError("decoder OSL: this Blender comes without Open Shading Language; choose Nodes or Baked") from None
+    folder = Path(bpy.app.tempdir) / "imagegs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return script.write(tables, folder)
 
 
-def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables, folder: Path) -> None:
-    """Put the script node into an empty decoder, with its tables in `folder`, which must exist.
-
-    Raises ImageGSError where a table can't be written or the script does not compile.
-    """
+def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
+    """Put the script node into an empty decoder. Raises ImageGSError as prepare() does."""
+    path = prepare(tables)
+    tree[LAYOUT] = layout(tables)
     graph = Graph(tree)
     with graph.frame("Script"):
         inputs = graph.inputs()
@@ -50,17 +48,13 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
             point, inside = inputs["Vector"].times_plus((1, -1, 0), (0, 1, 0)), None
         else:
             point, inside = node_group.wrapped(inputs["Vector"], tree, tables)
-        node = graph.node("ShaderNodeScript", "imagegs.osl")
-        node[SCRIPT] = True
-        node.mode = "INTERNAL"
-        node.script = bpy.data.texts.new(f"{tree.name}.osl")
-        node.script[TEXT] = True
-        update(tree, tables, folder)
+        node = _node(graph, -(-tables.planes // 3))
+        _show(node, path)
         smooth = udim.stretched(inputs["Vector"], tiles) if tiles else point
         tree.links.new(point.socket, node.inputs["Vector"])
         tree.links.new(smooth.socket, node.inputs["Smooth"])
         tree.links.new(inputs["LOD"].socket, node.inputs["LOD"])
-        colors = [Value(graph, node.outputs[f"Planes{i}"]) for i in range(-(-tables.planes // 3))]
+        colors = [Value(graph, output) for output in node.outputs]
         count = tables.texels - 2
         rest = [lane for color in colors[count:] for lane in color.lanes][: tables.planes - 3 * count]
     with graph.frame("Maps"):
@@ -70,19 +64,17 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     graph.arrange()
 
 
-def update(tree: bpy.types.ShaderNodeTree, tables: Tables, folder: Path) -> None:
-    """Write the tables and the script again: files of an earlier session are gone."""
-    shapes = {}
-    for name, texels in tables.arrays().items():
-        unit = texels.astype(np.float32) / 255 if texels.dtype == np.uint8 else texels
-        height, width = (1 << (n - 1).bit_length() for n in unit.shape[:2])
-        padded = np.pad(unit, ((0, height - unit.shape[0]), (0, width - unit.shape[1]), (0, 0)), mode="edge")
-        images.write(folder / f"{name.replace(' ', '')}.exr", padded, Depth.F32, "RGBA")
-        shapes[name] = (width, height)
+def update(tree: bpy.types.ShaderNodeTree, tables: Tables) -> None:
+    """Write the script again: files of an earlier session are gone."""
+    path = prepare(tables)
     for node in script_nodes(tree):
-        node.script.clear()
-        node.script.write(_source(tables, folder, shapes))
-        _compile(node)
+        _show(node, path)
+
+
+def is_whole(tree: bpy.types.ShaderNodeTree) -> bool:
+    """Whether the script is there."""
+    paths = [bpy.path.abspath(node.filepath, library=tree.library) for node in script_nodes(tree)]
+    return all(Path(path).is_file() for path in paths)
 
 
 def script_nodes(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.ShaderNodeScript]:
@@ -90,56 +82,20 @@ def script_nodes(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.ShaderNodeScr
     return [node for node in tree.nodes if SCRIPT in node]
 
 
-def _source(tables: Tables, folder: Path, shapes: dict[str, tuple[int, int]]) -> str:
-    text = (Path(__file__).parent / "imagegs.osl").read_text(encoding="utf-8")
-    tail, planes = tables.tail, tables.planes
-    add = []
-    for sheet in range(len(tail.sheets)):
-        width, height = shapes[f"texels {sheet}"]
-        add.append(f'        TEXEL("@FOLDER@/texels{sheet}.exr", cx, cy, {width}, {height}, rgb, a);')
-        for plane in range(planes):
-            number, channel = lod.slot(plane, planes)
-            if number == sheet:
-                add.append(f"        out[{plane}] += share * {'a' if channel == 3 else f'rgb[{channel}]'};")
-    threes = [[f"out[{p}]" if p < planes else "0" for p in range(i, i + 3)] for i in range(0, planes, 3)]
-    words: dict[str, Any] = {
-        "ADD_SHEETS": "\n".join(add),
-        "OUTPUTS": ",\n".join(f"    output color Planes{i} = 0" for i in range(len(threes))),
-        "RESULTS": "\n".join(f"    Planes{i} = color({', '.join(three)});" for i, three in enumerate(threes)),
-        "FOLDER": folder.as_posix(),
-        "SHEETS": len(tail.sheets), "PLANES": planes, "TEXELS": tables.texels, "CANDIDATES": tables.candidates,
-        "TOPK": tables.topk, "FIRST": tail.first, "LAST": tail.last, "DETAIL": tail.detail,
-        "WIDTH": tables.width, "HEIGHT": tables.height,
-        "COLUMNS": tables.blocks.shape[1], "ROWS": tables.blocks.shape[0], "CUTOFF": CUTOFF, "EPS": EPS,
-        "PER_ROW": tables.gaussians.shape[1] // tables.texels,
-        "ROW": "1.0 - ((y) + 0.5) / (h)" if _bottom_up() else "((y) + 0.5) / (h)",
-    }  # fmt: skip
-    for name in ("gaussians", "blocks", "cells", "levels"):
-        words[f"{name.upper()}_W"], words[f"{name.upper()}_H"] = shapes[name]
-    for word, value in words.items():
-        text = text.replace(f"@{word}@", str(value))
-    return text
+def _node(graph: Graph, colors: int) -> bpy.types.ShaderNodeScript:
+    """A script node with the sockets of the script."""
+    node = graph.node("ShaderNodeScript", "imagegs.osl")
+    node[SCRIPT] = True
+    for name in ("Vector", "Smooth"):
+        node.inputs.new("NodeSocketVector", name)
+    for name in ("LOD", "Footprint"):
+        node.inputs.new("NodeSocketFloat", name)
+    node.inputs["Footprint"].default_value = 1.0
+    for i in range(colors):
+        node.outputs.new("NodeSocketColor", f"Planes{i}")
+    return node
 
 
-def _bottom_up() -> bool:
-    """Whether texture() counts rows from the bottom of a file."""
-    return bpy.app.version >= (5, 1)
-
-
-def _compile(node: bpy.types.ShaderNodeScript) -> None:
-    import cycles.osl  # the add-on that is part of Blender
-    messages: list[str] = []
-
-    def report(kind: set[str], message: str) -> None:
-        messages.append(message)
-
-    cycles.osl.update_script_node(node, report)
-    if not node.outputs:
-        raise ImageGSError(f"{node.script.name}: the OSL script does not compile here: {'; '.join(messages)}")
-
-
-def folder_for(tree: bpy.types.ShaderNodeTree) -> Path:
-    """A folder of this session for the tables of a decoder."""
-    path = Path(bpy.app.tempdir) / "imagegs" / f"{os.getpid()}-{tree.session_uid}"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+def _show(node: bpy.types.ShaderNodeScript, path: Path) -> None:
+    node.mode = "EXTERNAL"  # forgets the path
+    node.filepath = str(path)

@@ -1,48 +1,82 @@
-"""Renders a stack with the OSL decoder, in a process of its own: OSL wants Blender's own OpenImageIO, not PyPI's.
-
-Arguments: the folder to write to, then LODs, "0@3" for 0 where the finest that is held is 3, or "damaged", for 0 after
-the file was saved with a stream that can't be read and opened again; prints what is said then. Writes LOD.npz: output -> pixels.
-"""
+"""Renders a stack with the OSL decoder, in a process of its own: compiling OSL wants Blender's own OpenImageIO, not PyPI's."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import bpy
 import numpy as np
 
-version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-sys.path.insert(0, str(Path(bpy.utils.resource_path("LOCAL")) / "python" / "lib" / version / "site-packages"))
-
-from imagegs_blender.core import stream, tables  # noqa: E402
-from imagegs_blender.operators import rebuild  # noqa: E402
-from imagegs_blender.scene import storage  # noqa: E402
-from imagegs_blender.shaders import decoder, node_group  # noqa: E402
-
-from . import plane  # noqa: E402
-from .test_decoder import HEIGHT, MAPS, WIDTH  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def main(folder: Path, levels: list[str]) -> None:
+def rendered(folder: Path, data: bytes, *jobs: str) -> list[dict[str, np.ndarray]]:
+    """Output -> pixels of a .igs file for each job.
+
+    jobs   a LOD; "0@3", where the finest that is held is 3; "tiles"; "many", as if Gaussians were too many for 16 bits;
+           "reopened", as in a later session; "damaged", likewise, but with a stream that can't be read
+    """
+    (folder / "stack.igs").write_bytes(data)
+    command = [sys.executable, "-m", "tests.shaders.osl_worker", str(folder), *jobs]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    pictures = []
+    for job in jobs:
+        with np.load(folder / f"{job}.npz") as arrays:
+            pictures.append(dict(arrays))
+    return pictures
+
+
+def main(folder: Path, jobs: list[str]) -> None:
+    from imagegs_blender.core import stream, tables
+    from imagegs_blender.operators import rebuild
+    from imagegs_blender.scene import storage
+    from imagegs_blender.shaders import decoder, node_group, script
+
+    from . import plane
+    from .test_decoder import HEIGHT, WIDTH
+    from .test_udim import TILES
+
     found = stream.read((folder / "stack.igs").read_bytes())
-    for level in levels:
+    built = tables.build(found.gaussians, found.maps)
+    for job in jobs:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         plane.enable_cycles()
-        group = node_group.build("Stack", MAPS, tables.build(found.gaussians, MAPS))
-        lod, _, detail = level.replace("damaged", "0").partition("@")
+        level, _, detail = job.partition("@")
+        if job == "tiles":
+            group = node_group.build("Stack", found.maps, built, "UDIM", TILES)
+            outputs = plane.stage(group, 2 * TILES.width, 2 * TILES.height, window=(0.0, 0.0, 2.0))
+        else:
+            group = node_group.build("Stack", found.maps, built)
+            outputs = plane.stage(group, WIDTH, HEIGHT, lod=float(level) if level[0].isdigit() else 0.0)
+        script.SHORT = 0 if job == "many" else 1 << 16
         decoder.set_kind(group, decoder.OSL, found, detail=int(detail or 0))
-        outputs = plane.stage(group, WIDTH, HEIGHT, lod=float(lod))
-        if level == "damaged":
-            storage.store(group, (folder / "stack.igs").read_bytes()[:-20] + bytes(20), {})
-            bpy.ops.wm.save_as_mainfile(filepath=str(folder / "damaged.blend"))
-            bpy.ops.wm.open_mainfile(filepath=str(folder / "damaged.blend"))
-            print(*rebuild.rebuild_tables())
         bpy.context.scene.cycles.shading_system = True
-        np.savez(folder / f"{level}.npz", **plane.render("CYCLES", folder, outputs))
+        if job in ("reopened", "damaged"):
+            data = (folder / "stack.igs").read_bytes()
+            storage.store(group, data if job == "reopened" else data[:-20] + bytes(20), {})
+            path = folder / f"{job}.blend"
+            bpy.ops.wm.save_as_mainfile(filepath=str(path))
+            assert path.stat().st_size < 1 << 20, path.stat().st_size
+            shutil.rmtree(Path(bpy.app.tempdir) / "imagegs")
+            bpy.ops.wm.open_mainfile(filepath=str(path))
+            group = bpy.data.node_groups["Stack"]
+            assert not decoder.is_whole(group)
+            said = " ".join(rebuild.rebuild_tables())
+            assert bool(said) == (job == "damaged"), said
+            assert not said or said.startswith("Stack: damaged .igs stream: ") and said.endswith("(it shows its average color)")
+        assert decoder.is_whole(group)
+        np.savez(folder / f"{job}.npz", **plane.render("CYCLES", folder, outputs))
 
 
-main(Path(sys.argv[1]), sys.argv[2:])
-sys.stdout.flush()
-os._exit(0)
+if __name__ == "__main__":
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    sys.path.insert(0, str(Path(bpy.utils.resource_path("LOCAL")) / "python" / "lib" / version / "site-packages"))
+    main(Path(sys.argv[1]), sys.argv[2:])
+    sys.stdout.flush()
+    os._exit(0)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +14,8 @@ from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.stack import Depth
 from imagegs_blender.shaders import decoder, node_group
 
-from . import plane
+from . import osl_worker, plane
 from .test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +75,16 @@ def test_there_and_back(tmp_path: Path, found: stream.Stream) -> None:
 
 
 def test_osl(tmp_path: Path, found: stream.Stream) -> None:
-    """With the level of each pixel's footprint, which is 0 where a texel is a pixel."""
-    (tmp_path / "stack.igs").write_bytes(stream.write(stack(4, True), MAPS))
-    command = [sys.executable, "-m", "tests.shaders.osl_worker", str(tmp_path), "0", "0.5", "2.3", "0@3", "damaged"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    for level in ("0", "0.5", "2.3"):
-        with np.load(tmp_path / f"{level}.npz") as rendered:
-            agree(dict(rendered), found, float(level), everywhere=level == "2.3")
-    with np.load(tmp_path / "0@3.npz") as rendered:
-        agree(dict(rendered), found, 3.0)
-    assert "Stack: damaged .igs stream: " in run.stdout and "(it shows its average color)" in run.stdout
-    with np.load(tmp_path / "damaged.npz") as rendered:
-        last = tables.build(found.gaussians, found.maps).tail.last
-        agree({name: pixels[:1, :1] for name, pixels in rendered.items()}, found, float(last))
+    """With the level of each pixel's footprint, which is 0 where a texel is a pixel; and after the script was lost."""
+    last = tables.build(found.gaussians, found.maps).tail.last
+    jobs = {"0": 0.0, "0.5": 0.5, "2.3": 2.3, "0@3": 3.0, "reopened": 0.0, "damaged": last}
+    pictures = osl_worker.rendered(tmp_path, stream.write(stack(4, True), MAPS), *jobs)
+    for picture, level in zip(pictures, jobs.values(), strict=True):
+        agree(picture, found, level, everywhere=level > 1)
+
+
+def test_osl_of_8_bits_and_many_gaussians(tmp_path: Path) -> None:
+    maps = tuple(replace(info, depth=Depth.U8) for info in MAPS)
+    data = stream.write(stack(10, False), maps)
+    for picture, level in zip(osl_worker.rendered(tmp_path, data, "0.7", "many"), (0.7, 0.0), strict=True):
+        agree(picture, stream.read(data), level, everywhere=False)

@@ -12,7 +12,7 @@ from imagegs_blender.core import lod, stream, tables
 from imagegs_blender.core.tiles import GUTTER, Tiles
 from imagegs_blender.shaders import decoder, node_group
 
-from . import plane
+from . import osl_worker, plane
 from .test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
 
 TILES = Tiles((1001, 1002, 1012), WIDTH // 2 - 2 * GUTTER, HEIGHT // 2 - 2 * GUTTER)
@@ -33,18 +33,22 @@ def test_tiles_side_by_side() -> None:
     assert (x, y) == (8, 64) and np.array_equal(joined[y - 8, x : x + 30], given[1012][0])
 
 
-@pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
+@pytest.mark.parametrize("kind", decoder.KINDS)
 def test_every_tile(tmp_path: Path, kind: str) -> None:
     assert TILES.size == (WIDTH, HEIGHT)
     found = stream.read(stream.write(stack(4, False), MAPS))
     built = tables.build(found.gaussians, MAPS)
-    group = node_group.build("Stack", MAPS, built, "UDIM", TILES)
-    decoder.set_kind(group, kind, found)
     width, height = TILES.width, TILES.height
-    outputs = plane.stage(group, 2 * width, 2 * height, window=(0.0, 0.0, 2.0))
+    if kind == decoder.OSL:
+        (rendered,) = osl_worker.rendered(tmp_path, stream.write(found.gaussians, MAPS), "tiles")
+    else:
+        group = node_group.build("Stack", MAPS, built, "UDIM", TILES)
+        decoder.set_kind(group, kind, found)
+        outputs = plane.stage(group, 2 * width, 2 * height, window=(0.0, 0.0, 2.0))
+        rendered = plane.render("CYCLES", tmp_path, outputs)
     picture = expected(lod.planes(found.gaussians, built.tail, 0.0))
     average = expected(np.broadcast_to(lod.average(built.tail)[:, None, None], (7, 1, 1)))
-    for name, pixels in encoded(plane.render("CYCLES", tmp_path, outputs)).items():
+    for name, pixels in encoded(rendered).items():
         quarters = {
             1001: pixels[height:, :width], 1002: pixels[height:, width:],
             1011: pixels[:height, :width], 1012: pixels[:height, width:],
