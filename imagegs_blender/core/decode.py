@@ -30,12 +30,23 @@ def whole_planes(gaussians: Gaussians, width: int | None = None, height: int | N
 
     Black there would bleed into what is shown wherever texels are averaged: levels of detail, mipmaps, filters.
     """
+    picture, share = shared_planes(gaussians, width, height)
+    return picture if share is None else fill(picture, share >= COVERED, gaussians.wrap)
+
+
+def shared_planes(
+    gaussians: Gaussians, width: int | None = None, height: int | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """planes(), and the share (height, width) of each texel that comes from Gaussians.
+
+    None for a plain sum, which is 0 where it means 0.
+    """
     splats, grid = project(gaussians, width, height)
-    picture = render(splats, grid)
-    if grid.topk == 0:  # a plain sum is 0 where it means 0
-        return _without_gamma(picture, gaussians)
-    covered = render(replace(splats, feature=np.ones((len(splats.center), 1), np.float32)), grid)[0]
-    return _without_gamma(fill(picture, covered >= COVERED, grid.wrap), gaussians)
+    if grid.topk == 0:
+        return _without_gamma(render(splats, grid), gaussians), None
+    ones = np.ones((len(splats.center), 1), np.float32)
+    picture = render(replace(splats, feature=np.concatenate([splats.feature, ones], axis=1)), grid)
+    return _without_gamma(picture[:-1], gaussians), picture[-1]
 
 
 def images(stream: Stream, whole: bool = False) -> dict[str, np.ndarray]:

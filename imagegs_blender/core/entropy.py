@@ -7,6 +7,7 @@ basic arithmetic is used, so a stream reads the same on every machine.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import constriction
 import numpy as np
@@ -80,14 +81,14 @@ class Reader:
         if low == high:
             return np.full(count, low, np.int32)
         model = _Categorical(_probabilities(low, high, first, shares), perfect=False)
-        return self._coder.decode(model, count).astype(np.int32) + low
+        return self._decode(model, count).astype(np.int32) + low
 
     def uniform(self, sizes: np.ndarray) -> np.ndarray:
         """(len(sizes),) int32, below sizes."""
         symbols = np.zeros(len(sizes), np.int32)
         many = sizes > 1
         if many.any():
-            symbols[many] = self._coder.decode(_Uniform(), sizes[many].astype(np.int32))
+            symbols[many] = self._decode(_Uniform(), sizes[many].astype(np.int32))
         return symbols
 
     def splits(self, totals: np.ndarray) -> np.ndarray:
@@ -99,7 +100,7 @@ class Reader:
         for total in np.unique(totals):
             chosen = totals == total
             model = _Categorical(split_probabilities(int(total), SPLIT_SHAPES[shape]), perfect=False)
-            lefts[chosen] = self._coder.decode(model, int(chosen.sum()))
+            lefts[chosen] = self._decode(model, int(chosen.sum()))
         return lefts
 
     def number(self) -> int:
@@ -109,6 +110,12 @@ class Reader:
         """All models must have been asked for."""
         if self._at != len(self._models):
             raise ImageGSError("not a valid .igs stream: models are left over")
+
+    def _decode(self, *arguments: Any) -> np.ndarray:
+        try:
+            return self._coder.decode(*arguments)
+        except AssertionError as error:  # constriction's word for bytes that no encoder makes
+            raise ImageGSError("not a valid .igs stream: its payload does not fit its models") from error
 
     def _take(self, size: int) -> bytes:
         part = self._models[self._at : self._at + size]

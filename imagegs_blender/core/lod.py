@@ -12,8 +12,9 @@ true mip levels of two stacks of 32.3 and 31.9 dB: 34.1 and 33.5 dB at L = 1, 35
 The levels lie in one sheet, each with a border of one texel (the other side of a texture that repeats, else the edge
 itself), so that a shader adds up four closest texels and needs no wrap; slot() says which plane is in which channel.
 Averages are taken of the stored values: colors stay sRGB-encoded and straight (hidden colors continue the visible
-ones, see stack.build), normals are X and Y, so their Z comes out unit length. Where no Gaussian reaches, parts of a
-texture that no mesh shows, what is around goes on (decode.whole_planes): black would bleed into what is shown.
+ones, see stack.build), normals are X and Y, so their Z comes out unit length. Texels that no
+Gaussian reaches, parts of a texture that no mesh shows, do not count, and what is around goes on in their place (as in
+decode.whole_planes): black would bleed into what is shown.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 
 from . import decode
 from .gaussians import Gaussians
-from .resample import resize
+from .resample import averages, fill
 from .stack import Depth, MapInfo
 
 LAST_FIRST = 3
@@ -79,14 +80,15 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
 
     sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]
     boxes, (rows, columns) = _arranged(sizes)
-    full = np.clip(decode.whole_planes(gaussians), 0, 1)
-    fine = [resize(plane, *sizes[0], gaussians.wrap) for plane in full]
+    full, reached = decode.shared_planes(gaussians)
+    fine = fill(*averages(full, *sizes[0], reached, decode.COVERED), gaussians.wrap)
     sheets = [np.zeros((rows, columns, 4), np.float32) for _ in range(-(-count // 4))]
     for x, y, w, h in boxes:
-        for p, plane in enumerate(fine):
-            level = np.pad(resize(plane, w, h, gaussians.wrap), 1, mode="wrap" if gaussians.wrap else "edge")
+        level, _ = averages(fine, w, h)
+        bordered = np.pad(level, ((0, 0), (1, 1), (1, 1)), mode="wrap" if gaussians.wrap else "edge")
+        for p, plane in enumerate(bordered):
             sheet, channel = slot(p, count)
-            sheets[sheet][y - 1 : y + h + 1, x - 1 : x + w + 1, channel] = level
+            sheets[sheet][y - 1 : y + h + 1, x - 1 : x + w + 1, channel] = plane
     keep = {slot(p, count)[0] for p in deep}
     stored = [sheet if i in keep else np.rint(255 * sheet).astype(np.uint8) for i, sheet in enumerate(sheets)]
     return Tail(first, np.array(boxes, np.float32), tuple(stored), count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit, prange
 from PIL import Image
 
 _MARGIN = 4
@@ -20,6 +21,21 @@ def resize(plane: np.ndarray, width: int, height: int, wrap: bool) -> np.ndarray
     for size, grows in (((width, h), width > w), ((width, height), height > h)):
         plane = _resize(plane, size, Image.Resampling.BICUBIC if grows else Image.Resampling.BOX, wrap)
     return plane
+
+
+def averages(
+    planes: np.ndarray, width: int, height: int, share: np.ndarray | None = None, least: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Planes (C, h, w) float32, clipped to 0..1, averaged over the area of each texel of a smaller (height, width).
+
+    share, least   only texels whose share (h, w) is at least that count
+    Returns (C, height, width) float32, 0 where no texel counts, and (height, width) bool, where any does.
+    """
+    out = np.zeros((len(planes), height, width), np.float32)
+    seen = np.zeros((height, width), np.bool_)
+    shares = np.empty((0, 0), np.float32) if share is None else np.ascontiguousarray(share)
+    _averages(np.ascontiguousarray(planes), shares, np.float32(least), out, seen)
+    return out, seen
 
 
 def fill(planes: np.ndarray, seen: np.ndarray, wrap: bool) -> np.ndarray:
@@ -49,6 +65,39 @@ def _resize(plane: np.ndarray, size: tuple[int, int], method: Image.Resampling, 
     padded = np.pad(plane, margin, mode="wrap") if wrap else plane
     source = Image.fromarray(np.ascontiguousarray(padded, np.float32))
     return np.asarray(source.resize(size, method, box=(margin, margin, margin + w, margin + h)))
+
+
+@njit(cache=True, parallel=True)
+def _averages(planes, share, least, out, seen):
+    """averages(), a row of texels at a time; share may be empty."""
+    count, h, w = planes.shape
+    _, height, width = out.shape
+    for row in prange(height):
+        top, bottom = row * h / height, (row + 1) * h / height
+        y0, y1 = int(top), int(np.ceil(bottom))
+        area = np.empty((y1 - y0) * (w // width + 2), np.float32)
+        for column in range(width):
+            left, right = column * w / width, (column + 1) * w / width
+            x0, x1 = int(left), int(np.ceil(right))
+            total = 0.0
+            for y in range(y0, y1):
+                high = min(y + 1.0, bottom) - max(float(y), top)
+                for x in range(x0, x1):
+                    part = high * (min(x + 1.0, right) - max(float(x), left))
+                    if len(share) and share[y, x] < least:
+                        part = 0.0
+                    area[(y - y0) * (x1 - x0) + x - x0] = part
+                    total += part
+            if total == 0.0:
+                continue
+            seen[row, column] = True
+            for p in range(count):
+                value = 0.0
+                for y in range(y0, y1):
+                    for x in range(x0, x1):
+                        texel = min(max(planes[p, y, x], np.float32(0)), np.float32(1))
+                        value += area[(y - y0) * (x1 - x0) + x - x0] * texel
+                out[p, row, column] = value / total
 
 
 def _sum2x2(a: np.ndarray) -> np.ndarray:

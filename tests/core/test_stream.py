@@ -88,6 +88,23 @@ def test_every_flipped_bit_and_every_cut_is_one_clear_error() -> None:
         stream.read(data + b"\0")
 
 
+def test_what_other_programs_make_of_a_payload_is_one_clear_error() -> None:
+    """Checksums are right, but the numbers were not coded with these models: refused in one line, or read as numbers."""
+    data = stream.write(random_gaussians(300, 6), MAPS)
+    start = data.index(b"CODE") + 12
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(40):
+        payload = rng.bytes(len(data) - start)
+        checksum = struct.pack("<I", zlib.crc32(payload, zlib.crc32(b"CODE")))
+        try:
+            stream.read(data[: start - 4] + checksum + payload)
+        except ImageGSError as error:
+            assert "not a valid .igs stream" in str(error)
+            refused += 1
+    assert refused
+
+
 def test_a_newer_version_says_so() -> None:
     data = bytearray(stream.write(random_gaussians(5, 6), MAPS))
     struct.pack_into("<H", data, 8, stream.VERSION + 1)
