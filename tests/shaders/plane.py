@@ -40,6 +40,14 @@ def stage(
     return outputs
 
 
+def set_level(group: bpy.types.ShaderNodeTree, lod: float) -> None:
+    """Move the slider of every plane of the stage."""
+    for material in bpy.data.materials:
+        for node in material.node_tree.nodes:
+            if getattr(node, "node_tree", None) == group:
+                node.inputs["LOD"].default_value = lod
+
+
 def summed(group: bpy.types.ShaderNodeTree) -> bpy.types.ShaderNodeTree:
     """A group with one output, "sum": all color outputs added, so that one material needs them all."""
     tree = bpy.data.node_groups.new("Sum", "ShaderNodeTree")
@@ -78,6 +86,9 @@ def render(engine: str, folder: Path, outputs: list[str]) -> dict[str, np.ndarra
         scene.cycles.max_bounces = 0
     else:
         scene.eevee.taa_render_samples = 1
+        # OpenGL in software mixes neighboring texels of any image where anisotropic filtering is on, at 1:1, too
+        filtering = scene.render if hasattr(scene.render, "anisotropic_filter") else bpy.context.preferences.system
+        filtering.anisotropic_filter = "FILTER_0"
     bpy.ops.render.render(write_still=True)
     return read(Path(scene.render.filepath), outputs)
 

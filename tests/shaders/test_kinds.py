@@ -24,8 +24,10 @@ def found() -> stream.Stream:
 
 
 def agree(rendered: dict[str, np.ndarray], found: stream.Stream, level: float, everywhere: bool = True) -> None:
+    """With the definition at the size that was rendered."""
     built = tables.build(found.gaussians, found.maps)
-    truth = expected(lod.planes(found.gaussians, built.tail, level))
+    height, width = rendered["color"].shape[:2]
+    truth = expected(lod.planes(found.gaussians, built.tail, level, width, height))
     for name, pixels in encoded(rendered).items():
         off = 255 * np.abs(pixels - truth[name]).max(2)
         assert (off <= 1).mean() >= 0.999, f"{name}: {off.max()}"
@@ -38,7 +40,6 @@ def test_baked(tmp_path: Path, found: stream.Stream) -> None:
     outputs = plane.stage(group, WIDTH, HEIGHT)
     decoder.set_kind(group, decoder.BAKED, found)
     assert not any("cells" in image.name for image in bpy.data.images)
-    agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0)
     path = str(tmp_path / "baked.blend")
     with decoder.left_out([group]):
         bpy.ops.wm.save_as_mainfile(filepath=path)
@@ -47,6 +48,18 @@ def test_baked(tmp_path: Path, found: stream.Stream) -> None:
     assert decoder.kind(group) == decoder.BAKED and not decoder.is_whole(group)
     decoder.update(group, found)
     agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0)
+
+
+@pytest.mark.parametrize("engine", plane.ENGINES)
+def test_baked_levels(tmp_path: Path, found: stream.Stream, engine: str) -> None:
+    """At every texel centre of the images, which have the size of the whole level."""
+    group = node_group.build("Stack", MAPS, tables.build(found.gaussians, found.maps))
+    outputs = plane.stage(group, WIDTH, HEIGHT)
+    decoder.set_kind(group, decoder.BAKED, found)
+    for level in (0.0, 0.5, 1.0, 2.3):
+        decoder.set_level(group, stream.write(stack(4, True), MAPS), level)
+        bpy.context.scene.render.resolution_percentage = 100 >> int(level)
+        agree(plane.render(engine, tmp_path, outputs), found, level)
 
 
 def test_baked_16_bit_color(tmp_path: Path) -> None:
