@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import bpy
@@ -13,6 +15,9 @@ ENGINES = ("CYCLES", EEVEE)
 
 Window = tuple[float, float, float]
 
+Shot = tuple[bpy.types.ShaderNodeTree, float, int, int]
+"""A group, its LOD, and the width and height in pixels of each of its planes."""
+
 
 def stage(
     group: bpy.types.ShaderNodeTree, width: int, height: int, lod: float = 0.0, window: Window = (0.0, 0.0, 1.0)
@@ -22,10 +27,18 @@ def stage(
     window   (u, v, size) of the texture coordinates that a plane shows
     Returns the outputs, top first.
     """
+    return stage_shots([(group, lod, width, height)], window)
+
+
+def stage_shots(shots: Sequence[Shot], window: Window = (0.0, 0.0, 1.0)) -> list[str]:
+    """stage() of several groups with the same outputs in one picture, one below the other."""
     scene = bpy.context.scene
-    outputs = [item.name for item in group.interface.items_tree if item.in_out == "OUTPUT"]
-    for i, output in enumerate(outputs):
-        bpy.ops.mesh.primitive_plane_add(size=1, location=(0.5 * width, (len(outputs) - i - 0.5) * height, 0))
+    outputs = [item.name for item in shots[0][0].interface.items_tree if item.in_out == "OUTPUT"]
+    wide, high = max(shot[2] for shot in shots), len(outputs) * sum(shot[3] for shot in shots)
+    bottom = high
+    for (group, lod, width, height), output in product(shots, outputs):
+        bottom -= height
+        bpy.ops.mesh.primitive_plane_add(size=1, location=(0.5 * width, bottom + 0.5 * height, 0))
         plane = bpy.context.object
         plane.scale = (width, height, 1)
         plane.data.materials.append(_material(group, output, lod, window))
@@ -33,19 +46,11 @@ def stage(
     scene.collection.objects.link(camera)
     scene.camera = camera
     camera.data.type = "ORTHO"
-    camera.data.ortho_scale = max(width, height * len(outputs))
-    camera.location = (0.5 * width, 0.5 * height * len(outputs), 10)
-    scene.render.resolution_x, scene.render.resolution_y = width, height * len(outputs)
+    camera.data.ortho_scale = max(wide, high)
+    camera.location = (0.5 * wide, 0.5 * high, 10)
+    scene.render.resolution_x, scene.render.resolution_y = wide, high
     scene.render.resolution_percentage = 100
     return outputs
-
-
-def set_level(group: bpy.types.ShaderNodeTree, lod: float) -> None:
-    """Move the slider of every plane of the stage."""
-    for material in bpy.data.materials:
-        for node in material.node_tree.nodes:
-            if getattr(node, "node_tree", None) == group:
-                node.inputs["LOD"].default_value = lod
 
 
 def summed(group: bpy.types.ShaderNodeTree) -> bpy.types.ShaderNodeTree:
@@ -71,6 +76,30 @@ def summed(group: bpy.types.ShaderNodeTree) -> bpy.types.ShaderNodeTree:
 
 def render(engine: str, folder: Path, outputs: list[str]) -> dict[str, np.ndarray]:
     """Render the stage: output -> (height, width, 3) float32 scene-linear, row 0 on top."""
+    return dict(zip(outputs, np.split(_picture(engine, folder), len(outputs)), strict=True))
+
+
+def render_shots(engine: str, folder: Path, shots: Sequence[Shot], outputs: list[str]) -> list[dict[str, np.ndarray]]:
+    """render() for each of several shots."""
+    rows = _picture(engine, folder)
+    found: list[dict[str, np.ndarray]] = [{} for _ in shots]
+    for (shot, (_, _, width, height)), output in product(enumerate(shots), outputs):
+        found[shot][output], rows = rows[:height, :width], rows[height:]
+    return found
+
+
+def read(path: Path, outputs: list[str]) -> dict[str, np.ndarray]:
+    """The picture that render wrote, cut into its outputs."""
+    return dict(zip(outputs, np.split(_read(path), len(outputs)), strict=True))
+
+
+def enable_cycles() -> None:
+    import addon_utils  # part of Blender: found once bpy is imported
+
+    addon_utils.enable("cycles")
+
+
+def _picture(engine: str, folder: Path) -> np.ndarray:
     scene = bpy.context.scene
     scene.render.engine = engine
     scene.render.filter_size = 0.01
@@ -90,36 +119,17 @@ def render(engine: str, folder: Path, outputs: list[str]) -> dict[str, np.ndarra
         filtering = scene.render if hasattr(scene.render, "anisotropic_filter") else bpy.context.preferences.system
         filtering.anisotropic_filter = "FILTER_0"
     bpy.ops.render.render(write_still=True)
-    return read(Path(scene.render.filepath), outputs)
+    return _read(Path(scene.render.filepath))
 
 
-def read(path: Path, outputs: list[str]) -> dict[str, np.ndarray]:
-    """The picture that render wrote, cut into its outputs."""
+def _read(path: Path) -> np.ndarray:
     picture = bpy.data.images.load(str(path))
     picture.colorspace_settings.name = "Non-Color"
     width, height = picture.size
     pixels = np.empty(width * height * 4, np.float32)
     picture.pixels.foreach_get(pixels)
     bpy.data.images.remove(picture)
-    pixels = pixels.reshape(height, width, 4)[::-1, :, :3]
-    return dict(zip(outputs, np.split(pixels, len(outputs)), strict=True))
-
-
-def link(library: Path, width: int, height: int) -> None:
-    """Link the stage of another file, width x height pixels."""
-    with bpy.data.libraries.load(str(library), link=True) as (there, here):
-        here.objects = there.objects
-    scene = bpy.context.scene
-    for obj in here.objects:
-        scene.collection.objects.link(obj)
-    scene.camera = next(obj for obj in here.objects if obj.type == "CAMERA")
-    scene.render.resolution_x, scene.render.resolution_y = width, height
-
-
-def enable_cycles() -> None:
-    import addon_utils  # part of Blender: found once bpy is imported
-
-    addon_utils.enable("cycles")
+    return pixels.reshape(height, width, 4)[::-1, :, :3]
 
 
 def _material(group: bpy.types.ShaderNodeTree, output: str, lod: float, window: Window) -> bpy.types.Material:

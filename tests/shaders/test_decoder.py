@@ -106,9 +106,8 @@ def points(built: tables.Tables, level: float, x: np.ndarray, y: np.ndarray) -> 
 
 
 @pytest.mark.parametrize("engine", plane.ENGINES)
-@pytest.mark.parametrize(("topk", "wrap"), [(4, True), (10, False)])
-def test_rendered_texels(tmp_path: Path, engine: str, topk: int, wrap: bool) -> None:
-    gaussians = stack(topk, wrap)
+def test_k_of_paper_and_no_repetition(tmp_path: Path, engine: str) -> None:
+    gaussians = stack(10, False)
     built = tables.build(gaussians)
     group = node_group.build("Stack", MAPS, built)
     check(plane.render(engine, tmp_path, plane.stage(group, WIDTH, HEIGHT)), gaussians, built)
@@ -216,10 +215,11 @@ def test_levels_of_detail(tmp_path: Path, engine: str) -> None:
     gaussians = stack(4, True)
     built = tables.build(gaussians, MAPS)
     group = node_group.build("Stack", MAPS, built)
-    outputs = plane.stage(group, WIDTH, HEIGHT)
-    for level in (0.5, 1.0, 2.3, 5.0):
-        plane.set_level(group, level)
-        check(plane.render(engine, tmp_path, outputs), gaussians, built, level)
+    levels = (0.0, 0.5, 1.0, 2.3, 5.0)
+    shots = [(group, level, WIDTH, HEIGHT) for level in levels]
+    outputs = plane.stage_shots(shots)
+    for level, rendered in zip(levels, plane.render_shots(engine, tmp_path, shots, outputs), strict=True):
+        check(rendered, gaussians, built, level)
 
 
 def test_sockets_and_unknown_extension() -> None:

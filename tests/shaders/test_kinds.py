@@ -15,7 +15,7 @@ from imagegs_blender.core.stack import Depth
 from imagegs_blender.shaders import decoder, node_group
 
 from . import osl_worker, plane
-from .test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
+from .test_decoder import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,14 @@ def test_baked(tmp_path: Path, found: stream.Stream) -> None:
 @pytest.mark.parametrize("engine", plane.ENGINES)
 def test_baked_levels(tmp_path: Path, found: stream.Stream, engine: str) -> None:
     """At every texel centre of the images, which have the size of the whole level."""
-    group = node_group.build("Stack", MAPS, tables.build(found.gaussians, found.maps))
-    outputs = plane.stage(group, WIDTH, HEIGHT)
-    decoder.set_kind(group, decoder.BAKED, found)
+    built, shots = tables.build(found.gaussians, found.maps), []
     for level in (0.0, 0.5, 1.0, 2.3):
-        decoder.set_level(group, stream.write(stack(4, True), MAPS), level)
-        bpy.context.scene.render.resolution_percentage = 100 >> int(level)
-        agree(plane.render(engine, tmp_path, outputs), found, level)
+        group = node_group.build("Stack", MAPS, built)
+        decoder.set_kind(group, decoder.BAKED, found, level)
+        shots.append((group, level, WIDTH >> int(level), HEIGHT >> int(level)))
+    outputs = plane.stage_shots(shots)
+    for shot, rendered in zip(shots, plane.render_shots(engine, tmp_path, shots, outputs), strict=True):
+        agree(rendered, found, shot[1])
 
 
 def test_baked_16_bit_color(tmp_path: Path) -> None:
@@ -89,11 +90,11 @@ def test_there_and_back(tmp_path: Path, found: stream.Stream) -> None:
 
 def test_osl(tmp_path: Path, found: stream.Stream) -> None:
     """With the level of each pixel's footprint, which is 0 where a texel is a pixel; and after the script was lost."""
-    last = tables.build(found.gaussians, found.maps).tail.last
-    jobs = {"0": 0.0, "0.5": 0.5, "2.3": 2.3, "0@3": 3.0, "reopened": 0.0, "damaged": last}
+    built = tables.build(found.gaussians, found.maps)
+    jobs = {"0": 0.0, "0.5": 0.5, "1": 1.0, "2.3": 2.3, "0@3": 3.0, "reopened": 0.0, "damaged": built.tail.last}
     pictures = osl_worker.rendered(tmp_path, stream.write(stack(4, True), MAPS), *jobs)
     for picture, level in zip(pictures, jobs.values(), strict=True):
-        agree(picture, found, level, everywhere=level > 1)
+        check(picture, found.gaussians, built, level)
 
 
 def test_osl_of_8_bits_and_many_gaussians(tmp_path: Path) -> None:
