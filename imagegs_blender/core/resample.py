@@ -46,15 +46,12 @@ def fill(planes: np.ndarray, seen: np.ndarray, wrap: bool) -> np.ndarray:
     """
     if seen.all() or not seen.any():
         return planes
-    h, w = seen.shape
-    even = ((0, h % 2), (0, w % 2))
-    weight = np.pad(seen.astype(np.float32), even)
-    count = _sum2x2(weight)
-    mean = np.stack([_sum2x2(np.pad(p * seen, even)) for p in planes]) / np.maximum(count, 1)
-    coarse = fill(mean, count > 0, wrap)
-    doubled = (2 * count.shape[1], 2 * count.shape[0])
-    smooth = np.stack([_resize(p, doubled, Image.Resampling.BILINEAR, wrap)[:h, :w] for p in coarse])
-    return np.where(seen, planes, smooth)
+    mean = np.empty((len(planes), -(-seen.shape[0] // 2), -(-seen.shape[1] // 2)), np.float32)
+    found = np.empty(mean.shape[1:], np.bool_)
+    _pull(np.ascontiguousarray(planes), np.ascontiguousarray(seen), mean, found)
+    filled = np.array(planes, np.float32, order="C")
+    _push(fill(mean, found, wrap), seen, wrap, filled)
+    return filled
 
 
 def _resize(plane: np.ndarray, size: tuple[int, int], method: Image.Resampling, wrap: bool) -> np.ndarray:
@@ -100,5 +97,40 @@ def _averages(planes, share, least, out, seen):
                 out[p, row, column] = value / total
 
 
-def _sum2x2(a: np.ndarray) -> np.ndarray:
-    return a[0::2, 0::2] + a[1::2, 0::2] + a[0::2, 1::2] + a[1::2, 1::2]
+@njit(cache=True, parallel=True)
+def _pull(planes, seen, mean, found):
+    """Of every 2 x 2 texels, the mean of those that are seen; found: whether any is."""
+    count, h, w = planes.shape
+    for row in prange(mean.shape[1]):
+        for column in range(mean.shape[2]):
+            total = 0
+            mean[:, row, column] = 0
+            for y in range(2 * row, min(2 * row + 2, h)):
+                for x in range(2 * column, min(2 * column + 2, w)):
+                    if seen[y, x]:
+                        total += 1
+                        for p in range(count):
+                            mean[p, row, column] += planes[p, y, x]
+            found[row, column] = total > 0
+            if total > 1:
+                for p in range(count):
+                    mean[p, row, column] /= np.float32(total)
+
+
+@njit(cache=True, parallel=True)
+def _push(coarse, seen, wrap, planes):
+    """Texels that are not seen become coarse, of half the width and height, bilinear."""
+    count, height, width = coarse.shape
+    near, far = np.float32(0.75), np.float32(0.25)
+    for y in prange(len(seen)):
+        row, other_row = y // 2, y // 2 + 2 * (y % 2) - 1
+        other_row = other_row % height if wrap else min(max(other_row, 0), height - 1)
+        for x in range(seen.shape[1]):
+            if seen[y, x]:
+                continue
+            column, other = x // 2, x // 2 + 2 * (x % 2) - 1
+            other = other % width if wrap else min(max(other, 0), width - 1)
+            for p in range(count):
+                level = near * coarse[p, row, column] + far * coarse[p, row, other]
+                next_level = near * coarse[p, other_row, column] + far * coarse[p, other_row, other]
+                planes[p, y, x] = near * level + far * next_level

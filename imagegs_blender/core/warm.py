@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from llvmlite import binding
 
-from . import leaves, metrics, stack, stream, tables
+from . import leaves, metrics, resample, stack, stream, tables
 from .devices import Grid
 from .devices.cpu import Cpu
 from .gaussians import Gaussians
@@ -65,6 +65,7 @@ def main() -> int:
     pictures = stack.images(target, maps, True)
     metrics.compare(pictures, pictures, {m.name: m.role for m in maps})
     tables.build(gaussians, maps)
+    resample.fill(target, target[0] > 0.5, True)
     _stamp().touch()
     return 0
 

@@ -139,7 +139,10 @@ def _settle() -> None:
     """The picture stays as it is now: it is no unsaved image that Blender would ask about at its end."""
     image = bpy.data.images.get((IMAGE, None))
     if image is not None and image.is_dirty:
-        packing.keep(image)
+        width, height = image.size
+        texels = np.empty(width * height * 4, np.float32)
+        image.pixels.foreach_get(texels)
+        packing.put(image, np.rint(255 * texels).astype(np.uint8).reshape(height, width, 4))
 
 
 def picture_of(pair: Pair, view: str, divider: float, gain: float) -> np.ndarray:

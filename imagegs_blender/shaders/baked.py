@@ -74,9 +74,9 @@ def update(
         tree[DEVICE] = device
     for info, pixels in zip(small, stack.images(planes, small, gaussians.wrap).values(), strict=True):
         node, rgba = nodes[info.name], _rgba(pixels, info)
-        _write(node.image, rgba, info.depth is not Depth.U8)
+        packing.put(node.image, rgba[::-1])
         if not tree.library:
-            node[AVERAGE] = [float(value) for value in rgba.mean((0, 1))]
+            node[AVERAGE] = [float(value) for value in rgba.mean((0, 1)) / (255 if rgba.dtype == np.uint8 else 1)]
 
 
 def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, height: int) -> tuple[np.ndarray, str]:
@@ -90,7 +90,7 @@ def show_average(tree: bpy.types.ShaderNodeTree) -> None:
     """Fill the images of a decoder with the average color of each map, known from when it was decoded last."""
     for node in _nodes(tree):
         rgba = np.tile(np.array(node.get(AVERAGE, (0.5, 0.5, 0.5, 1)), np.float32), (4, 4, 1))
-        _write(node.image, rgba, node.image.is_float)
+        packing.put(node.image, rgba if node.image.is_float else np.rint(255 * rgba).astype(np.uint8))
 
 
 def images_of(tree: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:
@@ -103,33 +103,21 @@ def _nodes(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.ShaderNodeTexImage]
 
 
 def _rgba(pixels: np.ndarray, info: MapInfo) -> np.ndarray:
-    """(h, w, 4) float32 as an image of Blender holds a map, row 0 at the top."""
-    height, width = pixels.shape[:2]
-    unit = pixels.astype(np.float32)
-    if pixels.dtype.kind == "u":
-        unit /= np.iinfo(pixels.dtype).max
-    letters = {letter: unit[..., i] for i, letter in enumerate(info.channels)}
-    grey = letters.get("L")
-    rgba = np.ones((height, width, 4), np.float32)
+    """(h, w, 4) as an image of Blender holds a map, uint8 or float32, row 0 at the top."""
+    if pixels.dtype == np.uint16:
+        pixels = pixels / np.float32(65535)
+    kind, one = (np.uint8, 255) if pixels.dtype == np.uint8 else (np.float32, 1)
+    letters = {letter: pixels[..., i] for i, letter in enumerate(info.channels)}
+    grey = letters.get("L", 0)
+    rgba = np.empty((*pixels.shape[:2], 4), kind)
     for i, letter in enumerate("RGB"):
-        channel = letters.get(letter, grey)
-        rgba[..., i] = 0.0 if channel is None else channel
+        rgba[..., i] = letters.get(letter, grey)
     if _is_linearized(info):
         rgba[..., :3] = to_linear(rgba[..., :3])
-    rgba[..., 3] = letters.get("A", 1.0)
+    rgba[..., 3] = letters.get("A", one)
     return rgba
 
 
 def _is_linearized(info: MapInfo) -> bool:
     """Float images hold linear color: every engine takes their values as they are, whatever their color space says."""
     return info.depth is not Depth.U8 and info.color_space is ColorSpace.SRGB
-
-
-def _write(image: bpy.types.Image, rgba: np.ndarray, is_float: bool) -> None:
-    height, width = rgba.shape[:2]
-    image.source = "GENERATED"
-    image.use_generated_float = is_float
-    image.generated_width, image.generated_height = width, height
-    image.pixels.foreach_set(np.ascontiguousarray(rgba[::-1]).ravel())
-    image.update()
-    packing.keep(image)

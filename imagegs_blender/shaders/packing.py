@@ -15,20 +15,27 @@ import bpy
 import numpy as np
 
 
-def keep(image: bpy.types.Image) -> None:
-    """Pack an image's texels as they are now, without loss. Linked images, and float ones of colors, stay unsaved ones."""
-    if image.library or (image.is_float and not image.colorspace_settings.is_data):
+def put(image: bpy.types.Image, texels: np.ndarray) -> None:
+    """Let an image hold texels (h, w, 4), uint8 or float32, row 0 at the bottom, and pack them without loss.
+
+    Linked images, and float ones of colors, are not packed: they stay unsaved ones.
+    """
+    height, width = texels.shape[:2]
+    is_float = texels.dtype != np.uint8
+    if not is_float and not image.library:
+        _replace(image, _png(width, height, texels[::-1].reshape(height, 4 * width)))
+        image.source = "FILE"
+        image.buffers_free()
+        image.update_tag()
         return
-    if image.is_float:
+    image.source = "GENERATED"
+    image.use_generated_float = is_float
+    image.generated_width, image.generated_height = width, height
+    unit = texels if is_float else texels / np.float32(255)
+    image.pixels.foreach_set(np.ascontiguousarray(unit, np.float32).ravel())
+    image.update()
+    if not image.library and image.colorspace_settings.is_data:
         image.pack()
-        return
-    width, height = image.size
-    flat = np.empty(width * height * 4, np.float32)
-    image.pixels.foreach_get(flat)
-    texels = np.rint(255 * flat).astype(np.uint8).reshape(height, width * 4)[::-1]
-    _replace(image, _png(width, height, texels))
-    image.source = "FILE"
-    image.reload()
 
 
 def is_kept(image: bpy.types.Image) -> bool:

@@ -140,14 +140,7 @@ def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: 
 
 
 def _fill(image: bpy.types.Image, texels: np.ndarray) -> None:
-    height, width = texels.shape[:2]
-    image.source = "GENERATED"
-    image.use_generated_float = texels.dtype != np.uint8
-    image.generated_width, image.generated_height = width, height
     image.colorspace_settings.name = "Non-Color"  # type: ignore[assignment]
     image.alpha_mode = "CHANNEL_PACKED"
     image.use_half_precision = False
-    pixels = texels.astype(np.float32) / 255 if texels.dtype == np.uint8 else texels
-    image.pixels.foreach_set(np.ascontiguousarray(pixels, np.float32).ravel())
-    image.update()
-    packing.keep(image)
+    packing.put(image, texels)

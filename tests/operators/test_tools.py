@@ -43,6 +43,9 @@ def test_comparison_shows_both_sides(square: bpy.types.Object, tmp_path: Path) -
     shown = picture()
     np.testing.assert_allclose(shown[:, :14], original[:, :14], atol=1e-6)
     np.testing.assert_allclose(shown[:, 18:], pair.decoded[:, 18:], atol=1e-6)
+    compare._settle()  # as when nothing has moved for a while
+    assert not bpy.data.images[compare.IMAGE].is_dirty
+    np.testing.assert_array_equal(picture(), shown)
     settings.view, settings.gain = "DIFFERENCE", 4.0
     np.testing.assert_allclose(picture(), np.clip(np.abs(original - pair.decoded) * 4, 0, 1), atol=1e-6)
     settings.view = "ELLIPSES"
