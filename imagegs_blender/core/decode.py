@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from . import stack
-from .devices import project
-from .devices.cpu import render
+from .devices import Grid, Splats, project
+from .devices.cpu import render, render_rows
 from .gaussians import Gaussians
 from .resample import fill
 from .stream import Stream
@@ -42,11 +43,14 @@ def shared_planes(
     None for a plain sum, which is 0 where it means 0.
     """
     splats, grid = project(gaussians, width, height)
-    if grid.topk == 0:
-        return _without_gamma(render(splats, grid), gaussians), None
-    ones = np.ones((len(splats.center), 1), np.float32)
-    picture = render(replace(splats, feature=np.concatenate([splats.feature, ones], axis=1)), grid)
-    return _without_gamma(picture[:-1], gaussians), picture[-1]
+    return next(_shared(gaussians, splats, grid, [(0, grid.height)]))
+
+
+def shared_rows(
+    gaussians: Gaussians, ranges: Iterable[tuple[int, int]]
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """shared_planes() of some rows of texels at a time, for little memory: of each (first, end)."""
+    return _shared(gaussians, *project(gaussians), ranges)
 
 
 def images(stream: Stream, whole: bool = False) -> dict[str, np.ndarray]:
@@ -54,6 +58,17 @@ def images(stream: Stream, whole: bool = False) -> dict[str, np.ndarray]:
     gaussians = stream.gaussians
     decoded = whole_planes(gaussians) if whole else planes(gaussians)
     return stack.images(decoded, stream.maps, gaussians.wrap)
+
+
+def _shared(
+    gaussians: Gaussians, splats: Splats, grid: Grid, ranges: Iterable[tuple[int, int]]
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    if grid.topk:
+        ones = np.ones((len(splats.center), 1), np.float32)
+        splats = replace(splats, feature=np.concatenate([splats.feature, ones], axis=1))
+    for picture in render_rows(splats, grid, ranges):
+        planes, share = (picture[:-1], picture[-1]) if grid.topk else (picture, None)
+        yield _without_gamma(planes, gaussians), share
 
 
 def _without_gamma(planes: np.ndarray, gaussians: Gaussians) -> np.ndarray:

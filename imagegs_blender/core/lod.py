@@ -26,11 +26,14 @@ import numpy as np
 
 from . import decode
 from .gaussians import Gaussians
-from .resample import averages, fill
+from .resample import averages, bands, fill
 from .stack import Depth, MapInfo
 
 LAST_FIRST = 3
 """Texels begin at this mip level or before: above it, Gaussians alone miss the true mip level."""
+
+ROWS = 256
+"""Rows of texels that are decoded at a time for the averages: little memory."""
 
 FADE = 3
 """Exponent of the share of the texels."""
@@ -80,8 +83,7 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
 
     sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]
     boxes, (rows, columns) = _arranged(sizes)
-    full, reached = decode.shared_planes(gaussians)
-    fine = fill(*averages(full, *sizes[0], reached, decode.COVERED), gaussians.wrap)
+    fine = fill(*_first(gaussians, *sizes[0]), gaussians.wrap)
     sheets = [np.zeros((rows, columns, 4), np.float32) for _ in range(-(-count // 4))]
     for x, y, w, h in boxes:
         level, _ = averages(fine, w, h)
@@ -174,6 +176,17 @@ def planes(
     if part == 1:
         return coarse
     return (1 - part) * np.clip(full(gaussians, width, height), 0, 1) + part * coarse
+
+
+def _first(gaussians: Gaussians, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """averages() of what Gaussians reach, without ever holding the full resolution."""
+    parts = bands(gaussians.height, height, ROWS)
+    decoded = decode.shared_rows(gaussians, [(band.first, band.end) for band in parts])
+    found = [
+        averages(planes, width, height, share, decode.COVERED, band)
+        for band, (planes, share) in zip(parts, decoded, strict=True)
+    ]
+    return np.concatenate([part for part, _ in found], axis=1), np.concatenate([seen for _, seen in found])
 
 
 def _bytes(width: int, height: int, planes: int) -> float:

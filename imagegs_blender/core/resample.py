@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, prange
 from PIL import Image
@@ -23,18 +25,39 @@ def resize(plane: np.ndarray, width: int, height: int, wrap: bool) -> np.ndarray
     return plane
 
 
+class Band(NamedTuple):
+    """Rows first .. end of `rows` of a picture, and low .. high of the rows of a smaller one that they cover."""
+
+    low: int
+    high: int
+    first: int
+    end: int
+    rows: int
+
+
+def bands(rows: int, height: int, most: int) -> list[Band]:
+    """A picture of `rows` in bands of about `most`, for averages() of `height` rows, one below the other."""
+    step = max(1, most * height // rows)
+    ends = ((low, min(low + step, height)) for low in range(0, height, step))
+    return [Band(low, high, low * rows // height, -(-high * rows // height), rows) for low, high in ends]
+
+
 def averages(
-    planes: np.ndarray, width: int, height: int, share: np.ndarray | None = None, least: float = 0.0
+    planes: np.ndarray, width: int, height: int, share: np.ndarray | None = None, least: float = 0.0,
+    band: Band | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Planes (C, h, w) float32, clipped to 0..1, averaged over the area of each texel of a smaller (height, width).
 
     share, least   only texels whose share (h, w) is at least that count
+    band           planes and share hold only these rows; so does the result
     Returns (C, height, width) float32, 0 where no texel counts, and (height, width) bool, where any does.
     """
-    out = np.zeros((len(planes), height, width), np.float32)
-    seen = np.zeros((height, width), np.bool_)
+    band = band or Band(0, height, 0, planes.shape[1], planes.shape[1])
+    out = np.zeros((len(planes), band.high - band.low, width), np.float32)
+    seen = np.zeros(out.shape[1:], np.bool_)
     shares = np.empty((0, 0), np.float32) if share is None else np.ascontiguousarray(share)
-    _averages(np.ascontiguousarray(planes), shares, np.float32(least), out, seen)
+    place = (band.low, band.first, band.rows, height)
+    _averages(np.ascontiguousarray(planes), shares, np.float32(least), place, out, seen)
     return out, seen
 
 
@@ -65,12 +88,13 @@ def _resize(plane: np.ndarray, size: tuple[int, int], method: Image.Resampling, 
 
 
 @njit(cache=True, parallel=True)
-def _averages(planes, share, least, out, seen):
-    """averages(), a row of texels at a time; share may be empty."""
-    count, h, w = planes.shape
-    _, height, width = out.shape
-    for row in prange(height):
-        top, bottom = row * h / height, (row + 1) * h / height
+def _averages(planes, share, least, place, out, seen):
+    """averages(), a row of texels at a time; share may be empty. place: Band.low, Band.first, Band.rows, height."""
+    count, _, w = planes.shape
+    low, first, rows, height = place
+    width = out.shape[2]
+    for row in prange(out.shape[1]):
+        top, bottom = (low + row) * rows / height - first, (low + row + 1) * rows / height - first
         y0, y1 = int(top), int(np.ceil(bottom))
         area = np.empty((y1 - y0) * (w // width + 2), np.float32)
         for column in range(width):

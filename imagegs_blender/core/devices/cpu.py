@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from .. import sampling
@@ -100,11 +102,21 @@ class Cpu:
 
 def render(splats: Splats, grid: Grid) -> np.ndarray:
     """(C, height, width) float32: the picture, without a target."""
+    return next(render_rows(splats, grid, [(0, grid.height)]))
+
+
+def render_rows(splats: Splats, grid: Grid, ranges: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
+    """render() of some rows of texels at a time: (C, end - first, width) for each (first, end)."""
     lists = tile_lists(splats, grid)
-    out = np.empty((splats.feature.shape[1], *_padded_size(grid.height, grid.width)), np.float32)
-    empty = np.empty(0, np.float32)
-    kernels.render(*_arguments(splats, lists, grid), out.ravel(), empty, empty)
-    return out[:, : grid.height, : grid.width]
+    size, (start, *entries), (center, *others), *blending = _arguments(splats, lists, grid)
+    columns, empty = size[2], np.empty(0, np.float32)
+    for first, end in ranges:
+        top, bottom = first // TILE, -(-end // TILE)
+        tiles = (start[top * columns : bottom * columns + 1], *entries)
+        moved = (center - np.array([0, top * TILE], np.float32), *others)
+        out = np.empty((splats.feature.shape[1], (bottom - top) * TILE, columns * TILE), np.float32)
+        kernels.render((*size[:3], bottom - top), tiles, moved, *blending, out.ravel(), empty, empty)
+        yield out[:, first - top * TILE : end - top * TILE, : grid.width]
 
 
 def _arguments(splats: Splats, lists: TileLists, grid: Grid) -> tuple:
