@@ -170,7 +170,8 @@ def planes(
     lod = max(lod, tail.detail)
     part = np.float32(share(lod, tail.first))
     if part == 0:
-        return np.clip(full(gaussians, width, height), 0, 1)
+        fine = full(gaussians, width, height)
+        return np.clip(fine, 0, 1, out=fine)
     x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     coarse = texels(tail, lod, x, y)
     if part == 1:

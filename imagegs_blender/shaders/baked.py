@@ -76,7 +76,8 @@ def update(
         node, rgba = nodes[info.name], _rgba(pixels, info)
         packing.put(node.image, rgba[::-1])
         if not tree.library:
-            node[AVERAGE] = [float(value) for value in rgba.mean((0, 1)) / (255 if rgba.dtype == np.uint8 else 1)]
+            mean = rgba.mean(0, dtype=np.float32).mean(0)
+            node[AVERAGE] = [float(value) for value in mean / (255 if rgba.dtype == np.uint8 else 1)]
 
 
 def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, height: int) -> tuple[np.ndarray, str]:
