@@ -32,7 +32,7 @@ from .stack import Depth, MapInfo
 LAST_FIRST = 3
 """Texels begin at this mip level or before: above it, Gaussians alone miss the true mip level."""
 
-ROWS = 256
+ROWS = 128
 """Rows of texels that are decoded at a time for the averages: little memory."""
 
 FADE = 3
