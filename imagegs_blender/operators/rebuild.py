@@ -118,11 +118,13 @@ def _rebuild(groups: list[bpy.types.ShaderNodeTree]) -> list[str]:
     said = []
     for group in groups:
         _problems.pop(group.session_uid, None)
+        found = None
         try:
-            decoder.update(group, stream.read(storage.stream(group)), wanted_detail())
+            found = stream.read(storage.stream(group))
+            decoder.update(group, found, wanted_detail())
             refused = limits.alone(group)
         except ImageGSError as error:
-            shown = "it shows its average color" if _show_average(group) else "it stays black"
+            shown = "it shows its average color" if _show_average(group, found) else "it stays black"
             group[decoder.DETAIL] = wanted_detail()  # nothing more is to be had for it
             refused = f"{str(error).removeprefix(f'{group.name}: ')} ({shown})"
         if refused:
@@ -131,10 +133,10 @@ def _rebuild(groups: list[bpy.types.ShaderNodeTree]) -> list[str]:
     return said
 
 
-def _show_average(group: bpy.types.ShaderNodeTree) -> bool:
+def _show_average(group: bpy.types.ShaderNodeTree, found: stream.Stream | None = None) -> bool:
     """Whether that is possible."""
     try:
-        decoder.show_average(group)
+        decoder.show_average(group, found)
     except ImageGSError:
         return False
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import lru_cache
+from typing import Any
 
 import bpy
 import numpy as np
@@ -14,7 +15,7 @@ from ..core.errors import ImageGSError
 from ..core.stream import Stream, read
 from ..core.tables import Tables, build, limited
 from ..core.tiles import Tiles
-from . import baked, node_group, packing, script_node
+from . import baked, node_group, packing, script_node, udim
 from . import tables as table_images
 
 NODES, OSL, BAKED = "NODES", "OSL", "BAKED"
@@ -125,13 +126,17 @@ def update(tree: bpy.types.ShaderNodeTree, stream: Stream, detail: int = 0) -> N
     tree[DETAIL] = detail
 
 
-def show_average(tree: bpy.types.ShaderNodeTree) -> None:
-    """Let a decoder whose stream can't be read show the average color of each map.
+def show_average(tree: bpy.types.ShaderNodeTree, stream: Stream | None = None) -> None:
+    """Let a decoder whose stream can't be read, or that can't show it, give the average color of each map.
 
+    stream   where it can be read: nodes that another version of the add-on built need it
     Raises ImageGSError where nothing is known of it any more.
     """
     if kind(tree) == BAKED:
         baked.show_average(tree)
+        return
+    if stream and kind(tree) == NODES and table_images.parts(tree) is None and table_images.AVERAGE in tree:
+        _give(tree, udim.outside(stream.maps, np.array(tree[table_images.AVERAGE])))
         return
     average = table_images.averages(tree)
     if kind(tree) == OSL:
@@ -182,6 +187,16 @@ def left_out(
     """Saving in this context leaves out what decoders can derive, but not of those that were packed; and other images."""
     derived = [image for tree in trees if not is_self_contained(tree) for image in images(tree)]
     return packing.left_out([*derived, *others])
+
+
+def _give(tree: bpy.types.ShaderNodeTree, colors: dict[str, tuple[float, float, float]]) -> None:
+    """Let the outputs of a decoder be these colors; its other nodes stay."""
+    (end,) = (node for node in tree.nodes if node.bl_idname == "NodeGroupOutput")
+    for link in [link for socket in end.inputs for link in socket.links]:
+        tree.links.remove(link)
+    for name, color in colors.items():
+        socket: Any = end.inputs[name]
+        socket.default_value = (*color, 1.0) if socket.type == "RGBA" else color[0]
 
 
 def _clear(tree: bpy.types.ShaderNodeTree) -> None:

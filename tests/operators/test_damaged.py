@@ -128,6 +128,22 @@ def test_linked_materials_whose_stream_is_lost_in_the_library(tmp_path: Path, ki
     assert (tmp_path / "library.blend").read_bytes() == before
 
 
+def test_linked_nodes_of_another_version(tmp_path: Path) -> None:
+    """They can't be built anew in their library: the average, and what to do."""
+    group, outputs = saved(tmp_path / "library.blend")
+    group[table_images.LAYOUT] = "1"
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    plane.enable_cycles()
+    plane.link(tmp_path / "library.blend", WIDTH, HEIGHT * len(outputs))
+    for _ in range(2):
+        assert rebuild_tables() == [
+            "Stack: its nodes are of another version of the add-on; save the file it is linked from anew "
+            "(it shows its average color)"
+        ]
+        check(tmp_path, outputs, average=True)
+
+
 @pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
 def test_originals_of_a_decoder_that_lost_its_stream(tmp_path: Path, kind: str) -> None:
     """They come back with every link, and what was said about the decoder goes with it."""

@@ -93,6 +93,17 @@ def read(path: Path, outputs: list[str]) -> dict[str, np.ndarray]:
     return dict(zip(outputs, np.split(_read(path), len(outputs)), strict=True))
 
 
+def link(library: Path, width: int, height: int) -> None:
+    """Link the stage of another file, width x height pixels."""
+    with bpy.data.libraries.load(str(library), link=True) as (there, here):
+        here.objects = there.objects
+    scene = bpy.context.scene
+    for obj in here.objects:
+        scene.collection.objects.link(obj)
+    scene.camera = next(obj for obj in here.objects if obj.type == "CAMERA")
+    scene.render.resolution_x, scene.render.resolution_y = width, height
+
+
 def enable_cycles() -> None:
     import addon_utils  # part of Blender: found once bpy is imported
 
