@@ -198,12 +198,7 @@ def drag(area: bpy.types.Area, region: bpy.types.Region, down: int, across: int)
     """Blender has to see each move: it is given time between them."""
     move(area, region, down, left=-60)
     yield 0.5
-    xdotool("mousedown", "1")
-    for _ in range(6):
-        yield 0.3
-        xdotool("mousemove_relative", "--", str(across // 6), "0")
-    yield 0.3
-    xdotool("mouseup", "1")
+    yield from pull(across, 0.3)
 
 
 def drag_in(region: bpy.types.Region, place: tuple[int, int], across: int) -> Iterator[float]:
@@ -211,11 +206,16 @@ def drag_in(region: bpy.types.Region, place: tuple[int, int], across: int) -> It
     window = bpy.context.window_manager.windows[0]
     xdotool("mousemove", str(region.x + int(place[0])), str(window.height - region.y - int(place[1])))
     yield 1
+    yield from pull(across, 0.5)
+
+
+def pull(across: int, rest: float) -> Iterator[float]:
+    """Move the pointer with its button pressed, in steps of `rest` seconds."""
     xdotool("mousedown", "1")
     for _ in range(6):
-        yield 0.5
+        yield rest
         xdotool("mousemove_relative", "--", str(across // 6), "0")
-    yield 0.5
+    yield rest
     xdotool("mouseup", "1")
 
 
