@@ -44,16 +44,26 @@ def _arrays(stack: Tables) -> dict[str, np.ndarray]:
     """Every table by the name of its parameter, flat, float32 or int32."""
     rows = tables.rows(stack)
     index = tables.candidates(stack)
+    codes, ranges = _coded(rows[:, 6:])
     found = {
         "blocks": stack.blocks.astype(np.int32),
         "cells": index if len(rows) > SHORT else index[..., ::2] | index[..., 1::2] << 16,
         "geometry": rows[:, :6],
-        "features": rows[:, 6:],
+        "features": codes[:, ::2] | codes[:, 1::2] << 16,
+        "ranges": ranges,
         "levels": stack.tail.levels.astype(np.int32),
     }
     for number, sheet in enumerate(stack.tail.sheets):
         found[f"texels{number}"] = sheet if sheet.dtype == np.float32 else np.ascontiguousarray(sheet).view("<i4")
     return {name: np.ascontiguousarray(values).ravel() for name, values in found.items()}
+
+
+def _coded(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes 0..65535 of features (n, C), C rounded up to even; and (C, 2) float32, code 0 and one step of each plane."""
+    low = features.min(0)
+    step = np.maximum(features.max(0) - low, 1e-6) / np.float32(65535)
+    codes = np.rint((features - low) / step).astype(np.int32)
+    return np.pad(codes, ((0, 0), (0, codes.shape[1] % 2))), np.stack([low, step], axis=1)
 
 
 def _source(stack: Tables, arrays: dict[str, np.ndarray]) -> str:
