@@ -3,7 +3,7 @@
     python benchmarks/render.py FOLDER --stream FILE.igs
 
 FOLDER holds the maps of one material. They are fitted first, unless FILE.igs is there from an earlier run. Two scenes: a
-flat emission plane that fills the frame and needs every map (the worst case), and three lit objects.
+flat emission plane that fills the frame, a texel to a pixel, and needs every map (the worst case), and three lit objects.
 
 render    seconds for SAMPLES more samples (a render of SAMPLES + 1 less one of 1, so without loading and building the
           scene), best of ROUNDS, the kinds in turn; the ratio of CPU seconds of all threads holds on a busy machine, too

@@ -43,7 +43,7 @@ def time_renders(
     """By kind: seconds, CPU seconds, seconds of the first sample; and what rendered: "CPU", or the name of the OpenGL."""
     found = stream.read(Path(stack).read_bytes())
     materials = {kind: _material(scene, kind, found, folder, lod) for kind in kinds}
-    _build(scene, engine, size)
+    _build(scene, engine, size, found.gaussians.width)
     spent: dict[str, list[list[np.ndarray]]] = {kind: [] for kind in kinds}
     for round in range(rounds + 1):
         for kind, material in materials.items():
@@ -62,8 +62,9 @@ def time_renders(
 
 
 def save_scene(folder: str, stack: str, kind: str, lod: float, blend: str) -> None:
-    material = _material("objects", kind, stream.read(Path(stack).read_bytes()), folder, lod)
-    _build("objects", "Cycles", 64)
+    found = stream.read(Path(stack).read_bytes())
+    material = _material("objects", kind, found, folder, lod)
+    _build("objects", "Cycles", 64, found.gaussians.width)
     bpy.context.scene.cycles.shading_system = kind == "OSL"
     bpy.context.scene.cycles.samples = 1
     for obj in bpy.data.objects:
@@ -175,14 +176,14 @@ def _principled(tree: Any, sources: dict[str, Any], found: stream.Stream) -> Any
     return shader
 
 
-def _build(scene: str, engine: str, size: int) -> None:
-    """Objects without a material, a camera, light, and settings that make times comparable."""
+def _build(scene: str, engine: str, size: int, texels: int) -> None:
+    """Objects without a material, a camera, light, and settings that make times comparable; texels: along the plane."""
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     bpy.context.scene.collection.objects.link(camera)
     bpy.context.scene.camera = camera
     if scene == "plane":
         bpy.ops.mesh.primitive_plane_add(size=1)
-        camera.data.type, camera.data.ortho_scale, camera.location = "ORTHO", 1, (0, 0, 1)
+        camera.data.type, camera.data.ortho_scale, camera.location = "ORTHO", min(1, size / texels), (0, 0, 1)
     else:
         for x, add in ((-2.4, "cube"), (0, "uv_sphere"), (2.4, "plane")):
             getattr(bpy.ops.mesh, f"primitive_{add}_add")(location=(x, 0, 0))
