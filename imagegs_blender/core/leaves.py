@@ -21,11 +21,14 @@ from .gaussians import CUTOFF
 BLOCK = 16
 """Largest side of a block, texels; rows of block and ring fit the 32 bits of a mask."""
 
+BORDER = 1e-3
+"""Texels by which a shader, in float32, may take a point for one of the leaf beside its own."""
+
+AROUND = 1.5
+"""How many times as many leaves may be made for the ring of texels around each: what is magnified needs it."""
+
 OWNED = 1000
 """A texel of the leaf itself counts this much more than one around it: where M >= K none of them is ever missed."""
-
-SPARE = 0
-"""Candidates of the ring around a leaf that may be left out."""
 
 
 @njit(cache=True)
@@ -94,47 +97,43 @@ def select(start, entries, mean, conic, bias, size, grid, topk):
 
 @njit(cache=True, parallel=True)
 def split(start, masks, kept, size, grid, candidates):
-    """(rows, columns, 2) int32 (nx, ny) per block: the fewest leaves with at most `candidates` each."""
+    """(rows, columns, 2) int32 (nx, ny) per block: the fewest leaves whose own texels need at most `candidates` each.
+
+    Some more, up to AROUND times as many, where then the texels around each leaf need no others either.
+    """
     columns, rows = grid
     step_x, step_y = size[0] / columns, size[1] / rows
     split = np.ones((rows, columns, 2), np.int32)
     for block in prange(rows * columns):
         row, column = block // columns, block % columns
-        x0, y0 = _window(column * step_x, step_x, 0, 1)[0], _window(row * step_y, step_y, 0, 1)[0]
+        x, y = column * step_x, row * step_y
         own = masks[start[block]:start[block] + kept[block]]
-        nx, ny = BLOCK, BLOCK
-        leaves = 1
-        while leaves < BLOCK * BLOCK and nx * ny == BLOCK * BLOCK:
-            along = leaves
-            while along >= 1:
-                if along <= BLOCK and leaves // along <= BLOCK and _fits(
-                        own, column * step_x, row * step_y, step_x, step_y, along, leaves // along, x0, y0, candidates):
-                    nx, ny = along, leaves // along
-                    break
-                along //= 2
-            leaves *= 2
+        most_x, most_y = min(BLOCK, int(np.ceil(step_x))), min(BLOCK, int(np.ceil(step_y)))
+        nx, ny = _fewest(own, x, y, step_x, step_y, most_x, most_y, candidates, False, most_x * most_y)
+        wide_x, wide_y = _fewest(own, x, y, step_x, step_y, most_x, most_y, candidates, True, int(AROUND * nx * ny))
+        if wide_x > 0:
+            nx, ny = wide_x, wide_y
+        elif nx == 0:
+            nx, ny = most_x, most_y
         split[row, column, 0], split[row, column, 1] = nx, ny
     return split
 
 
-def pack(split: np.ndarray, texels: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Place every block's nx x ny leaves as a rectangle of the cells table: shelves of equal height, widest first.
+def pack(split: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """Place every block's nx x ny leaves as a strip in one row of the cells table, row by row; the longest strips first.
 
-    Sides are powers of two and the table's width a multiple of the largest, so no rectangle crosses the right edge.
     Returns the origins (rows, columns, 2) and the (width, height) of the table in leaves.
     """
-    nx, ny = split.reshape(-1, 2).T.astype(np.int64)
-    width = BLOCK * max(1, round((np.sum(nx * ny) / texels) ** 0.5 / BLOCK))
-    origin = np.zeros((len(nx), 2), np.int64)
-    top = 0
-    for height in np.unique(ny):
-        shelf = np.flatnonzero(ny == height)
-        shelf = shelf[np.argsort(-nx[shelf], kind="stable")]
-        start = np.cumsum(nx[shelf]) - nx[shelf]
-        origin[shelf, 0] = start % width
-        origin[shelf, 1] = top + start // width * height
-        top += int((start[-1] // width + 1) * height)
-    return origin.reshape(split.shape), (width, top)
+    length = split.reshape(-1, 2).prod(1, dtype=np.int64)
+    width = max(int(length.max()), round(float(length.sum()) ** 0.5))
+    origin = np.zeros((len(length), 2), np.int64)
+    left = top = 0
+    for block in np.argsort(-length, kind="stable"):
+        if left + length[block] > width:
+            left, top = 0, top + 1
+        origin[block] = left, top
+        left += length[block]
+    return origin.reshape(split.shape), (width, top + 1)
 
 
 @njit(cache=True, parallel=True)
@@ -170,7 +169,7 @@ def fill(start, entries, masks, kept, size, grid, split, origin, codes):
                         if own_low - y0 <= r <= own_high - y0:
                             count[n] += OWNED * _ones(own[n, r] & own_bits)
                     seen += count[n] > 0
-                leaf = codes[origin[row, column, 1] + part_y, origin[row, column, 0] + part_x]
+                leaf = codes[origin[row, column, 1], origin[row, column, 0] + part_y * nx + part_x]
                 least = np.int64(1)
                 if seen > candidates:
                     least = -_smallest(-count, candidates)
@@ -216,9 +215,9 @@ def _window(origin, step, part, parts):
 
 @njit(cache=True)
 def _owned(origin, step, part, parts):
-    """First and last index of the texels whose centres lie in the given part of a block."""
+    """First and last index of the texels whose centres lie in the given part of a block, or as good as on its border."""
     low = origin + step * part / parts
-    return int(np.ceil(low - 0.5)), int(np.ceil(low + step / parts - 0.5)) - 1
+    return int(np.ceil(low - 0.5 - BORDER)), int(np.ceil(low + step / parts - 0.5 + BORDER)) - 1
 
 
 @njit(cache=True)
@@ -327,28 +326,35 @@ def _where(q, limit, bit, out):
 
 
 @njit(cache=True)
-def _fits(masks, x, y, step_x, step_y, nx, ny, x0, y0, candidates):
-    """Whether each of the nx x ny leaves of the block at (x, y) has at most that many candidates.
+def _fewest(masks, x, y, step_x, step_y, most_x, most_y, candidates, around, limit):
+    """(nx, ny) with the fewest leaves, at most `limit`, that _fits(); (0, 0) where there is none."""
+    best_x, best_y, least = 0, 0, limit + 1
+    for nx in range(1, most_x + 1):
+        for ny in range(1, most_y + 1):
+            if nx * ny < least and _fits(masks, x, y, step_x, step_y, nx, ny, candidates, around):
+                best_x, best_y, least = nx, ny, nx * ny
+    return best_x, best_y
 
-    SPARE more may be wanted by the ring of texels around the leaf alone: less than one point in a thousand sees it,
-    and only where the texture is magnified.
+
+@njit(cache=True)
+def _fits(masks, x, y, step_x, step_y, nx, ny, candidates, around):
+    """Whether each of the nx x ny leaves of the block at (x, y) needs at most that many candidates.
+
+    around   counts what the ring of texels around a leaf needs as well
     """
+    x0, y0 = _window(x, step_x, 0, 1)[0], _window(y, step_y, 0, 1)[0]
     for part_y in range(ny):
-        low, high = _window(y, step_y, part_y, ny)
-        own_low, own_high = _owned(y, step_y, part_y, ny)
+        low, high = _window(y, step_y, part_y, ny) if around else _owned(y, step_y, part_y, ny)
         for part_x in range(nx):
-            left, right = _window(x, step_x, part_x, nx)
-            own_left, own_right = _owned(x, step_x, part_x, nx)
-            bits, own_bits = _bits(left - x0, right - x0), _bits(own_left - x0, own_right - x0)
-            seen = own = 0
+            left, right = _window(x, step_x, part_x, nx) if around else _owned(x, step_x, part_x, nx)
+            bits = _bits(left - x0, right - x0)
+            needed = 0
             for n in range(len(masks)):
-                around = inside = False
+                seen = np.uint32(0)
                 for r in range(low - y0, high - y0 + 1):
-                    around |= (masks[n, r] & bits) != 0
-                    inside |= own_low - y0 <= r <= own_high - y0 and (masks[n, r] & own_bits) != 0
-                seen += around
-                own += inside
-            if own > candidates or seen > candidates + SPARE:
+                    seen |= masks[n, r]
+                needed += (seen & bits) != 0
+            if needed > candidates:
                 return False
     return True
 

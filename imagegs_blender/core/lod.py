@@ -75,8 +75,7 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
     """
     width, height, count = gaussians.width, gaussians.height, gaussians.planes
     last = max(1, max(width, height).bit_length() - 1)
-    deep = {source.plane for m in maps if m.depth is not Depth.U8 for source in m.sources if source.kind != "constant"}
-    deep |= {s.plane_y for m in maps if m.depth is not Depth.U8 for s in m.sources if s.kind == "normal_z"}
+    deep = deep_planes(maps)
     first = 1
     while first < min(LAST_FIRST, last) and _bytes(width >> first, height >> first, count) > table_bytes / 4:
         first += 1
@@ -84,15 +83,15 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
     sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]
     boxes, (rows, columns) = _arranged(sizes)
     fine = fill(*_first(gaussians, *sizes[0]), gaussians.wrap)
-    sheets = [np.zeros((rows, columns, 4), np.float32) for _ in range(-(-count // 4))]
+    found = [np.zeros((rows, columns, 4), np.float32) for _ in range(sheets(count))]
     for x, y, w, h in boxes:
         level, _ = averages(fine, w, h)
         bordered = np.pad(level, ((0, 0), (1, 1), (1, 1)), mode="wrap" if gaussians.wrap else "edge")
         for p, plane in enumerate(bordered):
             sheet, channel = slot(p, count)
-            sheets[sheet][y - 1 : y + h + 1, x - 1 : x + w + 1, channel] = plane
+            found[sheet][y - 1 : y + h + 1, x - 1 : x + w + 1, channel] = plane
     keep = {slot(p, count)[0] for p in deep}
-    stored = [sheet if i in keep else np.rint(255 * sheet).astype(np.uint8) for i, sheet in enumerate(sheets)]
+    stored = [sheet if i in keep else np.rint(255 * sheet).astype(np.uint8) for i, sheet in enumerate(found)]
     return Tail(first, np.array(boxes, np.float32), tuple(stored), count)
 
 
@@ -119,11 +118,11 @@ def constant(average: np.ndarray, width: int, height: int, first: int) -> Tail:
     """Levels that hold one value (C,) per plane; as many levels as a stack of that size has from `first` on."""
     last = max(1, max(width, height).bit_length() - 1)
     levels = np.ones((last - first + 1, 4), np.float32)
-    sheets = [np.zeros((3, 3, 4), np.float32) for _ in range(-(-len(average) // 4))]
+    found = [np.zeros((3, 3, 4), np.float32) for _ in range(sheets(len(average)))]
     for plane, value in enumerate(average):
         sheet, channel = slot(plane, len(average))
-        sheets[sheet][..., channel] = value
-    return Tail(first, levels, tuple(sheets), len(average))
+        found[sheet][..., channel] = value
+    return Tail(first, levels, tuple(found), len(average))
 
 
 def average(tail: Tail) -> np.ndarray:
@@ -131,11 +130,21 @@ def average(tail: Tail) -> np.ndarray:
     return _level(tail, tail.last, np.array([0.5]), np.array([0.5]))[:, 0]
 
 
+def deep_planes(maps: Sequence[MapInfo]) -> set[int]:
+    """The planes that belong to maps of more than 8 bits."""
+    sources = [source for m in maps if m.depth is not Depth.U8 for source in m.sources]
+    return {s.plane for s in sources if s.kind != "constant"} | {s.plane_y for s in sources if s.kind == "normal_z"}
+
+
+def sheets(planes: int) -> int:
+    """How many sheets of four channels hold that many planes."""
+    return -(-planes // 4)
+
+
 def slot(plane: int, planes: int) -> tuple[int, int]:
-    """(sheet, channel) of a plane: three to the RGB of each sheet, the rest in the alphas, a last one in R."""
-    colors = -(-(planes - 1) // 4)
-    rest = plane - 3 * colors
-    return (plane // 3, plane % 3) if rest < 0 else (rest, 3) if rest < colors else (colors, 0)
+    """(sheet, channel) of a plane: three to the RGB of each sheet, the rest in the alphas."""
+    rest = plane - 3 * sheets(planes)
+    return (plane // 3, plane % 3) if rest < 0 else (rest, 3)
 
 
 def share(lod: float, first: int) -> float:
@@ -191,7 +200,7 @@ def _first(gaussians: Gaussians, width: int, height: int) -> tuple[np.ndarray, n
 
 
 def _bytes(width: int, height: int, planes: int) -> float:
-    return max(1, width) * max(1, height) * 4 / 3 * 4 * -(-planes // 4)
+    return max(1, width) * max(1, height) * 4 / 3 * 4 * sheets(planes)
 
 
 def _arranged(sizes: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int, int, int]], tuple[int, int]]:

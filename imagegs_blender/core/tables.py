@@ -1,13 +1,17 @@
 """Decode tables: what a shader reads to decode one point of a stack with a handful of closest-texel fetches.
 
-    Gaussian   T texels per Gaussian: (mx, my, mx + my, p0) (A, B, C, f) (f, f, f, f) ... with D = (x, y, x + y) - M in
-               texels of the fitted resolution and the log-weight p = -q = A D.x^2 + B D.y^2 + C D.z^2 + p0. The sum
-               coordinate turns the mixed term of the conic into a third square, so p is one dot product.
+    means      1 float texel per Gaussian: (mx, my, mx + my, p0)
+    conics     1 float texel per Gaussian: (A, B, C, 0) with D = (x, y, x + y) - M in texels of the fitted resolution and
+               the log-weight p = -q = A D.x^2 + B D.y^2 + C D.z^2 + p0. The sum coordinate turns the mixed term of the
+               conic into a third square, so p is one dot product.
                Coordinates are counted from the centre of the texture (small numbers keep float32 exact).
-               Plane 3 g + i is channel i of texel 2 + g; the planes left over sit in the alphas of texels 1, 2, 3 ...
-    blocks     1 texel per block of about 16 x 16 texels: (ox, oy, nx, ny). The block is divided into nx x ny leaves;
-               leaf (0, 0) is leaf (ox, oy) of the cells table
-    cells      M / 4 texels per leaf: the M Gaussians that can be in the top-K of a point of the leaf, as index + 0.5
+    features   1 byte texel per Gaussian in each of several sheets. A plane has one channel, or two (high and low byte)
+               where it belongs to a map of more than 8 bits, and in plain sums; ranges say what the least and the
+               largest code stand for
+    blocks     1 float texel per block of about 16 x 16 texels: (ox, oy, nx, ny). The block is divided into nx x ny
+               leaves, row by row; they follow each other in row oy of the cells table from leaf ox on
+    cells      M / 2 byte texels per leaf: the M Gaussians that can be in the top-K of a texel of the leaf, two row
+               numbers of 16 bits to a texel, the high byte first. With more than 65536 rows, M texels, one of 24 bits each
 
 Where the texture repeats, a Gaussian near the border has a copy on the other side, so a shader never wraps a distance.
 (A fit keeps the reach of a Gaussian under half the texture; beyond that, the nearest copy is chosen block by block.)
@@ -29,37 +33,54 @@ from .gaussians import CUTOFF, EPS, MAX_PLANES, Gaussians
 from .stack import MapInfo
 
 NULL_LOG_WEIGHT = -1e4
-MAX_TEXELS = 1 << 21
-"""Texels of the Gaussian table: beyond, index / row length is no longer exact enough in float32."""
+MAX_ROWS = 1 << 21
+"""Gaussians, copies included: beyond, index / row length is no longer exact enough in float32."""
+
+NARROW = 1 << 16
+"""Gaussians whose row numbers take 16 bits in the cells table."""
 
 
 @dataclass(frozen=True)
 class Tables:
     """Tables of one stack.
 
-    gaussians   (h, w, 4) float32, w a multiple of `texels`
-    blocks      (h, w, 4) float32
-    cells       (h, w, 4) float32, w a multiple of M / 4
-    width, height    the fitted resolution, texels
-    planes      C
-    texels      T, texels per Gaussian
-    candidates  M, a multiple of 4
-    topk        K, 0 for the plain sum
-    tail        the coarse levels of detail
-    missed      share of the texels whose exact top-K is not among the candidates
+    means, conics   (h, w, 4) float32
+    features        (h, w, 4) uint8 sheets; channel n of `channels` is in channel lod.slot(n, count) of them
+    ranges          (C, 2) float32: the features that code 0 and the largest code of a plane stand for
+    deep            for each plane whether it has two channels
+    blocks          (h, w, 4) float32
+    cells           (h, w, 4) uint8
+    width, height   the fitted resolution, texels
+    candidates      M
+    topk            K, 0 for the plain sum
+    per_texel       row numbers in one texel of cells, 1 or 2
+    tail            the coarse levels of detail
+    missed          share of the texels whose exact top-K is not among the candidates
     """
 
-    gaussians: np.ndarray
+    means: np.ndarray
+    conics: np.ndarray
+    features: tuple[np.ndarray, ...]
+    ranges: np.ndarray
+    deep: tuple[bool, ...]
     blocks: np.ndarray
     cells: np.ndarray
     width: int
     height: int
-    planes: int
-    texels: int
     candidates: int
     topk: int
+    per_texel: int
     tail: lod.Tail
     missed: float
+
+    @property
+    def planes(self) -> int:
+        return len(self.deep)
+
+    @property
+    def channels(self) -> list[tuple[int, ...]]:
+        """The channels of each plane, high byte first."""
+        return _channels(self.deep)
 
     @property
     def nbytes(self) -> int:
@@ -68,13 +89,11 @@ class Tables:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every table by its name, (h, w, 4) float32 or uint8."""
-        sheets = {f"texels {i}": sheet for i, sheet in enumerate(self.tail.sheets)}
-        levels = self.tail.levels[None]
-        return {"gaussians": self.gaussians, "blocks": self.blocks, "cells": self.cells, "levels": levels, **sheets}
-
-    def slot(self, plane: int) -> tuple[int, int]:
-        """(texel, channel) of a plane within the texels of its Gaussian."""
-        return _slot(plane, self.texels)
+        return {
+            "means": self.means, "conics": self.conics, **{f"features {i}": sheet for i, sheet in enumerate(self.features)},
+            "blocks": self.blocks, "cells": self.cells, "levels": self.tail.levels[None],
+            **{f"texels {i}": sheet for i, sheet in enumerate(self.tail.sheets)},
+        }  # fmt: skip
 
 
 def build(
@@ -82,8 +101,8 @@ def build(
 ) -> Tables:
     """The tables of a stack.
 
-    maps            what the planes are for: coarse levels of maps of more than 8 bits are kept as floats
-    max_candidates  M, the slots per leaf, rounded up to 4; by default chosen from K
+    maps            what the planes are for: those of maps of more than 8 bits are kept finer
+    max_candidates  M, the slots per leaf, rounded up to 2; by default chosen from K
     detail          the finest level of detail that is shown, see limited()
 
     Deterministic. Raises ImageGSError where there are no Gaussians or more than the tables can address.
@@ -98,7 +117,7 @@ def build(
     if max_candidates is None:
         choices = _CANDIDATES[gaussians.topk]
     else:
-        choices = (4 * max(1, -(-max_candidates // 4)),)
+        choices = (2 * max(1, -(-max_candidates // 2)),)
 
     size = np.array([gaussians.width, gaussians.height], np.float64)
     mean = gaussians.mean.astype(np.float64)
@@ -113,7 +132,7 @@ def build(
     masks, kept = leaves.select(start, entries, mean, conic, bias, size, grid, gaussians.topk)
     for candidates in choices:
         split = leaves.split(start, masks, kept, size, grid, candidates)
-        origin, extent = leaves.pack(split, candidates // 4)
+        origin, extent = leaves.pack(split)
         codes = np.full((extent[1], extent[0], candidates), -1, np.int32)
         missed = leaves.fill(start, entries, masks, kept, size, grid, split, origin, codes)
         if missed.sum() <= 1e-3 * size.prod():
@@ -121,23 +140,31 @@ def build(
 
     used = np.zeros(9 * count + 1, bool)
     used[codes] = True
-    used[4:-1:9] = True  # shift (0, 0): the Gaussians themselves, in their order
-    used[-1] = True  # code -1: the null Gaussian, last
-    shifted = used.copy()
-    shifted[4:-1:9] = False
-    shifted[-1] = False
-    copies = np.flatnonzero(shifted)
-    index = np.zeros(9 * count + 1, np.float32)
-    index[4:-1:9] = np.arange(count) + 0.5
-    index[copies] = count + np.arange(len(copies)) + 0.5
-    index[-1] = count + len(copies) + 0.5
+    used[4:-1:9] = False  # shift (0, 0): the Gaussians themselves, in their order
+    used[-1] = False  # code -1: the null Gaussian, last
+    copies = np.flatnonzero(used)
+    total = count + len(copies) + 1
+    if total > MAX_ROWS:
+        raise ImageGSError(f"decode tables: {count} Gaussians are too many; use at most {MAX_ROWS - len(copies) - 1}")
+    row = np.zeros(9 * count + 1, np.int32)
+    row[4:-1:9] = np.arange(count)
+    row[copies] = count + np.arange(len(copies))
+    row[-1] = total - 1
 
-    table, texels = _gaussian_table(gaussians, mean, conic, size, copies)
+    source = np.concatenate([np.arange(count), copies // 9])
+    shift = np.concatenate([np.full(count, 4), copies % 9])
+    offset = np.stack([shift // 3 - 1, shift % 3 - 1], axis=1) * size
+    means, conics = _geometry((mean[source] + offset - size / 2).astype(np.float32), conic[source], bias[source])
+    deep = lod.deep_planes(maps) if gaussians.topk else set(range(planes))  # errors of a plain sum add up
+    flags = tuple(plane in deep for plane in range(planes))
+    features, ranges = _coded(gaussians.feature, flags)
+    sheets = tuple(_sheet(sheet[source]) for sheet in features)
     blocks = np.concatenate([origin, split], axis=2).astype(np.float32)
-    cells = index[codes].reshape(extent[1], extent[0] * (candidates // 4), 4)
-    tail = lod.build(gaussians, maps, table.nbytes + blocks.nbytes + cells.nbytes)
-    built = Tables(table, blocks, cells, gaussians.width, gaussians.height, planes, texels, candidates, gaussians.topk,
-                   tail, float(missed.sum() / size.prod()))
+    cells = _cells(row[codes], total)
+    resident = means.nbytes + conics.nbytes + sum(s.nbytes for s in sheets) + blocks.nbytes + cells.nbytes
+    built = Tables(means, conics, sheets, ranges, flags, blocks, cells, gaussians.width, gaussians.height, candidates,
+                   gaussians.topk, 2 if total <= NARROW else 1, lod.build(gaussians, maps, resident),
+                   min(1.0, float(missed.sum() / size.prod())))
     return limited(built, detail) if detail else built
 
 
@@ -146,31 +173,53 @@ def limited(tables: Tables, detail: int) -> Tables:
     begin at that level or before."""
     tail = lod.limited(tables.tail, detail)
     if tail.detail >= tail.first:
-        tables = constant(lod.average(tail), tables.width, tables.height, tables.candidates, tables.topk, tail.first)
+        tables = constant(lod.average(tail), tables.width, tables.height, tables.candidates, tables.topk, tail.first,
+                          tables.deep, tables.per_texel)
     return replace(tables, tail=tail)
 
 
 def constant(
-    average: np.ndarray, width: int, height: int, candidates: int, topk: int, first: int
+    average: np.ndarray, width: int, height: int, candidates: int, topk: int, first: int, deep: Sequence[bool] = (),
+    per_texel: int = 2,
 ) -> Tables:
-    """Tables of the same layout as a stack's that give one value per plane everywhere, at every LOD.
+    """Tables of the same layout as a stack's, a texel each, that give one value per plane everywhere, at every LOD.
 
     average      (C,) float32, 0..1
     first        Tail.first
-    The others are those of Tables.
+    deep         by default none is
+    The others are those of Tables. All slots hold the same Gaussian; in a plain sum (topk 0) it weighs 1 / M.
     """
-    planes = len(average)
-    texels = _texels(planes)
-    table = np.zeros((1, 2 * texels, 4), np.float32)
-    table[0, texels, 3] = NULL_LOG_WEIGHT
-    for plane, value in enumerate(average):
-        texel, channel = _slot(plane, texels)
-        table[0, texel, channel] = value
-    cells = np.full((1, candidates // 4, 4), 1.5, np.float32)
-    cells[0, 0, 0] = 0.5
+    flags = tuple(deep) or (False,) * len(average)
+    features, ranges = _coded(average[None], flags)
+    bias = np.array([np.log(candidates) if topk == 0 else 0.0])
+    means, conics = _geometry(np.zeros((1, 2), np.float32), np.zeros((1, 3)), bias, null=False)
     blocks = np.array([[[0, 0, 1, 1]]], np.float32)
     tail = lod.constant(average, width, height, first)
-    return Tables(table, blocks, cells, width, height, planes, texels, candidates, topk, tail, 0.0)
+    return Tables(means, conics, tuple(_sheet(sheet, null=False) for sheet in features), ranges, flags, blocks,
+                  np.zeros((1, candidates // per_texel, 4), np.uint8), width, height, candidates, topk, per_texel, tail, 0.0)
+
+
+def candidates(tables: Tables) -> np.ndarray:
+    """(rows, columns, M) int32: the row numbers of the Gaussians of every leaf."""
+    cells = tables.cells.astype(np.int32)
+    if tables.per_texel == 2:
+        numbers = 256 * cells[..., 0::2] + cells[..., 1::2]
+    else:
+        numbers = 65536 * cells[..., :1] + 256 * cells[..., 1:2] + cells[..., 2:3]
+    return numbers.reshape(len(cells), -1, tables.candidates)
+
+
+def rows(tables: Tables) -> np.ndarray:
+    """(n, 8 + C) float32: mean x, y, x + y, p0, A, B, C, 0 and the features of every row, the null Gaussian last."""
+    codes = np.concatenate([sheet.reshape(-1, 4) for sheet in tables.features], axis=1).astype(np.float32)
+    unit = []
+    for numbers in tables.channels:
+        places = [lod.slot(n, _count(tables.deep)) for n in numbers]
+        bytes_ = [codes[:, 4 * sheet + channel] for sheet, channel in places]
+        unit.append(bytes_[0] / 255 if len(bytes_) == 1 else (256 * bytes_[0] + bytes_[1]) / 65535)
+    low, high = tables.ranges.T
+    feature = low + (high - low) * np.stack(unit, axis=1)
+    return np.concatenate([tables.means.reshape(-1, 4), tables.conics.reshape(-1, 4), feature], axis=1, dtype=np.float32)
 
 
 def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -181,10 +230,8 @@ def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     x, y = np.broadcast_arrays(np.asarray(x, np.float32), np.asarray(y, np.float32))
     out = np.zeros((x.size, tables.planes), np.float32)
-    slots = np.array([tables.slot(p) for p in range(tables.planes)], np.int64)
     size = np.float32(tables.width), np.float32(tables.height)
-    _lookup(tables.gaussians.reshape(-1, 4), tables.blocks, tables.cells, *size, tables.texels,
-            tables.candidates, tables.topk, slots, x.ravel(), y.ravel(), out)
+    _lookup(rows(tables), tables.blocks, candidates(tables), *size, tables.topk, x.ravel(), y.ravel(), out)
     return out.reshape(*x.shape, tables.planes)
 
 
@@ -217,75 +264,81 @@ _CANDIDATES = {
 """M by K, measured: fewer slots make many more leaves, more slots a slower shader. The first that covers is taken."""
 
 
-def _texels(planes: int) -> int:
-    return -(-(7 + planes) // 4)
+def _channels(deep: Sequence[bool]) -> list[tuple[int, ...]]:
+    numbers = iter(range(2 * len(deep)))
+    return [(next(numbers), next(numbers)) if two else (next(numbers),) for two in deep]
 
 
-def _slot(plane: int, texels: int) -> tuple[int, int]:
-    colors = 3 * (texels - 2)
-    return (2 + plane // 3, plane % 3) if plane < colors else (1 + plane - colors, 3)
+def _count(deep: Sequence[bool]) -> int:
+    return len(deep) + sum(deep)
 
 
-def _gaussian_table(
-    gaussians: Gaussians, mean: np.ndarray, conic: np.ndarray, size: np.ndarray, copies: np.ndarray
-) -> tuple[np.ndarray, int]:
-    """((h, w, 4) table, T): the Gaussians, their copies across the border, the null Gaussian."""
-    count, planes = gaussians.feature.shape
-    texels = _texels(planes)
-    total = count + len(copies) + 1
-    if total * texels > MAX_TEXELS:
-        limit = MAX_TEXELS // texels
-        raise ImageGSError(f"decode tables: {count} Gaussians of {planes} planes are too many; use at most {limit}")
-    per_row = max(1, round((total / texels) ** 0.5))
-    rows = -(-total // per_row)
-    source = np.concatenate([np.arange(count), copies // 9])
-    shift = np.concatenate([np.full(count, 4), copies % 9])
+def _geometry(
+    mean: np.ndarray, conic: np.ndarray, bias: np.ndarray, null: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and conics of Gaussians given by mean (n, 2), conic (n, 3), bias (n,), and of the null Gaussian."""
+    a, b, c = conic.T
+    means = np.column_stack([mean, mean[:, 0] + mean[:, 1], -bias])
+    conics = np.column_stack([b / 2 - a, b / 2 - c, -b / 2, np.zeros(len(a))])
+    return _sheet(means.astype(np.float32), null, (0, 0, 0, NULL_LOG_WEIGHT)), _sheet(conics.astype(np.float32), null)
 
-    table = np.zeros((rows * per_row, texels, 4), np.float32)
-    table[:, 0, 3] = NULL_LOG_WEIGHT
-    rows_used = table[: len(source)]
-    offset = np.stack([shift // 3 - 1, shift % 3 - 1], axis=1) * size
-    centre = (mean[source] + offset - size / 2).astype(np.float32)
-    a, b, c = conic[source].T
-    rows_used[:, 0, :2] = centre
-    rows_used[:, 0, 2] = centre[:, 0] + centre[:, 1]
-    rows_used[:, 0, 3] = -gaussians.bias[source]
-    rows_used[:, 1, 0] = b / 2 - a
-    rows_used[:, 1, 1] = b / 2 - c
-    rows_used[:, 1, 2] = -b / 2
-    for plane in range(planes):
-        texel, channel = _slot(plane, texels)
-        rows_used[:, texel, channel] = gaussians.feature[source, plane]
-    return table.reshape(rows, per_row * texels, 4), texels
+
+def _sheet(texels: np.ndarray, null: bool = True, last: Sequence[float] = (0, 0, 0, 0)) -> np.ndarray:
+    """(n, 4) texels, and one for the null Gaussian, as a table of about as many rows as columns."""
+    total = len(texels) + null
+    width = max(1, round(total**0.5))
+    table = np.empty((-(-total // width) * width, 4), texels.dtype)
+    table[: len(texels)], table[len(texels) :] = texels, last
+    return table.reshape(-1, width, 4)
+
+
+def _coded(feature: np.ndarray, deep: Sequence[bool]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Sheets (n, 4) uint8 of features (n, C), and their ranges (C, 2), from the least to the largest."""
+    ranges = np.stack([feature.min(0), np.maximum(feature.max(0), feature.min(0) + 1e-6)], axis=1).astype(np.float32)
+    count = _count(deep)
+    sheets = [np.zeros((len(feature), 4), np.uint8) for _ in range(lod.sheets(count))]
+    for plane, numbers in enumerate(_channels(deep)):
+        low, high = ranges[plane]
+        unit = np.clip((feature[:, plane] - low) / (high - low), 0, 1)
+        code = np.rint((255 if len(numbers) == 1 else 65535) * unit.astype(np.float64)).astype(np.uint16)
+        for n, bits in zip(numbers, (0,) if len(numbers) == 1 else (8, 0), strict=True):
+            sheet, channel = lod.slot(n, count)
+            sheets[sheet][:, channel] = code >> bits & 255
+    return sheets, ranges
+
+
+def _cells(numbers: np.ndarray, total: int) -> np.ndarray:
+    """Row numbers (rows, columns, M), less than `total`, as byte texels."""
+    parts = [numbers >> 8, numbers] if total <= NARROW else [numbers >> 16, numbers >> 8, numbers, 0 * numbers]
+    return np.stack(parts, axis=-1).astype(np.uint8).reshape(len(numbers), -1, 4)
 
 
 @njit(cache=True, parallel=True)
-def _lookup(gaussians, blocks, cells, width, height, texels, candidates, topk, slots, x, y, out):
+def _lookup(rows, blocks, candidates, width, height, topk, x, y, out):
     """out[i] (C,) for the points x[i], y[i], reading only the tables."""
     one, half = np.float32(1), np.float32(0.5)
+    count = candidates.shape[2]
     for i in prange(len(x)):
         bx, by = x[i] * np.float32(blocks.shape[1]), y[i] * np.float32(blocks.shape[0])
         block = blocks[min(int(by), blocks.shape[0] - 1), min(int(bx), blocks.shape[1] - 1)]
-        leaf_x = int(block[0] + np.floor((bx - np.floor(bx)) * block[2]))
-        leaf_y = int(block[1] + np.floor((by - np.floor(by)) * block[3]))
+        column, row = np.floor((bx - np.floor(bx)) * block[2]), np.floor((by - np.floor(by)) * block[3])
+        leaf = candidates[int(block[1]), int(block[0] + row * block[2] + column)]
         px, py = (x[i] - half) * width, (y[i] - half) * height
         pz = px + py
-        first = np.empty(candidates, np.int64)
-        p = np.empty(candidates, np.float32)
-        for m in range(candidates):
-            first[m] = texels * int(cells[leaf_y, leaf_x * (candidates // 4) + m // 4, m % 4])
-            g, h = gaussians[first[m]], gaussians[first[m] + 1]
+        p = np.empty(count, np.float32)
+        for m in range(count):
+            g = rows[leaf[m]]
             dx, dy, dz = px - g[0], py - g[1], pz - g[2]
-            p[m] = h[0] * (dx * dx) + h[1] * (dy * dy) + h[2] * (dz * dz) + g[3]
+            p[m] = g[4] * (dx * dx) + g[5] * (dy * dy) + g[6] * (dz * dz) + g[3]
         threshold = np.float32(-CUTOFF)
-        if 0 < topk < candidates:
-            threshold = max(threshold, np.sort(p)[candidates - topk])
+        if 0 < topk < count:
+            threshold = max(threshold, np.sort(p)[count - topk])
         total = np.float32(EPS)
-        for m in range(candidates):
+        for m in range(count):
             if p[m] >= threshold:
                 w = np.exp(p[m])
                 total += w
-                for c in range(len(slots)):
-                    out[i, c] += w * gaussians[first[m] + slots[c, 0], slots[c, 1]]
+                for c in range(out.shape[1]):
+                    out[i, c] += w * rows[leaf[m], 8 + c]
         if topk > 0:
             out[i] *= one / total

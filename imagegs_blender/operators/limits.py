@@ -30,7 +30,7 @@ def alone(group: bpy.types.ShaderNodeTree) -> str | None:
     layout = table_images.parts(group)
     if decoder.kind(group) != decoder.NODES or layout is None or bpy.app.version < (5, 0):
         return None
-    if layout["K"] * layout["C"] <= node_group.MOST_IN_CYCLES_5:
+    if int(layout["K"]) * len(layout["C"]) <= node_group.MOST_IN_CYCLES_5:
         return None
     return "more than Cycles of Blender 5 can hold, it renders it wrong (EEVEE does not): choose OSL or Baked"
 
@@ -38,4 +38,4 @@ def alone(group: bpy.types.ShaderNodeTree) -> str | None:
 def _part(group: bpy.types.ShaderNodeTree) -> float:
     """How much of a material a decoder takes: measured, two of K = 4 with nine planes fit, two of K = 10 do not."""
     layout = table_images.parts(group)
-    return 0.5 if layout and 0 < layout["K"] <= 4 and layout["C"] <= 9 else 1.0
+    return 0.5 if layout and 0 < int(layout["K"]) <= 4 and len(layout["C"]) <= 9 else 1.0

@@ -142,7 +142,7 @@ def show_average(tree: bpy.types.ShaderNodeTree, stream: Stream | None = None) -
     if kind(tree) == OSL:
         script_node.update(tree, average)
     else:
-        table_images.update_images(tree, average)
+        table_images.show(tree, average)
 
 
 def images(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.Image]:

@@ -1,40 +1,42 @@
 // Image-GS: decodes a texture stack into images, every plane at every texel centre, as a compute shader.
-// The tables are described in core/tables.py, levels in core/lod.py. preview.py defines PLANES, SHEETS, TEXELS,
-// CANDIDATES, TOPK, FIRST, LAST, CUTOFF, EPS. `picture` holds bands of `rows` rows, four planes each, one below the other;
+// The tables are described in core/tables.py, levels in core/lod.py. preview.py defines PLANES, SHEETS, CHANNELS,
+// FEATURES, PER_TEXEL, CANDIDATES, TOPK, FIRST, LAST, CUTOFF, EPS. `picture` holds bands of `rows` rows, four planes each, one below the other;
 // behind the planes, the share of the value that comes from Gaussians.
 
 #define BANDS (PLANES / 4 + 1)
 
 float planes[4 * BANDS];
 
-vec4 gaussian(float index, int texel)
+ivec2 place(int row)
 {
-  int per_row = textureSize(gaussians, 0).x / TEXELS;
-  int place = int(index);
-  return texelFetch(gaussians, ivec2(place % per_row * TEXELS + texel, place / per_row), 0);
+  int per_row = textureSize(means, 0).x;
+  return ivec2(row % per_row, row / per_row);
 }
 
-// The sum over the Gaussians, into planes[], clamped to 0..1 and weighted; Tables.slot says where a plane is
+// The sum over the Gaussians, into planes[], clamped to 0..1 and weighted; lod.slot says where a channel is
 void add_gaussians(vec2 point, float weight)
 {
   vec2 grid = vec2(textureSize(blocks, 0));
-  vec2 place = point * grid;
-  vec4 block = texelFetch(blocks, ivec2(min(place, grid - 1.0)), 0);
-  ivec2 leaf = ivec2(block.xy + floor(fract(place) * block.zw));
+  vec2 spot = point * grid;
+  vec4 block = texelFetch(blocks, ivec2(min(spot, grid - 1.0)), 0);
+  vec2 part = floor(fract(spot) * block.zw);
+  int leaf = int(block.x + part.y * block.z + part.x) * (CANDIDATES / PER_TEXEL);
   vec2 xy = (point - 0.5) * vec2(stack_size);
   vec3 position = vec3(xy, xy.x + xy.y);
 
-  float index[CANDIDATES], p[CANDIDATES], left[CANDIDATES];
-  for (int i = 0; i < CANDIDATES; i += 4) {
-    vec4 four = texelFetch(cells, ivec2(leaf.x * (CANDIDATES / 4) + i / 4, leaf.y), 0);
-    for (int j = 0; j < 4; j++) {
-      index[i + j] = four[j];
+  int row[CANDIDATES];
+  float p[CANDIDATES], left[CANDIDATES];
+  for (int i = 0; i < CANDIDATES; i += PER_TEXEL) {
+    ivec4 bytes = ivec4(texelFetch(cells, ivec2(leaf + i / PER_TEXEL, int(block.y)), 0) * 255.0 + 0.5);
+    row[i] = PER_TEXEL == 2 ? 256 * bytes.x + bytes.y : 65536 * bytes.x + 256 * bytes.y + bytes.z;
+    if (PER_TEXEL == 2) {
+      row[i + 1] = 256 * bytes.z + bytes.w;
     }
   }
   for (int i = 0; i < CANDIDATES; i++) {
-    vec4 mean = gaussian(index[i], 0);
+    vec4 mean = texelFetch(means, place(row[i]), 0);
     vec3 d = position - mean.xyz;
-    p[i] = left[i] = dot(gaussian(index[i], 1).xyz, d * d) + mean.w;
+    p[i] = left[i] = dot(texelFetch(conics, place(row[i]), 0).xyz, d * d) + mean.w;
   }
 
   float limit = -CUTOFF;
@@ -51,31 +53,36 @@ void add_gaussians(vec2 point, float weight)
     limit = max(limit, largest);
   }
 
-  float sum[4 * BANDS];
-  for (int plane = 0; plane < PLANES; plane++) {
-    sum[plane] = 0.0;
+  float sum[CHANNELS];
+  for (int channel = 0; channel < CHANNELS; channel++) {
+    sum[channel] = 0.0;
   }
-  float total = EPS;
+  float total = 0.0;
   for (int i = 0; i < CANDIDATES; i++) {
     if (p[i] >= limit) {
       float w = exp(p[i]);
       total += w;
-      for (int t = 1; t < TEXELS; t++) {
-        vec4 texel = gaussian(index[i], t);
-        for (int c = 0; c < 3 && t > 1; c++) {
-          sum[3 * (t - 2) + c] += w * texel[c];
+      for (int sheet = 0; sheet < FEATURES; sheet++) {
+        vec4 texel = texelFetch(features, place(row[i]) + ivec2(0, sheet * textureSize(means, 0).y), 0);
+        for (int c = 0; c < 3 && 3 * sheet + c < CHANNELS; c++) {
+          sum[3 * sheet + c] += w * texel[c];
         }
-        int rest = 3 * (TEXELS - 2) + t - 1;
-        if (rest < PLANES) {
-          sum[rest] += w * texel.w;
+        if (3 * FEATURES + sheet < CHANNELS) {
+          sum[3 * FEATURES + sheet] += w * texel.w;
         }
       }
     }
   }
+  float scale = TOPK > 0 ? 1.0 / (total + EPS) : 1.0;
   for (int plane = 0; plane < PLANES; plane++) {
-    planes[plane] += weight * clamp(TOPK > 0 ? sum[plane] / total : sum[plane], 0.0, 1.0);
+    vec4 range = texelFetch(ranges, ivec2(plane, 0), 0);  // low, span, its first channel, 1 where it has two
+    float unit = sum[int(range.z)];
+    if (range.w > 0.5) {
+      unit = (unit * 65280.0 + sum[int(range.z) + 1] * 255.0) / 65535.0;
+    }
+    planes[plane] += weight * clamp((range.x * total + range.y * unit) * scale, 0.0, 1.0);
   }
-  planes[PLANES] = 1.0 - EPS / total;
+  planes[PLANES] = total / (total + EPS);
 }
 
 // One level that has texels, into planes[], weighted: four texels, blended; lod.slot says where a plane is
@@ -86,19 +93,16 @@ void add_level(int level, vec2 point, float weight)
   ivec2 corner = ivec2(floor(place) + box.xy);
   vec2 part = fract(place);
   int rows_of_sheet = textureSize(texels, 0).y / SHEETS;
-  int colors = (PLANES + 2) / 4;
   for (int sheet = 0; sheet < SHEETS; sheet++) {
     ivec2 at = corner + ivec2(0, sheet * rows_of_sheet);
     vec4 upper = mix(texelFetch(texels, at, 0), texelFetch(texels, at + ivec2(1, 0), 0), part.x);
     vec4 lower = mix(texelFetch(texels, at + ivec2(0, 1), 0), texelFetch(texels, at + ivec2(1, 1), 0), part.x);
     vec4 texel = mix(upper, lower, part.y) * weight;
-    for (int c = 0; c < 3; c++) {
-      if (3 * sheet + c < PLANES && (sheet < colors || c == 0)) {
-        planes[sheet < colors ? 3 * sheet + c : PLANES - 1] += texel[c];
-      }
+    for (int c = 0; c < 3 && 3 * sheet + c < PLANES; c++) {
+      planes[3 * sheet + c] += texel[c];
     }
-    if (3 * colors + sheet < PLANES && sheet < colors) {
-      planes[3 * colors + sheet] += texel.w;
+    if (3 * SHEETS + sheet < PLANES) {
+      planes[3 * SHEETS + sheet] += texel.w;
     }
   }
 }

@@ -10,7 +10,7 @@ import bpy
 from ..core import lod
 from ..core.tables import Tables
 from .expression import Graph, Texel, Value
-from .tables import DETAIL, LEVELS, TEXELS, address
+from .tables import DETAIL, LEVELS, TABLE, TEXELS, address
 
 
 def limited(level: Value, tables: Tables) -> Value:
@@ -67,6 +67,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
 
     def texel(table: str, vector: Value, number: int = 0) -> Texel:
         found = graph.image(images[table], vector, f"{table} {number}", "EXTEND")
+        found.node[TABLE] = table
         address(found.node, table, number, tables)
         return found
 

@@ -2,16 +2,17 @@
 
 For a point of the texture (core/tables.py describes the tables, core/gaussians.py the mathematics):
 
-    block, leaf -> M candidates;  D = P - M_i;  w_i = exp(conic_i . D^2 + p0_i)
-    out = sum w_i f_i / (sum w_i + EPS)   over the i with w_i >= the K-th largest w
+    block, leaf -> M candidates;  D = P - M_i;  p_i = conic_i . D^2 + p0_i
+    out = sum w_i f_i / (sum w_i + EPS)   over the i with the K largest p, w = exp(p)
 
-and coarse levels of detail fade in from level_nodes.
+and coarse levels of detail fade in from level_nodes. Sorting numbers does not say which candidates they came from, so p
+is rounded and the slot of its candidate takes the place of the last bits; where the K largest are known, so are their
+slots, and only their features are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import e, exp
+from collections.abc import Sequence
 
 import bpy
 import numpy as np
@@ -20,12 +21,13 @@ from ..core import lod
 from ..core.errors import ImageGSError
 from ..core.gaussians import CUTOFF, EPS
 from ..core.stack import Channel, ColorSpace, MapInfo
-from ..core.tables import NULL_LOG_WEIGHT, Tables
+from ..core.tables import Tables
 from ..core.tiles import Tiles
 from . import level_nodes, udim
+from . import tables as table_images
 from .expression import Graph, Texel, Value
-from .selection import kth_largest
-from .tables import AVERAGE, BLOCKS, CELLS, GAUSSIANS, LAYOUT, address, create_images, layout
+from .selection import largest
+from .tables import BLOCKS, CELLS, CONICS, FEATURES, MEANS
 
 MAX_LOD = 16.0
 BELOW_ONE = 1 - 2.0**-24
@@ -38,8 +40,8 @@ GEOMETRY_AHEAD = 2
 FEATURES_AHEAD = 32
 """Floats of features that are read ahead."""
 
-MANY = 12
-"""Candidates above which weights are not held as vectors."""
+MANY = 16
+"""Texels of features above which Cycles may read none of them before all of the Gaussian before are summed up."""
 
 SIZE = "imagegs_size"
 """Custom property of a decoder: (width, height) of the texture, texels."""
@@ -48,8 +50,11 @@ EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR", udim.UDIM)
 EXTENSION = "imagegs_extension"
 """Custom property of a decoder: what is outside of 0..1, one of EXTENSIONS."""
 
-STEEP = 1e10
-"""Slope of the cut below the threshold: steep enough to be a step in float32."""
+KEYS = 2.0**24
+"""Whole numbers that float32 holds: keys lie in -KEYS / 2 .. KEYS / 2."""
+
+DEEPEST = 16.0
+"""Log-weights below -DEEPEST count as that: far below the cutoff."""
 
 
 def build(
@@ -78,7 +83,6 @@ def build(
     tree[SIZE] = (tiles.width, tiles.height) if tiles else (tables.width, tables.height)
     if tiles:
         udim.store(tree, tiles)
-    tree[AVERAGE] = [float(value) for value in lod.average(tables.tail)]
     _interface(tree, maps)
     fill(tree, maps, tables)
     return tree
@@ -86,33 +90,32 @@ def build(
 
 def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Put the nodes and images of the decoder into a group that has its sockets and nothing else."""
-    tree[LAYOUT] = layout(tables)
+    table_images.note(tree, tables)
     graph = Graph(tree)
-    images = create_images(tree.name, tables)
-
-    def texel(table: str, vector: Value, number: int = 0) -> Texel:
-        found = graph.image(images[table], vector, f"{table} {number}", "REPEAT" if table == GAUSSIANS else "EXTEND")
-        address(found.node, table, number, tables)
-        return found
-
+    images = table_images.create_images(tree.name, tables)
+    reader = _Reader(graph, images, tables)
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
         point, inside = wrapped(inputs["Vector"], tree, tables)
         position = _position(point, tables)
-    with graph.frame("Block, leaf, candidates"):
-        candidates = _candidates(graph, point, tables, texel)
-    sums = _Sums(tables, texel)
-    # K largest of all; where all count, three by three, so that few values are alive at a time
-    step = len(candidates) if tables.topk else 3
-    distances: list[Value] = []
-    for start in range(0, len(candidates), step):
-        group = candidates[start : start + step]
-        with graph.frame("Weights"):
-            weights, seconds = _weights(graph, group, position, distances, texel)
-        with graph.frame("The K largest" if tables.topk else "Cutoff"):
-            weights = _selected(weights, tables)
+    with graph.frame("Block, leaf"):
+        leaf = reader.leaf(point)
+    sums = _Sums(reader)
+    if tables.topk:
+        with graph.frame("Weights of the candidates"):
+            keys = [_key(graph, p, start, tables) for start, p in reader.log_weights(leaf, position, range(tables.candidates))]
+        with graph.frame("The K largest"):
+            best = largest(keys, min(tables.topk, tables.candidates))
         with graph.frame("Blend"):
-            sums.add(group, weights, seconds)
+            for key in best:
+                sums.add(reader.row_of_slot(leaf, key), _weight(key / (KEYS / (2 * DEEPEST))))
+    else:
+        for first in range(0, tables.candidates, 3):  # few values alive at a time
+            slots = range(first, min(first + 3, tables.candidates))
+            with graph.frame("Weights and features"):
+                ((_, p),) = reader.log_weights(_after(sums.done, 1, leaf), position, slots)
+                for row, lane in zip(reader.rows[-len(slots) :], p.lanes, strict=False):
+                    sums.add(row, _weight(lane))
     with graph.frame("Planes"):
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
@@ -162,87 +165,172 @@ def _position(point: Value, tables: Tables) -> Value:
     return position.dot((1, 1, 0)).times_plus((0, 0, 1), position)
 
 
-def _candidates(graph: Graph, point: Value, tables: Tables, texel: Callable[..., Texel]) -> list[Value]:
-    """The index + 0.5 of each of the M Gaussians that can matter at the point."""
-    block = texel(BLOCKS, point)
-    _, _, across = block.rgb.lanes
-    inside_block = (point * (tables.blocks.shape[1], tables.blocks.shape[0], 0)).fraction()
-    leaf = (inside_block * graph.combine(across, block.a)).floor() + block.rgb
-    cells = [texel(CELLS, leaf, number) for number in range(tables.candidates // 4)]
-    return [index for cell in cells for index in (*cell.rgb.lanes, cell.a)]
+def _key(graph: Graph, p: Value, first: int, tables: Tables) -> Value:
+    """Three log-weights as whole numbers that are ordered like them, and whose last digits are the slots from `first` on."""
+    slots = _slots(tables)
+    steps = KEYS / (2 * DEEPEST * slots)
+    numbers = (float(first), float(first + 1), float(first + 2))
+    return (p.max(-DEEPEST) * steps).floor().times_plus(slots, numbers)
 
 
-def _weights(
-    graph: Graph, candidates: list[Value], position: Value, distances: list[Value], texel: Callable[..., Texel]
-) -> tuple[list[Value], list[Texel]]:
-    """w of the candidates, three to a vector, and their second texels."""
-    rows, seconds = [], []
-    for start in range(0, len(candidates), 3):
-        p: list[Value | float] = []
-        for index in candidates[start : start + 3]:
-            place = _after(distances, GEOMETRY_AHEAD, index)
-            first, second = texel(GAUSSIANS, place, 0), texel(GAUSSIANS, place, 1)
-            d = position - first.rgb
-            distances.append(second.rgb.dot(d * d) + first.a)
-            p.append(distances[-1])
-            seconds.append(second)
-        p += [NULL_LOG_WEIGHT] * (3 - len(p))
-        rows.append(e ** graph.combine(*p))
-    return rows, seconds
+def _slots(tables: Tables) -> float:
+    return float(1 << (tables.candidates + 1).bit_length())
 
 
-def _selected(weights: list[Value], tables: Tables) -> list[Value]:
-    """The weights, 0 where they are not among the K largest or below the cutoff."""
-    threshold = exp(-CUTOFF)
-    if 0 < tables.topk < tables.candidates:
-        threshold = kth_largest(weights, tables.topk).max(threshold)
-    return [(w - threshold).min(0.0).times_plus(STEEP, w).max(0.0) for w in weights]
+def _weight(p: Value) -> Value:
+    """exp(p), 0 beyond the cutoff."""
+    graph = p.graph
+    return graph.math("EXPONENT", p) * graph.math("GREATER_THAN", p, -CUTOFF)
 
 
-def _after(done: list[Value], ahead: int, index: Value) -> Value:
-    """The index, but not before all except the last few results are there.
+class _Reader:
+    """Reads the tables (core/tables.py), each value once."""
+
+    def __init__(self, graph: Graph, images: dict[str, bpy.types.Image], tables: Tables) -> None:
+        self.graph, self.images, self.tables = graph, images, tables
+        self.rows: list[Value] = []
+        self._done: list[Value] = []
+        self._vectors = table_images.settings(tables)
+
+    def setting(self, name: str) -> Value:
+        """A vector that depends on the tables; Cycles folds it."""
+        node = self.graph.node("ShaderNodeCombineXYZ", name)
+        node[table_images.SETTING] = name
+        table_images.set_vector(node, self._vectors[name])
+        return Value(self.graph, node.outputs[0])
+
+    def texel(self, table: str, vector: Value) -> Texel:
+        extension = "EXTEND" if table in (BLOCKS, CELLS) else "REPEAT"
+        found = self.graph.image(self.images[table], vector, table, extension)
+        found.node[table_images.TABLE] = table
+        return found
+
+    def leaf(self, point: Value) -> Value:
+        """The coordinates of the first texel of the leaf."""
+        block = self.texel(BLOCKS, point)
+        left, row, across = block.rgb.lanes
+        inside_block = (point * self.setting("grid")).fraction()
+        x, y, _ = (inside_block * self.graph.combine(across, block.a)).floor().lanes
+        column = y.times_plus(across, x + left)
+        return self.graph.combine(column, row).times_plus(self.setting("leaf"), self.setting("first"))
+
+    def log_weights(self, leaf: Value, position: Value, slots: Sequence[int]) -> list[tuple[int, Value]]:
+        """(slot, p of it and the two after it) for all slots; their row numbers + 0.5 go to `rows`."""
+        per_texel, step = self.tables.per_texel, self.setting("next")
+        row = self.setting("row")
+        cells: dict[int, Texel] = {}
+        found, three = [], []
+        for slot in slots:
+            number = slot // per_texel
+            if number not in cells:
+                start = _after(self._done, GEOMETRY_AHEAD, leaf)
+                cells[number] = self.texel(CELLS, step.times_plus(float(number), start) if number else start)
+            self.rows.append(self._row(cells[number], slot % per_texel))
+            place = self.rows[-1] * row
+            mean, conic = self.texel(MEANS, place), self.texel(CONICS, place)
+            d = position - mean.rgb
+            three.append(conic.rgb.dot(d * d) + mean.a)
+            self._done.append(three[-1])
+            if len(three) == 3 or slot == slots[-1]:
+                padded = [*three, *[-2 * DEEPEST] * (3 - len(three))]
+                found.append((slot - len(three) + 1, self.graph.combine(*padded)))
+                three = []
+        return found
+
+    def row_of_slot(self, leaf: Value, key: Value) -> Value:
+        """The row number + 0.5 of the candidate whose slot is in a key."""
+        slots, per_texel = _slots(self.tables), self.tables.per_texel
+        slot = (key / slots).fraction() * slots
+        # a little into the texel: the first of two slots is a quarter of a texel left of its middle, the second right of it
+        start = self.setting("next").times_plus(-0.25, leaf) if per_texel == 2 else leaf
+        texel = self.texel(CELLS, self.setting("slot").times_plus(slot, start))
+        first = self._row(texel, 0)
+        if per_texel == 1:
+            return first
+        second = (slot * 0.5).fraction() * 2.0
+        return (self._row(texel, 1) - first).times_plus(second, first)
+
+    def features(self, row: Value) -> list[Texel]:
+        place = row * self.setting("row")
+        return [self.texel(f"{FEATURES} {i}", place) for i in range(len(self.tables.features))]
+
+    def _row(self, texel: Texel, half: int) -> Value:
+        """The number + 0.5 in a texel of cells: its bytes are 0..1 here."""
+        if self.tables.per_texel == 1:
+            return texel.rgb.dot((255.0 * 65536, 255.0 * 256, 255.0)) + 0.5
+        if half == 0:
+            return texel.rgb.dot((255.0 * 256, 255.0, 0)) + 0.5
+        return texel.a.times_plus(255.0, texel.rgb.dot((0, 0, 255.0 * 256)) + 0.5)
+
+
+def _after(done: list[Value], ahead: int, value: Value) -> Value:
+    """The value, but not before all except the last few results are there.
 
     Cycles would read the textures of all candidates first, and its stack holds 255 floats for the whole material.
     """
-    return done[-ahead].times_plus(0.0, index) if len(done) >= ahead else index
+    return done[-ahead].times_plus(0.0, value) if len(done) >= ahead else value
 
 
 class _Sums:
-    """The weighted sums of the features: RGB of texels 2, 3 ..., and alpha of texels 1, 2 ..."""
+    """The weighted sums of the features' bytes, by sheet: RGB, and alpha where it has a channel."""
 
-    def __init__(self, tables: Tables, texel: Callable[..., Texel]) -> None:
-        self.tables, self.texel = tables, texel
+    def __init__(self, reader: _Reader) -> None:
+        self.reader, tables = reader, reader.tables
+        count = sum(len(numbers) for numbers in tables.channels)
         self.total: Value | None = None
-        self.colors: list[Value | None] = [None] * (tables.texels - 2)
-        self.alphas: list[Value | None] = [None] * max(0, tables.planes - 3 * len(self.colors))
+        self.colors: list[Value | None] = [None] * len(tables.features)
+        self.alphas: list[Value | None] = [None] * max(0, count - 3 * len(self.colors))
         self.done: list[Value] = []
-        self.ahead = max(1, FEATURES_AHEAD // (4 * tables.texels))
+        self.ahead = max(1, FEATURES_AHEAD // (4 * len(self.colors)))
+        self.many = not 0 < tables.topk * len(self.colors) <= MANY
 
-    def add(self, candidates: list[Value], weights: list[Value], seconds: list[Texel]) -> None:
-        for row in weights:
-            self.total = row if self.total is None else self.total + row
-        shares = [lane for row in weights for lane in row.lanes]
-        for index, share, second in zip(candidates, shares, seconds, strict=False):
-            place = _after(self.done, self.ahead, index)
-            texels = [second, *(self.texel(GAUSSIANS, place, number) for number in range(2, self.tables.texels))]
-            for i, found in enumerate(texels[1:]):
-                self.colors[i] = self._accumulate(self.colors[i], found.rgb, share)
-            for i in range(len(self.alphas)):
-                self.alphas[i] = self._accumulate(self.alphas[i], texels[i].a, share)
-            self.done.append((self.colors or self.alphas)[-1])
+    def add(self, row: Value, weight: Value) -> None:
+        """Count a Gaussian with its weight."""
+        self.total = weight if self.total is None else self.total + weight
+        texels = self.reader.features(_after(self.done, self.ahead, row))
+        for i, texel in enumerate(texels):
+            self.colors[i] = texel.rgb * weight if self.colors[i] is None else texel.rgb.times_plus(weight, self.colors[i])
+        for i, total in enumerate(self.alphas):
+            self.alphas[i] = texels[i].a * weight if total is None else texels[i].a.times_plus(weight, total)
+        gate = self.colors[-1]
+        for other in [*self.colors[:-1], *self.alphas] if self.many else ():
+            gate = gate + other
+        self.done.append(gate)
 
     def blended(self) -> tuple[list[Value], list[Value]]:
-        """sum w f / (sum w + EPS), or the plain sums."""
-        if not self.tables.topk:
-            return self.colors, self.alphas
-        scale = 1.0 / (self.total.dot((1, 1, 1)) + EPS)
-        return [color * scale for color in self.colors], [alpha * scale for alpha in self.alphas]
+        """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over."""
+        graph, tables = self.reader.graph, self.reader.tables
+        threes, rest = self.colors, self.alphas
+        if any(tables.deep):
+            threes, rest = self._joined()
+        scale = 1.0 / (self.total + EPS) if tables.topk else None
+        share = self.total * scale if scale else self.total
+        lows = [self.reader.setting(f"low {i}") * share for i in range(-(-tables.planes // 3))]
+        spans = [self.reader.setting(f"span {i}") for i in range(len(lows))]
+        found = []
+        for i in range(len(lows)):
+            lanes = rest[3 * i - 3 * len(threes) :] if i >= len(threes) else []
+            unit = threes[i] if i < len(threes) else graph.combine(*lanes[:3])
+            found.append((unit * scale if scale else unit).times_plus(spans[i], lows[i]))
+        left = [lane for three in found[len(threes) :] for lane in three.lanes]
+        return found[: len(threes)], left[: len(rest)]
 
-    def _accumulate(self, total: Value | None, feature: Value, share: Value) -> Value:
-        if feature.is_vector and self.tables.candidates > MANY:
-            term = feature.scale(share)
-            return term if total is None else total + term
-        return feature * share if total is None else feature.times_plus(share, total)
+    def _joined(self) -> tuple[list[Value], list[Value]]:
+        """The sums by plane, 0..1 per weight, where some planes have two channels."""
+        graph, tables = self.reader.graph, self.reader.tables
+        count = sum(len(numbers) for numbers in tables.channels)
+
+        def channel(number: int) -> Value:
+            sheet, lane = lod.slot(number, count)
+            return self.alphas[sheet] if lane == 3 else self.colors[sheet].lanes[lane]
+
+        units = []
+        for numbers in tables.channels:
+            high = channel(numbers[0])
+            units.append(high if len(numbers) == 1 else (high * (65280 / 65535)) + channel(numbers[1]) * (255 / 65535))
+        threes = lod.sheets(tables.planes)
+        padded = [*units, *[graph.constant(0.0)] * max(0, 3 * threes - len(units))]
+        return [graph.combine(*padded[3 * i : 3 * i + 3]) for i in range(threes)], units[3 * threes :]
 
 
 def _faded(
@@ -259,19 +347,19 @@ def _faded(
 
 
 class Planes:
-    """The decoded planes, 0..1, as scalars or three at a time; texels and alphas as Tables.slot numbers them."""
+    """The decoded planes, 0..1, as scalars or three at a time; texels and alphas as lod.slot numbers them."""
 
     def __init__(self, graph: Graph, tables: Tables, texels: list[Value], alphas: list[Value]) -> None:
         self.graph, self.tables, self.texels, self.alphas = graph, tables, texels, alphas
 
     def scalar(self, plane: int) -> Value:
-        texel, channel = self.tables.slot(plane)
-        return self.alphas[texel - 1] if channel == 3 else self.texels[texel - 2].lanes[channel]
+        sheet, channel = lod.slot(plane, self.tables.planes)
+        return self.alphas[sheet] if channel == 3 else self.texels[sheet].lanes[channel]
 
     def vector(self, planes: Sequence[int]) -> Value:
-        slots = [self.tables.slot(plane) for plane in planes]
-        if [channel for _, channel in slots] == [0, 1, 2] and len({texel for texel, _ in slots}) == 1:
-            return self.texels[slots[0][0] - 2]
+        slots = [lod.slot(plane, self.tables.planes) for plane in planes]
+        if [channel for _, channel in slots] == [0, 1, 2] and len({sheet for sheet, _ in slots}) == 1:
+            return self.texels[slots[0][0]]
         return self.graph.combine(*(self.scalar(plane) for plane in planes))
 
 

@@ -89,8 +89,8 @@ def _decoded(tables: Tables, level: float, share: float, width: int, height: int
     count = tables.planes + 1
     bands = -(-count // 4)
     rows = max(1, min(height, MOST_TEXELS // (width * bands), MOST_ROWS // bands))
-    shader = _shader(tables.planes, len(tables.tail.sheets), tables.texels, tables.candidates, tables.topk,
-                     tables.tail.first, tables.tail.last)  # fmt: skip
+    shader = _shader(tables.planes, len(tables.tail.sheets), sum(map(len, tables.channels)), len(tables.features),
+                     tables.per_texel, tables.candidates, tables.topk, tables.tail.first, tables.tail.last)  # fmt: skip
     shader.bind()
     inputs = {name: _texture(texels) for name, texels in _sources(tables).items()}
     for name, texture in inputs.items():
@@ -115,8 +115,16 @@ def _decoded(tables: Tables, level: float, share: float, width: int, height: int
 def _sources(tables: Tables) -> dict[str, np.ndarray]:
     """The tables as the shader names them; sheets one below the other."""
     arrays = tables.arrays()
-    sheets = np.concatenate([_unit(sheet) for sheet in tables.tail.sheets])
-    return {name: _unit(arrays[name]) for name in ("gaussians", "blocks", "cells", "levels")} | {"texels": sheets}
+    ranges = [(low, high - low, *_first(n)) for (low, high), n in zip(tables.ranges, tables.channels, strict=True)]
+    return {name: _unit(arrays[name]) for name in ("means", "conics", "blocks", "cells", "levels")} | {
+        "features": np.concatenate([_unit(sheet) for sheet in tables.features]),
+        "ranges": np.array(ranges, np.float32)[None],
+        "texels": np.concatenate([_unit(sheet) for sheet in tables.tail.sheets]),
+    }
+
+
+def _first(numbers: tuple[int, ...]) -> tuple[int, bool]:
+    return numbers[0], len(numbers) == 2
 
 
 def _unit(texels: np.ndarray) -> np.ndarray:
@@ -129,19 +137,23 @@ def _texture(texels: np.ndarray) -> gpu.types.GPUTexture:
     return _types.GPUTexture(size, format="RGBA32F", data=_types.Buffer("FLOAT", len(flat), flat))
 
 
+_SAMPLERS = ("means", "conics", "features", "ranges", "blocks", "cells", "levels", "texels")
+
+
 @lru_cache(maxsize=8)
 def _shader(
-    planes: int, sheets: int, texels: int, candidates: int, topk: int, first: int, last: int
+    planes: int, sheets: int, channels: int, features: int, per_texel: int, candidates: int, topk: int, first: int,
+    last: int,
 ) -> gpu.types.GPUShader:
     """The compute shader for tables of one layout."""
     info = gpu.types.GPUShaderCreateInfo()
     constants = {
-        "PLANES": planes, "SHEETS": sheets, "TEXELS": texels, "CANDIDATES": candidates, "TOPK": topk, "FIRST": first,
-        "LAST": last, "CUTOFF": CUTOFF, "EPS": EPS,
+        "PLANES": planes, "SHEETS": sheets, "CHANNELS": channels, "FEATURES": features, "PER_TEXEL": per_texel,
+        "CANDIDATES": candidates, "TOPK": topk, "FIRST": first, "LAST": last, "CUTOFF": CUTOFF, "EPS": EPS,
     }  # fmt: skip
     for name, value in constants.items():
         info.define(name, str(value))
-    for slot, name in enumerate(("gaussians", "blocks", "cells", "levels", "texels")):
+    for slot, name in enumerate(_SAMPLERS):
         info.sampler(slot, "FLOAT_2D", name)
     info.image(0, "RGBA32F", "FLOAT_2D", "picture", qualifiers={"WRITE"})
     for kind, names in (("IVEC2", ("size", "stack_size")), ("INT", ("rows", "top")), ("FLOAT", ("level", "share"))):

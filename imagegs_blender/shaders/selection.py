@@ -1,4 +1,4 @@
-"""The K-th largest of many values as a pruned sorting network of minima and maxima.
+"""The K largest of many values as a pruned sorting network of minima and maxima.
 
 Comparators are described first and turned into nodes only where the result needs them, which prunes the network.
 """
@@ -30,8 +30,8 @@ class Wire:
         return self._value
 
 
-def kth_largest(rows: Sequence[Comparable], k: int) -> Comparable:
-    """The k-th largest of the 3 n lanes of n vectors (expression.Value with .lanes).
+def largest(rows: Sequence[Comparable], k: int) -> list[Any]:
+    """The k largest of the 3 n lanes of n vectors (expression.Value with .lanes), in no order; 3 n >= k.
 
     The three lanes are sorted at once as vectors; then the sorted lanes are merged: of two lists sorted downwards,
     the k largest of both are max(a_i, b_(k+1-i)).
@@ -39,11 +39,9 @@ def kth_largest(rows: Sequence[Comparable], k: int) -> Comparable:
     ordered = _sort([_given(row) for row in rows])
     lanes = [[_lane(wire, lane) for wire in ordered[:k]] for lane in range(3)]
     merged = _merge(lanes[0], lanes[1])[:k]
-    largest = [_larger(a, b) for a, b in zip_longest(merged, [None] * (k - len(lanes[2])) + lanes[2][::-1])]
-    result = largest[0]
-    for wire in largest[1:]:
-        result = _smaller(result, wire)
-    return result.value()
+    merged += [None] * (k - len(merged))
+    found = [_larger(a, b) for a, b in zip_longest(merged, [None] * (k - len(lanes[2])) + lanes[2][::-1])]
+    return [wire.value() for wire in found if wire is not None]
 
 
 def _given(value: Any) -> Wire:

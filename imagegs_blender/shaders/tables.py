@@ -16,16 +16,18 @@ from ..core.lod import average
 from ..core.tables import Tables, constant
 from . import packing
 
-GAUSSIANS, BLOCKS, CELLS, LEVELS, TEXELS = "gaussians", "blocks", "cells", "levels", "texels"
+MEANS, CONICS, FEATURES, BLOCKS, CELLS, LEVELS, TEXELS = "means", "conics", "features", "blocks", "cells", "levels", "texels"
 TABLE = "imagegs_table"
 """Custom property of an image node that reads a table: which one."""
 
 TEXEL = "imagegs_texel"
-"""Custom property of an image node: which texel of its Gaussian, leaf or square of four texels it reads."""
+"""Custom property of an image node that reads four texels: which of them."""
 
 LAYOUT = "imagegs_layout"
 """Custom property of a decoder: the layout of the tables that its nodes read."""
 
+SETTING = "imagegs_setting"
+"""Custom property of a node that holds a vector which depends on the tables: its name in settings()."""
 
 DETAIL = "imagegs_detail"
 """Custom property of a node of a decoder: its second input is the finest level of detail that is shown."""
@@ -36,13 +38,49 @@ AVERAGE = "imagegs_average"
 
 def layout(tables: Tables) -> str:
     """What nodes are built for: tables of another layout can't be put in their place."""
-    return f"3 T{tables.texels} M{tables.candidates} K{tables.topk} C{tables.planes} L{tables.tail.first}-{tables.tail.last}"
+    deep = "".join("01"[two] for two in tables.deep)
+    return f"4 M{tables.candidates} K{tables.topk} C{deep} L{tables.tail.first}-{tables.tail.last} P{tables.per_texel}"
 
 
-def parts(group: bpy.types.ShaderNodeTree) -> dict[str, int] | None:
-    """What nodes are built for, by letter: texels T and slots M of a Gaussian, K, planes C, levels F(irst) to L(ast)."""
-    found = re.fullmatch(r"3 T(?P<T>\d+) M(?P<M>\d+) K(?P<K>\d+) C(?P<C>\d+) L(?P<F>\d+)-(?P<L>\d+)", group.get(LAYOUT, ""))
-    return {letter: int(number) for letter, number in found.groupdict().items()} if found else None
+def parts(group: bpy.types.ShaderNodeTree) -> dict[str, str] | None:
+    """What nodes are built for, by letter: slots M, K, planes C (1 where deep), levels F(irst) to L(ast), P to a texel."""
+    found = re.fullmatch(r"4 M(?P<M>\d+) K(?P<K>\d+) C(?P<C>[01]+) L(?P<F>\d+)-(?P<L>\d+) P(?P<P>\d)", group.get(LAYOUT, ""))
+    return found.groupdict() if found else None
+
+
+def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
+    """The vectors of a decoder's nodes that depend on its tables.
+
+    grid         blocks of the texture
+    row          from a row number + 0.5 to the coordinates of a Gaussian's texel; the table repeats
+    leaf, first  factor and term from (column, row) of a leaf to the coordinates of its first texel
+    next         from a texel of a leaf to the next
+    slot         from the number of a slot to the coordinates of its texel, from those of slot 0
+    low i, span i  the features that code 0 stands for, and how far the largest code is from there, three planes each
+    """
+    height, width = tables.means.shape[:2]
+    rows, columns = tables.cells.shape[:2]
+    per_leaf = tables.candidates // tables.per_texel
+    found = {
+        "grid": (float(tables.blocks.shape[1]), float(tables.blocks.shape[0]), 0.0),
+        "row": (1 / width, 1 / (width * height), 0.0),
+        "leaf": (per_leaf / columns, 1 / rows, 0.0),
+        "first": (0.5 / columns, 0.5 / rows, 0.0),
+        "next": (1 / columns, 0.0, 0.0),
+        "slot": (1 / (tables.per_texel * columns), 0.0, 0.0),
+    }
+    low, high = tables.ranges.astype(float).T
+    for i in range(0, tables.planes, 3):
+        for name, values in (("low", low), ("span", high - low)):
+            x, y, z = (*values[i : i + 3], 0.0, 0.0)[:3]
+            found[f"{name} {i // 3}"] = (x, y, z)
+    return found
+
+
+def note(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
+    """Keep what a decoder's nodes are built for, and its average color."""
+    group[LAYOUT] = layout(tables)
+    group[AVERAGE] = [float(value) for value in average(tables.tail)]
 
 
 def averages(group: bpy.types.ShaderNodeTree) -> Tables:
@@ -53,9 +91,10 @@ def averages(group: bpy.types.ShaderNodeTree) -> Tables:
     found = parts(group)
     if found is None:
         raise ImageGSError(f"{group.name}: its custom properties were deleted; compress its textures again")
-    average = np.array(group.get(AVERAGE, [0.5] * found["C"]), np.float32)
-    size = 1 << found["L"]
-    return constant(average, size, size, found["M"], found["K"], found["F"])
+    average = np.array(group.get(AVERAGE, [0.5] * len(found["C"])), np.float32)
+    size = 1 << int(found["L"])
+    return constant(average, size, size, int(found["M"]), int(found["K"]), int(found["F"]), [two == "1" for two in found["C"]],
+                    int(found["P"]))
 
 
 def create_images(name: str, tables: Tables) -> dict[str, bpy.types.Image]:
@@ -75,15 +114,29 @@ def update_images(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
     """
     if group.get(LAYOUT) != layout(tables):
         raise ImageGSError(f"{group.name}: its nodes are of another version of the add-on; save the file it is linked from anew")
-    arrays = tables.arrays()
+    if not group.library:
+        note(group, tables)
+    show(group, tables)
+
+
+def show(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
+    """Put tables into a decoder whose nodes are built for them: or for others, but then they must be constant()."""
+    arrays, vectors = tables.arrays(), settings(tables)
     for table, image in images_of(group).items():
         _fill(image, arrays[table])
-    if not group.library:
-        group[AVERAGE] = [float(value) for value in average(tables.tail)]
-    for node in table_nodes(group):
-        address(node, node[TABLE], node[TEXEL], tables)
-    for limit in (node.inputs[1] for node in group.nodes if DETAIL in node):
-        limit.default_value = tables.tail.detail
+    for tree in trees(group):
+        for node in tree.nodes:
+            if TEXEL in node:
+                address(node, node[TABLE], node[TEXEL], tables)
+            elif SETTING in node:
+                set_vector(node, vectors[node[SETTING]])
+            elif DETAIL in node:
+                node.inputs[1].default_value = tables.tail.detail
+
+
+def set_vector(node: bpy.types.ShaderNodeCombineXYZ, vector: tuple[float, float, float]) -> None:
+    for socket, value in zip(node.inputs, vector, strict=True):
+        socket.default_value = value
 
 
 def images_of(group: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:
@@ -113,28 +166,18 @@ def pack(group: bpy.types.ShaderNodeTree) -> None:
 
 
 def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: Tables) -> None:
-    """Let an image node turn what it is given into the coordinates of a texel, with its own mapping.
+    """Let an image node of the coarse levels turn what it is given into the coordinates of a texel, with its own mapping.
 
-    gaussians   given index + 0.5 in x and y
-    blocks      given texture coordinates, y down
-    cells       given the (column, row) of a leaf
     levels      given the index of a level in x
     texels ...  given the (column, row) of the first of four texels
     """
-    node[TABLE], node[TEXEL] = table, texel
+    node[TEXEL] = texel
     height, width = tables.arrays()[table].shape[:2]
     mapping = node.texture_mapping
-    if table == GAUSSIANS:
-        per_row = width // tables.texels
-        mapping.scale = (1 / per_row, 1 / (per_row * height), 1)
-        mapping.translation = ((texel + 0.5) / width - 0.5 / per_row, 0, 0)
-    elif table == CELLS:
-        mapping.scale = (tables.candidates // 4 / width, 1 / height, 1)
-        mapping.translation = ((texel + 0.5) / width, 0.5 / height, 0)
-    elif table == LEVELS:
+    if table == LEVELS:
         mapping.scale = (1 / width, 1e-4, 1)
         mapping.translation = (0.5 / width, 0.5, 0)
-    elif table != BLOCKS:
+    else:
         mapping.scale = (1 / width, 1 / height, 1)
         mapping.translation = ((texel % 2 + 0.5) / width, (texel // 2 + 0.5) / height, 0)
 

@@ -28,6 +28,10 @@ def scattered(
     return Gaussians(*(a.astype(np.float32) for a in arrays), level, width, height, wrap, topk)
 
 
+ROUNDING = 0.5 / 255 + 2e-4
+"""Features are held as bytes."""
+
+
 def centers(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     return x, y
@@ -40,7 +44,7 @@ def test_lookup_is_the_definition_at_every_texel(topk: int, wrap: bool) -> None:
     built = tables.build(gaussians)
     found = tables.lookup(built, *centers(100, 70))
     assert built.missed == 0
-    np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=2e-4)
+    np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=ROUNDING)
 
 
 @pytest.mark.parametrize("topk", [4, 10])
@@ -49,24 +53,23 @@ def test_magnified_four_times_nearly_every_point_is_exact(topk: int) -> None:
     gaussians = scattered(300, 64, 64, 3, True, topk)
     found = tables.lookup(tables.build(gaussians), *centers(256, 256))
     truth = np.moveaxis(reference.render(gaussians, 256, 256), 0, 2)
-    assert (np.abs(found - truth).max(2) > 1e-3).mean() < 5e-3
+    assert (np.abs(found - truth).max(2) > ROUNDING).mean() < 2e-2
 
 
 @pytest.mark.parametrize("planes", [1, 2, 3, 4, 9, 14, 32])
 def test_every_plane_has_its_own_place(planes: int) -> None:
     gaussians = scattered(50, 32, 32, planes)
     built = tables.build(gaussians)
-    assert built.texels == -(-(7 + planes) // 4)
-    assert len({built.slot(p) for p in range(planes)}) == planes
+    assert len(built.features) == -(-planes // 4)
     found = tables.lookup(built, *centers(32, 32))
-    np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=2e-4)
+    np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=ROUNDING)
 
 
 @pytest.mark.parametrize(("width", "height", "count"), [(1, 1, 1), (3, 5, 2), (7, 300, 40), (33, 17, 90)])
 def test_odd_sizes(width: int, height: int, count: int) -> None:
     gaussians = scattered(count, width, height, 2, wrap=False)
     found = tables.lookup(tables.build(gaussians), *centers(width, height))
-    np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=2e-4)
+    np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=ROUNDING)
 
 
 def test_in_a_crowd_the_texels_themselves_go_first() -> None:
@@ -75,22 +78,22 @@ def test_in_a_crowd_the_texels_themselves_go_first() -> None:
     built = tables.build(gaussians, max_candidates=4)
     assert built.missed == 0
     found = np.moveaxis(tables.lookup(built, *centers(64, 64)), 2, 0)
-    np.testing.assert_allclose(found, reference.render(gaussians), atol=2e-4)
+    np.testing.assert_allclose(found, reference.render(gaussians), atol=ROUNDING)
 
 
 def test_what_does_not_fit_is_reported() -> None:
     gaussians = scattered(200, 64, 64, 3, topk=0)
     built = tables.build(gaussians, max_candidates=8)
     found = np.moveaxis(tables.lookup(built, *centers(64, 64)), 2, 0)
-    wrong = (np.abs(found - reference.render(gaussians)) > 1e-6).any(0).mean()
+    wrong = (np.abs(found - reference.render(gaussians)) > 1e-3).any(0).mean()
     assert 0 < wrong <= built.missed < 1
 
 
 def test_small_and_the_same_every_time() -> None:
     gaussians = scattered(7500, 1024, 1024, 9)
     first, second = tables.build(gaussians), tables.build(gaussians)
-    for name in ("gaussians", "blocks", "cells"):
-        assert np.array_equal(getattr(first, name), getattr(second, name))
+    for name, table in first.arrays().items():
+        assert np.array_equal(table, second.arrays()[name])
     assert first.missed == 0
     assert first.nbytes < 1.5 * 2**20  # levels of detail included; the maps are 9 MiB
 
@@ -101,5 +104,5 @@ def test_bad_input_is_one_clear_error() -> None:
         tables.build(gaussians.take(np.arange(0)))
     with pytest.raises(ImageGSError, match="33 planes"):
         tables.build(replace(gaussians, feature=np.zeros((10, 33), np.float32)))
-    with pytest.raises(ImageGSError, match="too many"):
-        tables.build(scattered(250_000, 4096, 4096, 32, topk=1))
+    with pytest.raises(ImageGSError, match="gamma"):
+        tables.build(replace(gaussians, gamma=2.2))
