@@ -2,16 +2,17 @@
 
     means      1 float texel per Gaussian: (mx, my, mx + my, p0)
     conics     1 float texel per Gaussian: (A, B, C, 0) with D = (x, y, x + y) - M in texels of the fitted resolution and
-               the log-weight p = -q = A D.x^2 + B D.y^2 + C D.z^2 + p0. The sum coordinate turns the mixed term of the
-               conic into a third square, so p is one dot product.
+               the log-weight p = -q = A D.x^2 + B D.y^2 + C D.z^2 + p0, in steps of 1 / STEPS. The sum coordinate turns
+               the mixed term of the conic into a third square, so p is one dot product.
                Coordinates are counted from the centre of the texture (small numbers keep float32 exact).
     features   1 byte texel per Gaussian in each of several sheets. A plane has one channel, or two (high and low byte)
                where it belongs to a map of more than 8 bits, and in plain sums; ranges say what the least and the
                largest code stand for
     blocks     1 float texel per block of about 16 x 16 texels: (ox, oy, nx, ny). The block is divided into nx x ny
                leaves, row by row; they follow each other in row oy of the cells table from leaf ox on
-    cells      M / 2 byte texels per leaf: the M Gaussians that can be in the top-K of a texel of the leaf, two row
-               numbers of 16 bits to a texel, the high byte first. With more than 65536 rows, M texels, one of 24 bits each
+    cells      M / 2 byte texels per leaf: the M Gaussians that can be in the top-K of a texel of the leaf, two to a texel,
+               as the coordinates (x, y) of their texels in the tables above: 0 to 255 for 0 to 1, so that a shader takes
+               them as they are. Of more than 65536 Gaussians the numbers, row by row, 24 bits to a texel, high byte first
 
 Where the texture repeats, a Gaussian near the border has a copy on the other side, so a shader never wraps a distance.
 (A fit keeps the reach of a Gaussian under half the texture; beyond that, the nearest copy is chosen block by block.)
@@ -37,7 +38,13 @@ MAX_ROWS = 1 << 21
 """Gaussians, copies included: beyond, index / row length is no longer exact enough in float32."""
 
 NARROW = 1 << 16
-"""Gaussians whose row numbers take 16 bits in the cells table."""
+"""Gaussians of which the cells table holds coordinates."""
+
+CLEAR = 224
+"""Sides of a table up to here are coordinates of 8 bits well inside of texels; and 256, where byte and texel agree."""
+
+STEPS = 2.0**14
+"""Log-weights are whole numbers where shaders sort them: STEPS to the natural 1."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Tables:
     width, height   the fitted resolution, texels
     candidates      M
     topk            K, 0 for the plain sum
-    per_texel       row numbers in one texel of cells, 1 or 2
+    per_texel       Gaussians in one texel of cells: 2 as coordinates, 1 as a number
     tail            the coarse levels of detail
     missed          share of the texels whose exact top-K is not among the candidates
     """
@@ -160,10 +167,10 @@ def build(
     features, ranges = _coded(gaussians.feature, flags)
     sheets = tuple(_sheet(sheet[source]) for sheet in features)
     blocks = np.concatenate([origin, split], axis=2).astype(np.float32)
-    cells = _cells(row[codes], total)
+    cells = _cells(row[codes], means.shape[1], means.shape[0])
     resident = means.nbytes + conics.nbytes + sum(s.nbytes for s in sheets) + blocks.nbytes + cells.nbytes
     built = Tables(means, conics, sheets, ranges, flags, blocks, cells, gaussians.width, gaussians.height, candidates,
-                   gaussians.topk, 2 if total <= NARROW else 1, lod.build(gaussians, maps, resident),
+                   gaussians.topk, 2 if means.shape[0] * means.shape[1] <= NARROW else 1, lod.build(gaussians, maps, resident),
                    min(1.0, float(missed.sum() / size.prod())))
     return limited(built, detail) if detail else built
 
@@ -203,14 +210,16 @@ def candidates(tables: Tables) -> np.ndarray:
     """(rows, columns, M) int32: the row numbers of the Gaussians of every leaf."""
     cells = tables.cells.astype(np.int32)
     if tables.per_texel == 2:
-        numbers = 256 * cells[..., 0::2] + cells[..., 1::2]
+        height, width = tables.means.shape[:2]
+        columns, lines = (np.minimum(cells[..., i::2] * n // 255, n - 1) for i, n in enumerate((width, height)))
+        numbers = lines * width + columns
     else:
         numbers = 65536 * cells[..., :1] + 256 * cells[..., 1:2] + cells[..., 2:3]
     return numbers.reshape(len(cells), -1, tables.candidates)
 
 
 def rows(tables: Tables) -> np.ndarray:
-    """(n, 8 + C) float32: mean x, y, x + y, p0, A, B, C, 0 and the features of every row, the null Gaussian last."""
+    """(n, 8 + C) float32: mean x, y, x + y, p0, A, B, C (of p itself), 0 and the features of every row."""
     codes = np.concatenate([sheet.reshape(-1, 4) for sheet in tables.features], axis=1).astype(np.float32)
     unit = []
     for numbers in tables.channels:
@@ -219,7 +228,9 @@ def rows(tables: Tables) -> np.ndarray:
         unit.append(bytes_[0] / 255 if len(bytes_) == 1 else (256 * bytes_[0] + bytes_[1]) / 65535)
     low, high = tables.ranges.T
     feature = low + (high - low) * np.stack(unit, axis=1)
-    return np.concatenate([tables.means.reshape(-1, 4), tables.conics.reshape(-1, 4), feature], axis=1, dtype=np.float32)
+    found = np.concatenate([tables.means.reshape(-1, 4), tables.conics.reshape(-1, 4), feature], axis=1, dtype=np.float32)
+    found[:, 3:7] /= STEPS
+    return found
 
 
 def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -278,16 +289,19 @@ def _geometry(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Means and conics of Gaussians given by mean (n, 2), conic (n, 3), bias (n,), and of the null Gaussian."""
     a, b, c = conic.T
-    means = np.column_stack([mean, mean[:, 0] + mean[:, 1], -bias])
-    conics = np.column_stack([b / 2 - a, b / 2 - c, -b / 2, np.zeros(len(a))])
-    return _sheet(means.astype(np.float32), null, (0, 0, 0, NULL_LOG_WEIGHT)), _sheet(conics.astype(np.float32), null)
+    means = np.column_stack([mean, mean[:, 0] + mean[:, 1], -bias * STEPS])
+    conics = STEPS * np.column_stack([b / 2 - a, b / 2 - c, -b / 2, np.zeros(len(a))])
+    nothing = (0, 0, 0, NULL_LOG_WEIGHT * STEPS)
+    return _sheet(means.astype(np.float32), null, nothing), _sheet(conics.astype(np.float32), null)
 
 
 def _sheet(texels: np.ndarray, null: bool = True, last: Sequence[float] = (0, 0, 0, 0)) -> np.ndarray:
-    """(n, 4) texels, and one for the null Gaussian, as a table of about as many rows as columns."""
+    """(n, 4) texels, and the null Gaussian's up to the end, as a table."""
     total = len(texels) + null
-    width = max(1, round(total**0.5))
-    table = np.empty((-(-total // width) * width, 4), texels.dtype)
+    width = int(np.ceil(total**0.5))
+    if CLEAR < width <= 256:
+        width = 256
+    table = np.empty((width * (width if width == 256 else -(-total // width)), 4), texels.dtype)
     table[: len(texels)], table[len(texels) :] = texels, last
     return table.reshape(-1, width, 4)
 
@@ -307,10 +321,17 @@ def _coded(feature: np.ndarray, deep: Sequence[bool]) -> tuple[list[np.ndarray],
     return sheets, ranges
 
 
-def _cells(numbers: np.ndarray, total: int) -> np.ndarray:
-    """Row numbers (rows, columns, M), less than `total`, as byte texels."""
-    parts = [numbers >> 8, numbers] if total <= NARROW else [numbers >> 16, numbers >> 8, numbers, 0 * numbers]
+def _cells(numbers: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Row numbers (rows, columns, M) of tables of that size as byte texels."""
+    if width * height <= NARROW:
+        parts = [_byte(numbers % width, width), _byte(numbers // width, height)]
+    else:
+        parts = [numbers >> 16, numbers >> 8, numbers, 0 * numbers]
     return np.stack(parts, axis=-1).astype(np.uint8).reshape(len(numbers), -1, 4)
+
+
+def _byte(place: np.ndarray, side: int) -> np.ndarray:
+    return place if side == 256 else ((2 * place + 1) * 255 + side) // (2 * side)
 
 
 @njit(cache=True, parallel=True)

@@ -1,6 +1,6 @@
 // Image-GS: decodes a texture stack into images, every plane at every texel centre, as a compute shader.
 // The tables are described in core/tables.py, levels in core/lod.py. preview.py defines PLANES, SHEETS, CHANNELS,
-// FEATURES, PER_TEXEL, CANDIDATES, TOPK, FIRST, LAST, CUTOFF, EPS. `picture` holds bands of `rows` rows, four planes each, one below the other;
+// FEATURES, PER_TEXEL, CANDIDATES, TOPK, FIRST, LAST, STEPS, CUTOFF, EPS. `picture` holds bands of `rows` rows, four planes each, one below the other;
 // behind the planes, the share of the value that comes from Gaussians.
 
 #define BANDS (PLANES / 4 + 1)
@@ -11,6 +11,12 @@ ivec2 place(int row)
 {
   int per_row = textureSize(means, 0).x;
   return ivec2(row % per_row, row / per_row);
+}
+
+ivec2 place(ivec2 bytes)
+{
+  ivec2 sides = textureSize(means, 0);
+  return min(bytes * sides / 255, sides - 1);
 }
 
 // The sum over the Gaussians, into planes[], clamped to 0..1 and weighted; lod.slot says where a channel is
@@ -24,19 +30,21 @@ void add_gaussians(vec2 point, float weight)
   vec2 xy = (point - 0.5) * vec2(stack_size);
   vec3 position = vec3(xy, xy.x + xy.y);
 
-  int row[CANDIDATES];
+  ivec2 at[CANDIDATES];
   float p[CANDIDATES], left[CANDIDATES];
   for (int i = 0; i < CANDIDATES; i += PER_TEXEL) {
     ivec4 bytes = ivec4(texelFetch(cells, ivec2(leaf + i / PER_TEXEL, int(block.y)), 0) * 255.0 + 0.5);
-    row[i] = PER_TEXEL == 2 ? 256 * bytes.x + bytes.y : 65536 * bytes.x + 256 * bytes.y + bytes.z;
-    if (PER_TEXEL == 2) {
-      row[i + 1] = 256 * bytes.z + bytes.w;
-    }
+#if PER_TEXEL == 2
+    at[i] = place(bytes.xy);
+    at[i + 1] = place(bytes.zw);
+#else
+    at[i] = place(65536 * bytes.x + 256 * bytes.y + bytes.z);
+#endif
   }
   for (int i = 0; i < CANDIDATES; i++) {
-    vec4 mean = texelFetch(means, place(row[i]), 0);
+    vec4 mean = texelFetch(means, at[i], 0);
     vec3 d = position - mean.xyz;
-    p[i] = left[i] = dot(texelFetch(conics, place(row[i]), 0).xyz, d * d) + mean.w;
+    p[i] = left[i] = (dot(texelFetch(conics, at[i], 0).xyz, d * d) + mean.w) / STEPS;
   }
 
   float limit = -CUTOFF;
@@ -63,7 +71,7 @@ void add_gaussians(vec2 point, float weight)
       float w = exp(p[i]);
       total += w;
       for (int sheet = 0; sheet < FEATURES; sheet++) {
-        vec4 texel = texelFetch(features, place(row[i]) + ivec2(0, sheet * textureSize(means, 0).y), 0);
+        vec4 texel = texelFetch(features, at[i] + ivec2(0, sheet * textureSize(means, 0).y), 0);
         for (int c = 0; c < 3 && 3 * sheet + c < CHANNELS; c++) {
           sum[3 * sheet + c] += w * texel[c];
         }

@@ -21,13 +21,13 @@ from ..core import lod
 from ..core.errors import ImageGSError
 from ..core.gaussians import CUTOFF, EPS
 from ..core.stack import Channel, ColorSpace, MapInfo
-from ..core.tables import Tables
+from ..core.tables import NULL_LOG_WEIGHT, STEPS, Tables
 from ..core.tiles import Tiles
 from . import level_nodes, udim
 from . import tables as table_images
 from .expression import Graph, Texel, Value
 from .selection import largest
-from .tables import BLOCKS, CELLS, CONICS, FEATURES, MEANS
+from .tables import BLOCKS, CELLS, CONICS, FEATURES, MEANS, SLOTS
 
 MAX_LOD = 16.0
 BELOW_ONE = 1 - 2.0**-24
@@ -49,13 +49,6 @@ SIZE = "imagegs_size"
 EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR", udim.UDIM)
 EXTENSION = "imagegs_extension"
 """Custom property of a decoder: what is outside of 0..1, one of EXTENSIONS."""
-
-KEYS = 2.0**24
-"""Whole numbers that float32 holds: keys lie in -KEYS / 2 .. KEYS / 2."""
-
-DEEPEST = 16.0
-"""Log-weights below -DEEPEST count as that: far below the cutoff."""
-
 
 def build(
     name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT", tiles: Tiles | None = None
@@ -103,19 +96,21 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     sums = _Sums(reader)
     if tables.topk:
         with graph.frame("Weights of the candidates"):
-            keys = [_key(graph, p, start, tables) for start, p in reader.log_weights(leaf, position, range(tables.candidates))]
+            found = reader.log_weights(leaf, position, range(tables.candidates))
+            # whole numbers, ordered like p, whose last digits are the slots
+            keys = [p.floor().times_plus(SLOTS, (slot, slot + 1.0, slot + 2.0)) for slot, p in found]
         with graph.frame("The K largest"):
             best = largest(keys, min(tables.topk, tables.candidates))
         with graph.frame("Blend"):
             for key in best:
-                sums.add(reader.row_of_slot(leaf, key), _weight(key / (KEYS / (2 * DEEPEST))))
+                sums.add(reader.place_of_slot(leaf, key), _weight(key, STEPS * SLOTS))
     else:
         for first in range(0, tables.candidates, 3):  # few values alive at a time
             slots = range(first, min(first + 3, tables.candidates))
             with graph.frame("Weights and features"):
                 ((_, p),) = reader.log_weights(_after(sums.done, 1, leaf), position, slots)
-                for row, lane in zip(reader.rows[-len(slots) :], p.lanes, strict=False):
-                    sums.add(row, _weight(lane))
+                for place, lane in zip(reader.places[-len(slots) :], p.lanes, strict=False):
+                    sums.add(place, _weight(lane, STEPS))
     with graph.frame("Planes"):
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
@@ -165,22 +160,10 @@ def _position(point: Value, tables: Tables) -> Value:
     return position.dot((1, 1, 0)).times_plus((0, 0, 1), position)
 
 
-def _key(graph: Graph, p: Value, first: int, tables: Tables) -> Value:
-    """Three log-weights as whole numbers that are ordered like them, and whose last digits are the slots from `first` on."""
-    slots = _slots(tables)
-    steps = KEYS / (2 * DEEPEST * slots)
-    numbers = (float(first), float(first + 1), float(first + 2))
-    return (p.max(-DEEPEST) * steps).floor().times_plus(slots, numbers)
-
-
-def _slots(tables: Tables) -> float:
-    return float(1 << (tables.candidates + 1).bit_length())
-
-
-def _weight(p: Value) -> Value:
-    """exp(p), 0 beyond the cutoff."""
+def _weight(p: Value, steps: float) -> Value:
+    """exp(p / steps), 0 beyond the cutoff."""
     graph = p.graph
-    return graph.math("EXPONENT", p) * graph.math("GREATER_THAN", p, -CUTOFF)
+    return graph.math("EXPONENT", p * (1 / steps)) * graph.math("GREATER_THAN", p, -CUTOFF * steps)
 
 
 class _Reader:
@@ -188,7 +171,7 @@ class _Reader:
 
     def __init__(self, graph: Graph, images: dict[str, bpy.types.Image], tables: Tables) -> None:
         self.graph, self.images, self.tables = graph, images, tables
-        self.rows: list[Value] = []
+        self.places: list[Value] = []
         self._done: list[Value] = []
         self._vectors = table_images.settings(tables)
 
@@ -200,7 +183,7 @@ class _Reader:
         return Value(self.graph, node.outputs[0])
 
     def texel(self, table: str, vector: Value) -> Texel:
-        extension = "EXTEND" if table in (BLOCKS, CELLS) else "REPEAT"
+        extension = "EXTEND" if table in (BLOCKS, CELLS) or self.tables.per_texel == 2 else "REPEAT"
         found = self.graph.image(self.images[table], vector, table, extension)
         found.node[table_images.TABLE] = table
         return found
@@ -215,9 +198,8 @@ class _Reader:
         return self.graph.combine(column, row).times_plus(self.setting("leaf"), self.setting("first"))
 
     def log_weights(self, leaf: Value, position: Value, slots: Sequence[int]) -> list[tuple[int, Value]]:
-        """(slot, p of it and the two after it) for all slots; their row numbers + 0.5 go to `rows`."""
+        """(slot, p of it and the two after it) for all slots; where the Gaussians' texels are goes to `places`."""
         per_texel, step = self.tables.per_texel, self.setting("next")
-        row = self.setting("row")
         cells: dict[int, Texel] = {}
         found, three = [], []
         for slot in slots:
@@ -225,42 +207,37 @@ class _Reader:
             if number not in cells:
                 start = _after(self._done, GEOMETRY_AHEAD, leaf)
                 cells[number] = self.texel(CELLS, step.times_plus(float(number), start) if number else start)
-            self.rows.append(self._row(cells[number], slot % per_texel))
-            place = self.rows[-1] * row
-            mean, conic = self.texel(MEANS, place), self.texel(CONICS, place)
+            self.places.append(self._place(cells[number], slot % per_texel))
+            mean, conic = self.texel(MEANS, self.places[-1]), self.texel(CONICS, self.places[-1])
             d = position - mean.rgb
-            three.append(conic.rgb.dot(d * d) + mean.a)
-            self._done.append(three[-1])
+            square = d * d
+            self._done.append(square)
+            three.append(conic.rgb.dot(square) + mean.a)
             if len(three) == 3 or slot == slots[-1]:
-                padded = [*three, *[-2 * DEEPEST] * (3 - len(three))]
+                padded = [*three, *[NULL_LOG_WEIGHT * STEPS] * (3 - len(three))]
                 found.append((slot - len(three) + 1, self.graph.combine(*padded)))
                 three = []
         return found
 
-    def row_of_slot(self, leaf: Value, key: Value) -> Value:
-        """The row number + 0.5 of the candidate whose slot is in a key."""
-        slots, per_texel = _slots(self.tables), self.tables.per_texel
-        slot = (key / slots).fraction() * slots
-        # a little into the texel: the first of two slots is a quarter of a texel left of its middle, the second right of it
-        start = self.setting("next").times_plus(-0.25, leaf) if per_texel == 2 else leaf
+    def place_of_slot(self, leaf: Value, key: Value) -> Value:
+        """Where the texels of the candidate are whose slot is in a key."""
+        slot = (key * (1 / SLOTS)).fraction()
+        start = leaf + self.setting("half")
         texel = self.texel(CELLS, self.setting("slot").times_plus(slot, start))
-        first = self._row(texel, 0)
-        if per_texel == 1:
+        first = self._place(texel, 0)
+        if self.tables.per_texel == 1:
             return first
-        second = (slot * 0.5).fraction() * 2.0
-        return (self._row(texel, 1) - first).times_plus(second, first)
+        return self.graph.mix(first, self._place(texel, 1), (key * 0.5).fraction() * 2.0)
 
-    def features(self, row: Value) -> list[Texel]:
-        place = row * self.setting("row")
+    def features(self, place: Value) -> list[Texel]:
         return [self.texel(f"{FEATURES} {i}", place) for i in range(len(self.tables.features))]
 
-    def _row(self, texel: Texel, half: int) -> Value:
-        """The number + 0.5 in a texel of cells: its bytes are 0..1 here."""
+    def _place(self, texel: Texel, half: int) -> Value:
+        """The coordinates in a texel of cells."""
         if self.tables.per_texel == 1:
-            return texel.rgb.dot((255.0 * 65536, 255.0 * 256, 255.0)) + 0.5
-        if half == 0:
-            return texel.rgb.dot((255.0 * 256, 255.0, 0)) + 0.5
-        return texel.a.times_plus(255.0, texel.rgb.dot((0, 0, 255.0 * 256)) + 0.5)
+            number = texel.rgb.dot((255.0 * 65536, 255.0 * 256, 255.0))
+            return self.setting("row").times_plus(number, self.setting("middle"))
+        return texel.rgb if half == 0 else self.graph.combine(texel.rgb.lanes[2], texel.a)
 
 
 def _after(done: list[Value], ahead: int, value: Value) -> Value:
@@ -284,10 +261,10 @@ class _Sums:
         self.ahead = max(1, FEATURES_AHEAD // (4 * len(self.colors)))
         self.many = not 0 < tables.topk * len(self.colors) <= MANY
 
-    def add(self, row: Value, weight: Value) -> None:
-        """Count a Gaussian with its weight."""
+    def add(self, place: Value, weight: Value) -> None:
+        """Count the Gaussian whose texels are there with its weight."""
         self.total = weight if self.total is None else self.total + weight
-        texels = self.reader.features(_after(self.done, self.ahead, row))
+        texels = self.reader.features(_after(self.done, self.ahead, place))
         for i, texel in enumerate(texels):
             self.colors[i] = texel.rgb * weight if self.colors[i] is None else texel.rgb.times_plus(weight, self.colors[i])
         for i, total in enumerate(self.alphas):

@@ -23,6 +23,9 @@ TABLE = "imagegs_table"
 TEXEL = "imagegs_texel"
 """Custom property of an image node that reads four texels: which of them."""
 
+SLOTS = 32.0
+"""Slots that sorted log-weights can tell apart: the largest M of a K, and what fills up the last three."""
+
 LAYOUT = "imagegs_layout"
 """Custom property of a decoder: the layout of the tables that its nodes read."""
 
@@ -52,10 +55,11 @@ def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
     """The vectors of a decoder's nodes that depend on its tables.
 
     grid         blocks of the texture
-    row          from a row number + 0.5 to the coordinates of a Gaussian's texel; the table repeats
+    row, middle  factor and term from the number of a Gaussian to the coordinates of its texel; the table repeats
     leaf, first  factor and term from (column, row) of a leaf to the coordinates of its first texel
     next         from a texel of a leaf to the next
-    slot         from the number of a slot to the coordinates of its texel, from those of slot 0
+    slot         from the number of a slot / SLOTS to the coordinates of its texel, from those of slot 0
+    half         from the first texel of a leaf to the middle of its first slot
     low i, span i  the features that code 0 stands for, and how far the largest code is from there, three planes each
     """
     height, width = tables.means.shape[:2]
@@ -64,10 +68,12 @@ def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
     found = {
         "grid": (float(tables.blocks.shape[1]), float(tables.blocks.shape[0]), 0.0),
         "row": (1 / width, 1 / (width * height), 0.0),
+        "middle": (0.5 / width, 0.5 / (width * height), 0.0),
         "leaf": (per_leaf / columns, 1 / rows, 0.0),
         "first": (0.5 / columns, 0.5 / rows, 0.0),
         "next": (1 / columns, 0.0, 0.0),
-        "slot": (1 / (tables.per_texel * columns), 0.0, 0.0),
+        "slot": (SLOTS / (tables.per_texel * columns), 0.0, 0.0),
+        "half": ((0.5 / tables.per_texel - 0.5) / columns, 0.0, 0.0),
     }
     low, high = tables.ranges.astype(float).T
     for i in range(0, tables.planes, 3):
