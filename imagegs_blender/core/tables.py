@@ -219,22 +219,24 @@ def candidates(tables: Tables) -> np.ndarray:
 
 
 def rows(tables: Tables) -> np.ndarray:
-    """(n, 8 + C) float32: mean x, y, x + y, p0, A, B, C (of p itself), 0 and the features of every row."""
-    codes = np.concatenate([sheet.reshape(-1, 4) for sheet in tables.features], axis=1).astype(np.float32)
-    unit = []
-    for numbers in tables.channels:
-        places = [lod.slot(n, _count(tables.deep)) for n in numbers]
-        bytes_ = [codes[:, 4 * sheet + channel] for sheet, channel in places]
-        unit.append(bytes_[0] / 255 if len(bytes_) == 1 else (256 * bytes_[0] + bytes_[1]) / 65535)
-    low, high = tables.ranges.T
-    feature = low + (high - low) * np.stack(unit, axis=1)
-    found = np.concatenate([tables.means.reshape(-1, 4), tables.conics.reshape(-1, 4), feature], axis=1, dtype=np.float32)
-    found[:, 3:7] /= STEPS
-    return found
+    """(n, 6 + C) float32: the Gaussians as candidates() numbers them, the null Gaussian among them.
+
+    x, y from the centre of the texture and a, b, c, p0 in texels: p = p0 - (a dx^2 + b dx dy + c dy^2); then the features.
+    """
+    means, conics = tables.means.reshape(-1, 4), tables.conics.reshape(-1, 4)
+    mixed = -2 * conics[:, 2]
+    form = np.stack([mixed / 2 - conics[:, 0], mixed, mixed / 2 - conics[:, 1], means[:, 3]], axis=1) / np.float32(STEPS)
+    codes = np.stack([sheet.reshape(-1, 4) for sheet in tables.features]).astype(np.float32)
+    features = []
+    for numbers, (low, high) in zip(tables.channels, tables.ranges, strict=True):
+        found = [codes[sheet, :, channel] for sheet, channel in (lod.slot(n, _count(tables.deep)) for n in numbers)]
+        unit = found[0] / 255 if len(found) == 1 else (256 * found[0] + found[1]) / 65535
+        features.append(low + (high - low) * unit)
+    return np.column_stack([means[:, :2], form, *features])
 
 
 def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Decode points from the tables alone, in float32, step by step as the shader does.
+    """Decode points from the tables alone, in float32, as shaders do.
 
     x, y   (...) texture coordinates, y down, 0 <= x, y < 1
     Returns (..., C) float32.
@@ -244,23 +246,6 @@ def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     size = np.float32(tables.width), np.float32(tables.height)
     _lookup(rows(tables), tables.blocks, candidates(tables), *size, tables.topk, x.ravel(), y.ravel(), out)
     return out.reshape(*x.shape, tables.planes)
-
-
-def rows(tables: Tables) -> np.ndarray:
-    """(n, 6 + C) float32: the Gaussians as candidates() numbers them, the null Gaussian among them.
-
-    x, y from the centre of the texture and a, b, c, p0 in texels: p = p0 - (a dx^2 + b dx dy + c dy^2); then the features.
-    """
-    table = tables.gaussians.reshape(-1, tables.texels, 4)
-    mixed = -2 * table[:, 1, 2]
-    geometry = [table[:, 0, 0], table[:, 0, 1], mixed / 2 - table[:, 1, 0], mixed, mixed / 2 - table[:, 1, 1], table[:, 0, 3]]
-    return np.stack([*geometry, *(table[:, t, channel] for t, channel in map(tables.slot, range(tables.planes)))], axis=1)
-
-
-def candidates(tables: Tables) -> np.ndarray:
-    """(h, w, M) int32: for every leaf the rows of its candidates; blocks tell which leaf is whose."""
-    height = len(tables.cells)
-    return tables.cells.astype(np.int32).reshape(height, -1, tables.candidates)
 
 
 _CANDIDATES = {
@@ -345,12 +330,11 @@ def _lookup(rows, blocks, candidates, width, height, topk, x, y, out):
         column, row = np.floor((bx - np.floor(bx)) * block[2]), np.floor((by - np.floor(by)) * block[3])
         leaf = candidates[int(block[1]), int(block[0] + row * block[2] + column)]
         px, py = (x[i] - half) * width, (y[i] - half) * height
-        pz = px + py
         p = np.empty(count, np.float32)
         for m in range(count):
             g = rows[leaf[m]]
-            dx, dy, dz = px - g[0], py - g[1], pz - g[2]
-            p[m] = g[4] * (dx * dx) + g[5] * (dy * dy) + g[6] * (dz * dz) + g[3]
+            dx, dy = px - g[0], py - g[1]
+            p[m] = g[5] - (g[2] * (dx * dx) + g[3] * (dx * dy) + g[4] * (dy * dy))
         threshold = np.float32(-CUTOFF)
         if 0 < topk < count:
             threshold = max(threshold, np.sort(p)[count - topk])
@@ -360,6 +344,6 @@ def _lookup(rows, blocks, candidates, width, height, topk, x, y, out):
                 w = np.exp(p[m])
                 total += w
                 for c in range(out.shape[1]):
-                    out[i, c] += w * rows[leaf[m], 8 + c]
+                    out[i, c] += w * rows[leaf[m], 6 + c]
         if topk > 0:
             out[i] *= one / total

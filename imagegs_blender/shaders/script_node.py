@@ -55,7 +55,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
         tree.links.new(smooth.socket, node.inputs["Smooth"])
         tree.links.new(inputs["LOD"].socket, node.inputs["LOD"])
         colors = [Value(graph, output) for output in node.outputs]
-        count = tables.texels - 2
+        count = lod.sheets(tables.planes)
         rest = [lane for color in colors[count:] for lane in color.lanes][: tables.planes - 3 * count]
     with graph.frame("Maps"):
         planes = node_group.Planes(graph, tables, colors[:count], rest)
