@@ -71,13 +71,14 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int =
     """The coarse levels of a stack, from a decode at full resolution.
 
     maps          decide which planes need more than 8 bits
-    table_bytes   size of the decode tables: the texels begin at the finest level that takes at most a quarter of that
+    table_bytes   size of the decode tables, without features: the texels begin at the finest level that takes at most
+                  half of that
     """
     width, height, count = gaussians.width, gaussians.height, gaussians.planes
     last = max(1, max(width, height).bit_length() - 1)
     deep = deep_planes(maps)
     first = 1
-    while first < min(LAST_FIRST, last) and _bytes(width >> first, height >> first, count) > table_bytes / 4:
+    while first < min(LAST_FIRST, last) and _bytes(width >> first, height >> first, count) > table_bytes / 2:
         first += 1
 
     sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]

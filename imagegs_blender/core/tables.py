@@ -6,8 +6,8 @@
                the mixed term of the conic into a third square, so p is one dot product.
                Coordinates are counted from the centre of the texture (small numbers keep float32 exact).
     features   1 byte texel per Gaussian in each of several sheets. A plane has one channel, or two (high and low byte)
-               where it belongs to a map of more than 8 bits, and in plain sums; ranges say what the least and the
-               largest code stand for
+               where it belongs to a map of more than 8 bits, in plain sums, and on demand; ranges say what the least
+               and the largest code stand for
     blocks     1 float texel per block of about 16 x 16 texels: (ox, oy, nx, ny). The block is divided into nx x ny
                leaves, row by row; they follow each other in row oy of the cells table from leaf ox on
     cells      M / 2 byte texels per leaf: the M Gaussians that can be in the top-K of a texel of the leaf, two to a texel,
@@ -104,13 +104,15 @@ class Tables:
 
 
 def build(
-    gaussians: Gaussians, maps: Sequence[MapInfo] = (), max_candidates: int | None = None, detail: int = 0
+    gaussians: Gaussians, maps: Sequence[MapInfo] = (), max_candidates: int | None = None, detail: int = 0,
+    fine: bool = False,
 ) -> Tables:
     """The tables of a stack.
 
     maps            what the planes are for: those of maps of more than 8 bits are kept finer
     max_candidates  M, the slots per leaf, rounded up to 2; by default chosen from K
     detail          the finest level of detail that is shown, see limited()
+    fine            two bytes for every plane: for what rounds to bytes once more
 
     Deterministic. Raises ImageGSError where there are no Gaussians or more than the tables can address.
     """
@@ -162,15 +164,16 @@ def build(
     shift = np.concatenate([np.full(count, 4), copies % 9])
     offset = np.stack([shift // 3 - 1, shift % 3 - 1], axis=1) * size
     means, conics = _geometry((mean[source] + offset - size / 2).astype(np.float32), conic[source], bias[source])
-    deep = lod.deep_planes(maps) if gaussians.topk else set(range(planes))  # errors of a plain sum add up
+    every = fine or gaussians.topk == 0  # the errors of a plain sum add up
+    deep = set(range(planes)) if every else lod.deep_planes(maps)
     flags = tuple(plane in deep for plane in range(planes))
     features, ranges = _coded(gaussians.feature, flags)
     sheets = tuple(_sheet(sheet[source]) for sheet in features)
     blocks = np.concatenate([origin, split], axis=2).astype(np.float32)
     cells = _cells(row[codes], means.shape[1], means.shape[0])
-    resident = means.nbytes + conics.nbytes + sum(s.nbytes for s in sheets) + blocks.nbytes + cells.nbytes
+    shared = means.nbytes + conics.nbytes + blocks.nbytes + cells.nbytes
     built = Tables(means, conics, sheets, ranges, flags, blocks, cells, gaussians.width, gaussians.height, candidates,
-                   gaussians.topk, 2 if means.shape[0] * means.shape[1] <= NARROW else 1, lod.build(gaussians, maps, resident),
+                   gaussians.topk, 2 if means.shape[0] * means.shape[1] <= NARROW else 1, lod.build(gaussians, maps, shared),
                    min(1.0, float(missed.sum() / size.prod())))
     return limited(built, detail) if detail else built
 
