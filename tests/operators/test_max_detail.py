@@ -44,15 +44,15 @@ def test_nodes_hold_and_show_the_coarser_levels(group: bpy.types.ShaderNodeTree,
     outputs, scene = plane.stage(group, WIDTH, HEIGHT), bpy.context.scene
     full = memory.decoder(group).memory
     scene.imagegs_max_detail = "1/4"
-    assert memory.decoder(group).memory < full / 2  # in this dense stack, texels begin early
+    assert memory.decoder(group).memory < 0.7 * full  # in this dense stack, texels begin early
     check(tmp_path, outputs, 2.0)
     scene.imagegs_max_detail = "1/16"
-    assert memory.decoder(group).memory < full / 20
+    assert memory.decoder(group).memory < full / 10
     check(tmp_path, outputs, 4.0)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "limited.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "limited.blend"))
     group = bpy.data.node_groups["Stack"]
-    assert bpy.context.scene.imagegs_max_detail == "1/16" and memory.decoder(group).memory < full / 20
+    assert bpy.context.scene.imagegs_max_detail == "1/16" and memory.decoder(group).memory < full / 10
     check(tmp_path, outputs, 4.0)
     for material in bpy.data.materials:
         next(n for n in material.node_tree.nodes if n.bl_idname == "ShaderNodeGroup").inputs["LOD"].default_value = 4.5
