@@ -16,7 +16,7 @@
 
 Where the texture repeats, a Gaussian near the border has a copy on the other side, so a shader never wraps a distance.
 (A fit keeps the reach of a Gaussian under half the texture; beyond that, the nearest copy is chosen block by block.)
-The last Gaussian is null (p0 = -1e4) and fills unused slots. Row 0 is the top row of the texture and, as images of
+The last Gaussian is null (p0 = -15.5) and fills unused slots. Row 0 is the top row of the texture and, as images of
 Blender begin with the bottom row, v = 0 of the table: tables are indexed by (x, y down) as they are.
 """
 
@@ -33,7 +33,9 @@ from .errors import ImageGSError
 from .gaussians import CUTOFF, EPS, MAX_PLANES, Gaussians
 from .stack import MapInfo
 
-NULL_LOG_WEIGHT = -1e4
+NULL_LOG_WEIGHT = -15.5
+"""Below the cutoff; in steps within what EEVEE of Blender 4.5 takes from an image, -65504 to 65504."""
+
 MAX_ROWS = 1 << 21
 """Gaussians, copies included: beyond, index / row length is no longer exact enough in float32."""
 
@@ -43,7 +45,7 @@ NARROW = 1 << 16
 CLEAR = 224
 """Sides of a table up to here are coordinates of 8 bits well inside of texels; and 256, where byte and texel agree."""
 
-STEPS = 2.0**14
+STEPS = 2.0**12
 """Log-weights are whole numbers where shaders sort them: STEPS to the natural 1."""
 
 

@@ -102,7 +102,8 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
         with graph.frame("The K largest"):
             best = largest(keys, min(tables.topk, tables.candidates))
         with graph.frame("Blend"):
-            for key in best:
+            for one in best:
+                key = _after(sums.done, sums.ahead, one)
                 sums.add(reader.place_of_slot(leaf, key), _weight(key, STEPS * SLOTS))
     else:
         for first in range(0, tables.candidates, 3):  # few values alive at a time
@@ -110,7 +111,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
             with graph.frame("Weights and features"):
                 ((_, p),) = reader.log_weights(_after(sums.done, 1, leaf), position, slots)
                 for place, lane in zip(reader.places[-len(slots) :], p.lanes, strict=False):
-                    sums.add(place, _weight(lane, STEPS))
+                    sums.add(_after(sums.done, sums.ahead, place), _weight(lane, STEPS))
     with graph.frame("Planes"):
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
@@ -264,7 +265,7 @@ class _Sums:
     def add(self, place: Value, weight: Value) -> None:
         """Count the Gaussian whose texels are there with its weight."""
         self.total = weight if self.total is None else self.total + weight
-        texels = self.reader.features(_after(self.done, self.ahead, place))
+        texels = self.reader.features(place)
         for i, texel in enumerate(texels):
             self.colors[i] = texel.rgb * weight if self.colors[i] is None else texel.rgb.times_plus(weight, self.colors[i])
         for i, total in enumerate(self.alphas):
@@ -272,7 +273,7 @@ class _Sums:
         gate = self.colors[-1]
         for other in [*self.colors[:-1], *self.alphas] if self.many else ():
             gate = gate + other
-        self.done.append(gate)
+        self.done.append(gate.lanes[0])
 
     def blended(self) -> tuple[list[Value], list[Value]]:
         """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over."""
