@@ -24,9 +24,6 @@ BLOCK = 16
 BORDER = 1e-3
 """Texels by which a shader, in float32, may take a point for one of the leaf beside its own."""
 
-AROUND = 1.5
-"""How many times as many leaves may be made for the ring of texels around each: what is magnified needs it."""
-
 OWNED = 1000
 """A texel of the leaf itself counts this much more than one around it: where M >= K none of them is ever missed."""
 
@@ -96,10 +93,10 @@ def select(start, entries, mean, conic, bias, size, grid, topk):
 
 
 @njit(cache=True, parallel=True)
-def split(start, masks, kept, size, grid, candidates):
+def split(start, masks, kept, size, grid, candidates, most):
     """(rows, columns, 2) int32 (nx, ny) per block: the fewest leaves whose own texels need at most `candidates` each.
 
-    Some more, up to AROUND times as many, where then the texels around each leaf need no others either.
+    Some more, up to `most` times as many, where then the texels around each leaf need no others either.
     """
     columns, rows = grid
     step_x, step_y = size[0] / columns, size[1] / rows
@@ -110,7 +107,7 @@ def split(start, masks, kept, size, grid, candidates):
         own = masks[start[block]:start[block] + kept[block]]
         most_x, most_y = min(BLOCK, int(np.ceil(step_x))), min(BLOCK, int(np.ceil(step_y)))
         nx, ny = _fewest(own, x, y, step_x, step_y, most_x, most_y, candidates, False, most_x * most_y)
-        wide_x, wide_y = _fewest(own, x, y, step_x, step_y, most_x, most_y, candidates, True, int(AROUND * nx * ny))
+        wide_x, wide_y = _fewest(own, x, y, step_x, step_y, most_x, most_y, candidates, True, int(most * nx * ny))
         if wide_x > 0:
             nx, ny = wide_x, wide_y
         elif nx == 0:

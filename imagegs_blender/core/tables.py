@@ -2,8 +2,8 @@
 
     means      1 float texel per Gaussian: (mx, my, mx + my, p0)
     conics     1 float texel per Gaussian: (A, B, C, 0) with D = (x, y, x + y) - M in texels of the fitted resolution and
-               the log-weight p = -q = A D.x^2 + B D.y^2 + C D.z^2 + p0, in steps of 1 / STEPS. The sum coordinate turns
-               the mixed term of the conic into a third square, so p is one dot product.
+               the log-weight p = -q = A D.x^2 + B D.y^2 + C D.z^2 + p0. The sum coordinate turns the mixed term of the
+               conic into a third square, so p is one dot product.
                Coordinates are counted from the centre of the texture (small numbers keep float32 exact).
     features   1 byte texel per Gaussian in each of several sheets. A plane has one channel, or two (high and low byte)
                where it belongs to a map of more than 8 bits, in plain sums, and on demand; ranges say what the least
@@ -16,7 +16,7 @@
 
 Where the texture repeats, a Gaussian near the border has a copy on the other side, so a shader never wraps a distance.
 (A fit keeps the reach of a Gaussian under half the texture; beyond that, the nearest copy is chosen block by block.)
-The last Gaussian is null (p0 = -15.5) and fills unused slots. Row 0 is the top row of the texture and, as images of
+The last Gaussian is null (p0 = -1e4) and fills unused slots. Row 0 is the top row of the texture and, as images of
 Blender begin with the bottom row, v = 0 of the table: tables are indexed by (x, y down) as they are.
 """
 
@@ -33,20 +33,18 @@ from .errors import ImageGSError
 from .gaussians import CUTOFF, EPS, MAX_PLANES, Gaussians
 from .stack import MapInfo
 
-NULL_LOG_WEIGHT = -15.5
-"""Below the cutoff; in steps within what EEVEE of Blender 4.5 takes from an image, -65504 to 65504."""
-
+NULL_LOG_WEIGHT = -1e4
 MAX_ROWS = 1 << 21
 """Gaussians, copies included: beyond, index / row length is no longer exact enough in float32."""
 
 NARROW = 1 << 16
 """Gaussians of which the cells table holds coordinates."""
 
+LEAVES, FINE_LEAVES = 1.5, 64.0
+"""How many times as many leaves may be made for what the texels around each need: magnified textures show it."""
+
 CLEAR = 224
 """Sides of a table up to here are coordinates of 8 bits well inside of texels; and 256, where byte and texel agree."""
-
-STEPS = 2.0**12
-"""Log-weights are whole numbers where shaders sort them: STEPS to the natural 1."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,8 @@ def build(
     maps            what the planes are for: those of maps of more than 8 bits are kept finer
     max_candidates  M, the slots per leaf, rounded up to 2; by default chosen from K
     detail          the finest level of detail that is shown, see limited()
-    fine            two bytes for every plane: for what rounds to bytes once more
+    fine            two bytes for every plane, and candidates for points between texel centres, too: for what decodes
+                    other points than those, or rounds to bytes once more
 
     Deterministic. Raises ImageGSError where there are no Gaussians or more than the tables can address.
     """
@@ -126,7 +125,7 @@ def build(
     if not 1 <= planes <= MAX_PLANES:
         raise ImageGSError(f"decode tables: {planes} planes; a stack has 1 to {MAX_PLANES}")
     if max_candidates is None:
-        choices = _CANDIDATES[gaussians.topk]
+        choices = tuple(candidates * (1 + fine) for candidates in _CANDIDATES[gaussians.topk])
     else:
         choices = (2 * max(1, -(-max_candidates // 2)),)
 
@@ -142,7 +141,7 @@ def build(
     start, entries = leaves.bin(mean, conic, bias, size, grid, gaussians.wrap)
     masks, kept = leaves.select(start, entries, mean, conic, bias, size, grid, gaussians.topk)
     for candidates in choices:
-        split = leaves.split(start, masks, kept, size, grid, candidates)
+        split = leaves.split(start, masks, kept, size, grid, candidates, FINE_LEAVES if fine else LEAVES)
         origin, extent = leaves.pack(split)
         codes = np.full((extent[1], extent[0], candidates), -1, np.int32)
         missed = leaves.fill(start, entries, masks, kept, size, grid, split, origin, codes)
@@ -230,7 +229,7 @@ def rows(tables: Tables) -> np.ndarray:
     """
     means, conics = tables.means.reshape(-1, 4), tables.conics.reshape(-1, 4)
     mixed = -2 * conics[:, 2]
-    form = np.stack([mixed / 2 - conics[:, 0], mixed, mixed / 2 - conics[:, 1], means[:, 3]], axis=1) / np.float32(STEPS)
+    form = np.stack([mixed / 2 - conics[:, 0], mixed, mixed / 2 - conics[:, 1], means[:, 3]], axis=1)
     codes = np.stack([sheet.reshape(-1, 4) for sheet in tables.features]).astype(np.float32)
     features = []
     for numbers, (low, high) in zip(tables.channels, tables.ranges, strict=True):
@@ -279,9 +278,9 @@ def _geometry(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Means and conics of Gaussians given by mean (n, 2), conic (n, 3), bias (n,), and of the null Gaussian."""
     a, b, c = conic.T
-    means = np.column_stack([mean, mean[:, 0] + mean[:, 1], -bias * STEPS])
-    conics = STEPS * np.column_stack([b / 2 - a, b / 2 - c, -b / 2, np.zeros(len(a))])
-    nothing = (0, 0, 0, NULL_LOG_WEIGHT * STEPS)
+    means = np.column_stack([mean, mean[:, 0] + mean[:, 1], -bias])
+    conics = np.column_stack([b / 2 - a, b / 2 - c, -b / 2, np.zeros(len(a))])
+    nothing = (0, 0, 0, NULL_LOG_WEIGHT)
     return _sheet(means.astype(np.float32), null, nothing), _sheet(conics.astype(np.float32), null)
 
 

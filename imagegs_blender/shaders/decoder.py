@@ -69,7 +69,7 @@ def set_kind(
         raise ImageGSError(f"{tree.name}: no decoder is called {wanted}; choose one of {', '.join(KINDS)}")
     if tree.library:
         raise ImageGSError(f"{tree.name}: it is linked from {tree.library.filepath}; make it local first")
-    built = build(stream.gaussians, stream.maps, detail=detail, fine=wanted != NODES)
+    built = build(stream.gaussians, stream.maps, detail=detail, fine=wanted == BAKED)
     if wanted == OSL:
         script_node.prepare(built)  # before anything is changed
     _clear(tree)
@@ -85,7 +85,10 @@ def set_kind(
 
 @lru_cache(maxsize=4)
 def opened(data: bytes) -> tuple[Stream, Tables]:
-    """A .igs file and its tables, for what decodes into images, kept for the next call. Raises ImageGSError where it can't be read."""
+    """A .igs file and its tables, for what decodes into images, kept for the next call.
+
+    Raises ImageGSError where it can't be read.
+    """
     found = read(data)
     return found, build(found.gaussians, found.maps, fine=True)
 
@@ -112,7 +115,7 @@ def update(tree: bpy.types.ShaderNodeTree, stream: Stream, detail: int = 0) -> N
     Nodes that another version of the add-on built are built anew. Raises ImageGSError where that can't be done, as the
     group is linked.
     """
-    built = build(stream.gaussians, stream.maps, detail=detail, fine=kind(tree) != NODES)
+    built = build(stream.gaussians, stream.maps, detail=detail, fine=kind(tree) == BAKED)
     stale = tree.get(table_images.LAYOUT) != table_images.layout(built) and not tree.library
     if kind(tree) != BAKED and stale:
         _clear(tree)

@@ -1,6 +1,6 @@
 // Image-GS: decodes a texture stack into images, every plane at every texel centre, as a compute shader.
 // The tables are described in core/tables.py, levels in core/lod.py. preview.py defines PLANES, SHEETS, CHANNELS,
-// FEATURES, PER_TEXEL, CANDIDATES, TOPK, FIRST, LAST, STEPS, CUTOFF, EPS. `picture` holds bands of `rows` rows, four planes each, one below the other;
+// FEATURES, PER_TEXEL, CANDIDATES, TOPK, FIRST, LAST, CUTOFF, EPS. `picture` holds bands of `rows` rows, four planes each, one below the other;
 // behind the planes, the share of the value that comes from Gaussians.
 
 #define BANDS (PLANES / 4 + 1)
@@ -44,7 +44,7 @@ void add_gaussians(vec2 point, float weight)
   for (int i = 0; i < CANDIDATES; i++) {
     vec4 mean = texelFetch(means, at[i], 0);
     vec3 d = position - mean.xyz;
-    p[i] = left[i] = (dot(texelFetch(conics, at[i], 0).xyz, d * d) + mean.w) / STEPS;
+    p[i] = left[i] = dot(texelFetch(conics, at[i], 0).xyz, d * d) + mean.w;
   }
 
   float limit = -CUTOFF;

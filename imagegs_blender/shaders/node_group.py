@@ -21,7 +21,7 @@ from ..core import lod
 from ..core.errors import ImageGSError
 from ..core.gaussians import CUTOFF, EPS
 from ..core.stack import Channel, ColorSpace, MapInfo
-from ..core.tables import NULL_LOG_WEIGHT, STEPS, Tables
+from ..core.tables import NULL_LOG_WEIGHT, Tables
 from ..core.tiles import Tiles
 from . import level_nodes, udim
 from . import tables as table_images
@@ -42,6 +42,9 @@ FEATURES_AHEAD = 32
 
 MANY = 16
 """Texels of features above which Cycles may read none of them before all of the Gaussian before are summed up."""
+
+STEPS = 2.0**15
+"""Log-weights are sorted in steps of 1 / STEPS: with slots, -16 to 16 are the whole numbers that float32 holds."""
 
 SIZE = "imagegs_size"
 """Custom property of a decoder: (width, height) of the texture, texels."""
@@ -98,20 +101,20 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
         with graph.frame("Weights of the candidates"):
             found = reader.log_weights(leaf, position, range(tables.candidates))
             # whole numbers, ordered like p, whose last digits are the slots
-            keys = [p.floor().times_plus(SLOTS, (slot, slot + 1.0, slot + 2.0)) for slot, p in found]
+            keys = [(p * STEPS).floor().times_plus(SLOTS, (slot, slot + 1.0, slot + 2.0)) for slot, p in found]
         with graph.frame("The K largest"):
             best = largest(keys, min(tables.topk, tables.candidates))
         with graph.frame("Blend"):
             for one in best:
                 key = _after(sums.done, sums.ahead, one)
-                sums.add(reader.place_of_slot(leaf, key), _weight(key, STEPS * SLOTS))
+                sums.add(reader.place_of_slot(leaf, key), _weight(key * (1 / (STEPS * SLOTS))))
     else:
         for first in range(0, tables.candidates, 3):  # few values alive at a time
             slots = range(first, min(first + 3, tables.candidates))
             with graph.frame("Weights and features"):
                 ((_, p),) = reader.log_weights(_after(sums.done, 1, leaf), position, slots)
                 for place, lane in zip(reader.places[-len(slots) :], p.lanes, strict=False):
-                    sums.add(_after(sums.done, sums.ahead, place), _weight(lane, STEPS))
+                    sums.add(_after(sums.done, sums.ahead, place), _weight(lane))
     with graph.frame("Planes"):
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
@@ -161,10 +164,9 @@ def _position(point: Value, tables: Tables) -> Value:
     return position.dot((1, 1, 0)).times_plus((0, 0, 1), position)
 
 
-def _weight(p: Value, steps: float) -> Value:
-    """exp(p / steps), 0 beyond the cutoff."""
-    graph = p.graph
-    return graph.math("EXPONENT", p * (1 / steps)) * graph.math("GREATER_THAN", p, -CUTOFF * steps)
+def _weight(p: Value) -> Value:
+    """exp(p), 0 beyond the cutoff."""
+    return p.graph.math("EXPONENT", p) * p.graph.math("GREATER_THAN", p, -CUTOFF)
 
 
 class _Reader:
@@ -215,7 +217,7 @@ class _Reader:
             self._done.append(square)
             three.append(conic.rgb.dot(square) + mean.a)
             if len(three) == 3 or slot == slots[-1]:
-                padded = [*three, *[NULL_LOG_WEIGHT * STEPS] * (3 - len(three))]
+                padded = [*three, *[NULL_LOG_WEIGHT] * (3 - len(three))]
                 found.append((slot - len(three) + 1, self.graph.combine(*padded)))
                 three = []
         return found

@@ -18,7 +18,7 @@ from ..core import decode, lod
 from ..core.errors import ImageGSError
 from ..core.gaussians import CUTOFF, EPS
 from ..core.resample import fill
-from ..core.tables import STEPS, Tables, constant
+from ..core.tables import Tables, constant
 
 _types: Any = gpu.types  # its stubs know no arguments
 
@@ -149,7 +149,7 @@ def _shader(
     info = gpu.types.GPUShaderCreateInfo()
     constants = {
         "PLANES": planes, "SHEETS": sheets, "CHANNELS": channels, "FEATURES": features, "PER_TEXEL": per_texel,
-        "CANDIDATES": candidates, "TOPK": topk, "FIRST": first, "LAST": last, "STEPS": STEPS, "CUTOFF": CUTOFF, "EPS": EPS,
+        "CANDIDATES": candidates, "TOPK": topk, "FIRST": first, "LAST": last, "CUTOFF": CUTOFF, "EPS": EPS,
     }  # fmt: skip
     for name, value in constants.items():
         info.define(name, str(value))
