@@ -35,6 +35,9 @@ LAST_FIRST = 3
 ROWS = 128
 """Rows of texels that are decoded at a time for the averages: little memory."""
 
+GEOMETRY = 32
+"""Bytes of a Gaussian's mean and conic in the decode tables."""
+
 FADE = 3
 """Exponent of the share of the texels."""
 
@@ -67,18 +70,18 @@ class Tail:
         return self.levels.nbytes + sum(sheet.nbytes for sheet in self.sheets)
 
 
-def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), table_bytes: int = 0) -> Tail:
+def build(gaussians: Gaussians, maps: Sequence[MapInfo] = ()) -> Tail:
     """The coarse levels of a stack, from a decode at full resolution.
 
     maps          decide which planes need more than 8 bits
-    table_bytes   size of the decode tables, without features: the texels begin at the finest level that takes at most
-                  half of that
+
+    Texels begin at the finest level that takes no more memory than the Gaussians' geometry in tables.
     """
     width, height, count = gaussians.width, gaussians.height, gaussians.planes
     last = max(1, max(width, height).bit_length() - 1)
     deep = deep_planes(maps)
     first = 1
-    while first < min(LAST_FIRST, last) and _bytes(width >> first, height >> first, count) > table_bytes / 2:
+    while first < min(LAST_FIRST, last) and _bytes(width >> first, height >> first, count) > GEOMETRY * len(gaussians):
         first += 1
 
     sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]

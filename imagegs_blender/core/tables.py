@@ -134,35 +134,12 @@ def build(
     if gaussians.wrap:
         mean -= np.floor(mean)
     mean *= size
-    conic = gaussians.conic()
-    bias = gaussians.bias.astype(np.float32)
-    grid = tuple(max(-(-int(n) // leaves.BLOCK), min(int(n), 8)) for n in size)
+    conic, bias = gaussians.conic(), gaussians.bias.astype(np.float32)
+    codes, blocks, missed = _leaves(gaussians, mean, conic, bias, choices, FINE_LEAVES if fine else LEAVES)
+    numbers, source, shift = _numbered(codes, count)
+    if len(source) >= MAX_ROWS:
+        raise ImageGSError(f"decode tables: {count} Gaussians are too many; use at most {MAX_ROWS - len(source) + count - 1}")
 
-    start, entries = leaves.bin(mean, conic, bias, size, grid, gaussians.wrap)
-    masks, kept = leaves.select(start, entries, mean, conic, bias, size, grid, gaussians.topk)
-    for candidates in choices:
-        split = leaves.split(start, masks, kept, size, grid, candidates, FINE_LEAVES if fine else LEAVES)
-        origin, extent = leaves.pack(split)
-        codes = np.full((extent[1], extent[0], candidates), -1, np.int32)
-        missed = leaves.fill(start, entries, masks, kept, size, grid, split, origin, codes)
-        if missed.sum() <= 1e-3 * size.prod():
-            break
-
-    used = np.zeros(9 * count + 1, bool)
-    used[codes] = True
-    used[4:-1:9] = False  # shift (0, 0): the Gaussians themselves, in their order
-    used[-1] = False  # code -1: the null Gaussian, last
-    copies = np.flatnonzero(used)
-    total = count + len(copies) + 1
-    if total > MAX_ROWS:
-        raise ImageGSError(f"decode tables: {count} Gaussians are too many; use at most {MAX_ROWS - len(copies) - 1}")
-    row = np.zeros(9 * count + 1, np.int32)
-    row[4:-1:9] = np.arange(count)
-    row[copies] = count + np.arange(len(copies))
-    row[-1] = total - 1
-
-    source = np.concatenate([np.arange(count), copies // 9])
-    shift = np.concatenate([np.full(count, 4), copies % 9])
     offset = np.stack([shift // 3 - 1, shift % 3 - 1], axis=1) * size
     means, conics = _geometry((mean[source] + offset - size / 2).astype(np.float32), conic[source], bias[source])
     every = fine or gaussians.topk == 0  # the errors of a plain sum add up
@@ -170,12 +147,10 @@ def build(
     flags = tuple(plane in deep for plane in range(planes))
     features, ranges = _coded(gaussians.feature, flags)
     sheets = tuple(_sheet(sheet[source]) for sheet in features)
-    blocks = np.concatenate([origin, split], axis=2).astype(np.float32)
-    cells = _cells(row[codes], means.shape[1], means.shape[0])
-    shared = means.nbytes + conics.nbytes + blocks.nbytes + cells.nbytes
-    built = Tables(means, conics, sheets, ranges, flags, blocks, cells, gaussians.width, gaussians.height, candidates,
-                   gaussians.topk, 2 if means.shape[0] * means.shape[1] <= NARROW else 1, lod.build(gaussians, maps, shared),
-                   min(1.0, float(missed.sum() / size.prod())))
+    height, width = means.shape[:2]
+    cells = _cells(numbers, width, height)
+    built = Tables(means, conics, sheets, ranges, flags, blocks, cells, gaussians.width, gaussians.height, codes.shape[2],
+                   gaussians.topk, 2 if width * height <= NARROW else 1, lod.build(gaussians, maps), missed)
     return limited(built, detail) if detail else built
 
 
@@ -271,6 +246,45 @@ def _channels(deep: Sequence[bool]) -> list[tuple[int, ...]]:
 
 def _count(deep: Sequence[bool]) -> int:
     return len(deep) + sum(deep)
+
+
+def _leaves(
+    gaussians: Gaussians, mean: np.ndarray, conic: np.ndarray, bias: np.ndarray, choices: Sequence[int], most: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The candidates (rows, columns, M) of all leaves, as leaves.py writes them; blocks; the share of texels missed.
+
+    M is the first of the choices with which nearly none is.
+    """
+    size = np.array([gaussians.width, gaussians.height], np.float64)
+    grid = tuple(max(-(-int(n) // leaves.BLOCK), min(int(n), 8)) for n in size)
+    start, entries = leaves.bin(mean, conic, bias, size, grid, gaussians.wrap)
+    masks, kept = leaves.select(start, entries, mean, conic, bias, size, grid, gaussians.topk)
+    for candidates in choices:
+        split = leaves.split(start, masks, kept, size, grid, candidates, most)
+        origin, extent = leaves.pack(split)
+        codes = np.full((extent[1], extent[0], candidates), -1, np.int32)
+        missed = leaves.fill(start, entries, masks, kept, size, grid, split, origin, codes)
+        if missed.sum() <= 1e-3 * size.prod():
+            break
+    blocks = np.concatenate([origin, split], axis=2).astype(np.float32)
+    return codes, blocks, min(1.0, float(missed.sum() / size.prod()))
+
+
+def _numbered(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes of candidates as row numbers; which Gaussian each row but the last is, and how it is shifted (leaves.py).
+
+    First the Gaussians themselves, then their copies across the border, last the null Gaussian.
+    """
+    used = np.zeros(9 * count + 1, bool)
+    used[codes] = True
+    used[4:-1:9] = used[-1] = False
+    copies = np.flatnonzero(used)
+    row = np.zeros(9 * count + 1, np.int32)
+    row[4:-1:9] = np.arange(count)
+    row[copies] = count + np.arange(len(copies))
+    row[-1] = count + len(copies)
+    source = np.concatenate([np.arange(count), copies // 9])
+    return row[codes], source, np.concatenate([np.full(count, 4), copies % 9])
 
 
 def _geometry(
