@@ -19,32 +19,20 @@ import numpy as np
 
 from ..core import lod
 from ..core.errors import ImageGSError
-from ..core.gaussians import CUTOFF, EPS
 from ..core.stack import Channel, ColorSpace, MapInfo
-from ..core.tables import NULL_LOG_WEIGHT, Tables
+from ..core.tables import Tables
 from ..core.tiles import Tiles
 from . import level_nodes, udim
 from . import tables as table_images
-from .expression import Graph, Texel, Value
+from .expression import Graph, Value
+from .reading import STEPS, Reader, Sums, after, weight
 from .selection import largest
-from .tables import BLOCKS, CELLS, CONICS, FEATURES, MEANS, SLOTS
+from .tables import SLOTS
 
 MAX_LOD = 16.0
 BELOW_ONE = 1 - 2.0**-24
 MOST_IN_CYCLES_5 = 200
 """K x planes that rendered right on 5.2; with 320 the stack of Cycles was too small. 4.5 renders 16 x 32."""
-
-GEOMETRY_AHEAD = 2
-"""Candidates whose geometry is read ahead of the formula (see _after)."""
-
-FEATURES_AHEAD = 32
-"""Floats of features that are read ahead."""
-
-MANY = 16
-"""Texels of features above which Cycles may read none of them before all of the Gaussian before are summed up."""
-
-STEPS = 2.0**15
-"""Log-weights are sorted in steps of 1 / STEPS: with slots, -16 to 16 are the whole numbers that float32 holds."""
 
 SIZE = "imagegs_size"
 """Custom property of a decoder: (width, height) of the texture, texels."""
@@ -52,6 +40,7 @@ SIZE = "imagegs_size"
 EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR", udim.UDIM)
 EXTENSION = "imagegs_extension"
 """Custom property of a decoder: what is outside of 0..1, one of EXTENSIONS."""
+
 
 def build(
     name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT", tiles: Tiles | None = None
@@ -89,14 +78,14 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     table_images.note(tree, tables)
     graph = Graph(tree)
     images = table_images.create_images(tree.name, tables)
-    reader = _Reader(graph, images, tables)
+    reader = Reader(graph, images, tables)
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
         point, inside = wrapped(inputs["Vector"], tree, tables)
         position = _position(point, tables)
     with graph.frame("Block, leaf"):
         leaf = reader.leaf(point)
-    sums = _Sums(reader)
+    sums = Sums(reader)
     if tables.topk:
         with graph.frame("Weights of the candidates"):
             found = reader.log_weights(leaf, position, range(tables.candidates))
@@ -106,15 +95,15 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
             best = largest(keys, min(tables.topk, tables.candidates))
         with graph.frame("Blend"):
             for one in best:
-                key = _after(sums.done, sums.ahead, one)
-                sums.add(reader.place_of_slot(leaf, key), _weight(key * (1 / (STEPS * SLOTS))))
+                key = after(sums.done, sums.ahead, one)
+                sums.add(reader.place_of_slot(leaf, key), weight(key * (1 / (STEPS * SLOTS))))
     else:
         for first in range(0, tables.candidates, 3):  # few values alive at a time
             slots = range(first, min(first + 3, tables.candidates))
             with graph.frame("Weights and features"):
-                ((_, p),) = reader.log_weights(_after(sums.done, 1, leaf), position, slots)
+                ((_, p),) = reader.log_weights(after(sums.done, 1, leaf), position, slots)
                 for place, lane in zip(reader.places[-len(slots) :], p.lanes, strict=False):
-                    sums.add(_after(sums.done, sums.ahead, place), _weight(lane))
+                    sums.add(after(sums.done, sums.ahead, place), weight(lane))
     with graph.frame("Planes"):
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
@@ -162,155 +151,6 @@ def _position(point: Value, tables: Tables) -> Value:
     size = (tables.width, tables.height, 0)
     position = point.times_plus(size, (-size[0] / 2, -size[1] / 2, 0))
     return position.dot((1, 1, 0)).times_plus((0, 0, 1), position)
-
-
-def _weight(p: Value) -> Value:
-    """exp(p), 0 beyond the cutoff."""
-    return p.graph.math("EXPONENT", p) * p.graph.math("GREATER_THAN", p, -CUTOFF)
-
-
-class _Reader:
-    """Reads the tables (core/tables.py), each value once."""
-
-    def __init__(self, graph: Graph, images: dict[str, bpy.types.Image], tables: Tables) -> None:
-        self.graph, self.images, self.tables = graph, images, tables
-        self.places: list[Value] = []
-        self._done: list[Value] = []
-        self._vectors = table_images.settings(tables)
-
-    def setting(self, name: str) -> Value:
-        """A vector that depends on the tables; Cycles folds it."""
-        node = self.graph.node("ShaderNodeCombineXYZ", name)
-        node[table_images.SETTING] = name
-        table_images.set_vector(node, self._vectors[name])
-        return Value(self.graph, node.outputs[0])
-
-    def texel(self, table: str, vector: Value) -> Texel:
-        extension = "EXTEND" if table in (BLOCKS, CELLS) or self.tables.per_texel == 2 else "REPEAT"
-        found = self.graph.image(self.images[table], vector, table, extension)
-        found.node[table_images.TABLE] = table
-        return found
-
-    def leaf(self, point: Value) -> Value:
-        """The coordinates of the first texel of the leaf."""
-        block = self.texel(BLOCKS, point)
-        left, row, across = block.rgb.lanes
-        inside_block = (point * self.setting("grid")).fraction()
-        x, y, _ = (inside_block * self.graph.combine(across, block.a)).floor().lanes
-        column = y.times_plus(across, x + left)
-        return self.graph.combine(column, row).times_plus(self.setting("leaf"), self.setting("first"))
-
-    def log_weights(self, leaf: Value, position: Value, slots: Sequence[int]) -> list[tuple[int, Value]]:
-        """(slot, p of it and the two after it) for all slots; where the Gaussians' texels are goes to `places`."""
-        per_texel, step = self.tables.per_texel, self.setting("next")
-        cells: dict[int, Texel] = {}
-        found, three = [], []
-        for slot in slots:
-            number = slot // per_texel
-            if number not in cells:
-                start = _after(self._done, GEOMETRY_AHEAD, leaf)
-                cells[number] = self.texel(CELLS, step.times_plus(float(number), start) if number else start)
-            self.places.append(self._place(cells[number], slot % per_texel))
-            mean, conic = self.texel(MEANS, self.places[-1]), self.texel(CONICS, self.places[-1])
-            d = position - mean.rgb
-            square = d * d
-            self._done.append(square)
-            three.append(conic.rgb.dot(square) + mean.a)
-            if len(three) == 3 or slot == slots[-1]:
-                padded = [*three, *[NULL_LOG_WEIGHT] * (3 - len(three))]
-                found.append((slot - len(three) + 1, self.graph.combine(*padded)))
-                three = []
-        return found
-
-    def place_of_slot(self, leaf: Value, key: Value) -> Value:
-        """Where the texels of the candidate are whose slot is in a key."""
-        slot = (key * (1 / SLOTS)).fraction()
-        start = leaf + self.setting("half")
-        texel = self.texel(CELLS, self.setting("slot").times_plus(slot, start))
-        first = self._place(texel, 0)
-        if self.tables.per_texel == 1:
-            return first
-        return self.graph.mix(first, self._place(texel, 1), (key * 0.5).fraction() * 2.0)
-
-    def features(self, place: Value) -> list[Texel]:
-        return [self.texel(f"{FEATURES} {i}", place) for i in range(len(self.tables.features))]
-
-    def _place(self, texel: Texel, half: int) -> Value:
-        """The coordinates in a texel of cells."""
-        if self.tables.per_texel == 1:
-            number = texel.rgb.dot((255.0 * 65536, 255.0 * 256, 255.0))
-            return self.setting("row").times_plus(number, self.setting("middle"))
-        return texel.rgb if half == 0 else self.graph.combine(texel.rgb.lanes[2], texel.a)
-
-
-def _after(done: list[Value], ahead: int, value: Value) -> Value:
-    """The value, but not before all except the last few results are there.
-
-    Cycles would read the textures of all candidates first, and its stack holds 255 floats for the whole material.
-    """
-    return done[-ahead].times_plus(0.0, value) if len(done) >= ahead else value
-
-
-class _Sums:
-    """The weighted sums of the features' bytes, by sheet: RGB, and alpha where it has a channel."""
-
-    def __init__(self, reader: _Reader) -> None:
-        self.reader, tables = reader, reader.tables
-        count = sum(len(numbers) for numbers in tables.channels)
-        self.total: Value | None = None
-        self.colors: list[Value | None] = [None] * len(tables.features)
-        self.alphas: list[Value | None] = [None] * max(0, count - 3 * len(self.colors))
-        self.done: list[Value] = []
-        self.ahead = max(1, FEATURES_AHEAD // (4 * len(self.colors)))
-        self.many = not 0 < tables.topk * len(self.colors) <= MANY
-
-    def add(self, place: Value, weight: Value) -> None:
-        """Count the Gaussian whose texels are there with its weight."""
-        self.total = weight if self.total is None else self.total + weight
-        texels = self.reader.features(place)
-        for i, texel in enumerate(texels):
-            self.colors[i] = texel.rgb * weight if self.colors[i] is None else texel.rgb.times_plus(weight, self.colors[i])
-        for i, total in enumerate(self.alphas):
-            self.alphas[i] = texels[i].a * weight if total is None else texels[i].a.times_plus(weight, total)
-        gate = self.colors[-1]
-        for other in [*self.colors[:-1], *self.alphas] if self.many else ():
-            gate = gate + other
-        self.done.append(gate.lanes[0])
-
-    def blended(self) -> tuple[list[Value], list[Value]]:
-        """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over."""
-        graph, tables = self.reader.graph, self.reader.tables
-        threes, rest = self.colors, self.alphas
-        if any(tables.deep):
-            threes, rest = self._joined()
-        scale = 1.0 / (self.total + EPS) if tables.topk else None
-        share = self.total * scale if scale else self.total
-        lows = [self.reader.setting(f"low {i}") * share for i in range(-(-tables.planes // 3))]
-        spans = [self.reader.setting(f"span {i}") for i in range(len(lows))]
-        found = []
-        for i in range(len(lows)):
-            lanes = rest[3 * i - 3 * len(threes) :] if i >= len(threes) else []
-            unit = threes[i] if i < len(threes) else graph.combine(*lanes[:3])
-            found.append((unit * scale if scale else unit).times_plus(spans[i], lows[i]))
-        left = [lane for three in found[len(threes) :] for lane in three.lanes]
-        return found[: len(threes)], left[: len(rest)]
-
-    def _joined(self) -> tuple[list[Value], list[Value]]:
-        """The sums by plane, 0..1 per weight, where some planes have two channels."""
-        graph, tables = self.reader.graph, self.reader.tables
-        count = sum(len(numbers) for numbers in tables.channels)
-
-        def channel(number: int) -> Value:
-            sheet, lane = lod.slot(number, count)
-            return self.alphas[sheet] if lane == 3 else self.colors[sheet].lanes[lane]
-
-        units = []
-        for numbers in tables.channels:
-            high = channel(numbers[0])
-            units.append(high if len(numbers) == 1 else (high * (65280 / 65535)) + channel(numbers[1]) * (255 / 65535))
-        threes = lod.sheets(tables.planes)
-        padded = [*units, *[graph.constant(0.0)] * max(0, 3 * threes - len(units))]
-        return [graph.combine(*padded[3 * i : 3 * i + 3]) for i in range(threes)], units[3 * threes :]
 
 
 def _faded(

@@ -113,6 +113,19 @@ def test_k_of_paper_and_no_repetition(tmp_path: Path, engine: str) -> None:
     check(plane.render(engine, tmp_path, plane.stage(group, WIDTH, HEIGHT)), gaussians, built)
 
 
+def test_numbers_of_24_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What more than 65536 Gaussians need, with some hundred."""
+    monkeypatch.setattr(tables, "NARROW", 0)
+    gaussians = stack(4, True)
+    built = tables.build(gaussians)
+    assert built.per_texel == 1
+    group = node_group.build("Stack", MAPS[:1], built)
+    rendered = encoded(plane.render("CYCLES", tmp_path, plane.stage(group, WIDTH, HEIGHT)))
+    truth = expected(reference.render(gaussians))
+    for name, pixels in rendered.items():
+        assert (255 * np.abs(pixels - truth[name]).max(2) <= 1).mean() >= 0.999
+
+
 @pytest.mark.parametrize(("topk", "planes"), [(0, 9), (1, 1), (4, 32), (10, 20), (16, 12), (16, 32)])
 def test_cycles_takes_every_size_of_decoder(tmp_path: Path, topk: int, planes: int) -> None:
     """The largest graphs, Gaussians and texels together, must fit the stack of Cycles: else it renders one flat color."""

@@ -36,10 +36,11 @@ def test_texels(topk: int, wrap: bool, level: float) -> None:
 
 
 @in_background
-@pytest.mark.parametrize("topk", [0, 1, 16])
-def test_other_sizes(topk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any K, a picture of another size, and in several parts."""
+@pytest.mark.parametrize(("topk", "narrow"), [(0, 1 << 16), (1, 0), (16, 1 << 16)])
+def test_other_sizes(topk: int, narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any K, cells with numbers instead of coordinates, a picture of another size, and in several parts."""
     gpu.init()
+    monkeypatch.setattr(tables, "NARROW", narrow)
     monkeypatch.setattr(preview, "MOST_TEXELS", 2000)
     gaussians = stack(topk, True)
     gaussians = replace(gaussians, feature=gaussians.feature[:, :5] * (0.3 if topk == 0 else 1))
