@@ -72,6 +72,16 @@ def test_odd_sizes(width: int, height: int, count: int) -> None:
     np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=ROUNDING)
 
 
+def test_bytes_are_coordinates_inside_of_every_texel() -> None:
+    """Of tables of any side that _sheet makes; shaders take the closest texel at byte / 255."""
+    for side in (*range(1, tables.CLEAR + 1), 256):
+        place = np.arange(side)
+        byte = tables._byte(place, side)
+        assert np.array_equal(np.minimum(byte * side // 255, side - 1), place)
+        margin = byte / 255 * side - place
+        assert side == 256 or 0.05 < margin.min() <= margin.max() < 0.95
+
+
 def test_in_a_crowd_the_texels_themselves_go_first() -> None:
     """One Gaussian a texel: even K slots hold what the centres need."""
     gaussians = scattered(4000, 64, 64, 3)
