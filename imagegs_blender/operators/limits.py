@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import bpy
 
 from ..scene import memory, replace
-from ..shaders import decoder, node_group
+from ..shaders import decoder
 from ..shaders import tables as table_images
 
 
@@ -17,7 +17,7 @@ def too_many(materials: Iterable[bpy.types.Material]) -> list[str]:
     for material in materials:
         nodes = [node for tree in replace.trees([material]) for node in memory.decoder_nodes(tree)]
         groups = [node.node_tree for node in nodes if decoder.kind(node.node_tree) == decoder.NODES]
-        if sum(_part(group) for group in groups) > 1:
+        if sum(_part(group) for group in groups) > 1.001:
             lines.append(
                 f"{material.name}: {len(groups)} decoders of shader nodes are more than Cycles can hold in one material, it "
                 "renders them wrong: choose OSL or Baked"
@@ -25,17 +25,17 @@ def too_many(materials: Iterable[bpy.types.Material]) -> list[str]:
     return lines
 
 
-def alone(group: bpy.types.ShaderNodeTree) -> str | None:
-    """Why Cycles can't render one decoder, that another Blender made, right; None where it can."""
-    layout = table_images.parts(group)
-    if decoder.kind(group) != decoder.NODES or layout is None or bpy.app.version < (5, 0):
-        return None
-    if int(layout["K"]) * len(layout["C"]) <= node_group.MOST_IN_CYCLES_5:
-        return None
-    return "more than Cycles of Blender 5 can hold, it renders it wrong (EEVEE does not): choose OSL or Baked"
-
-
 def _part(group: bpy.types.ShaderNodeTree) -> float:
-    """How much of a material a decoder takes: measured, two of K = 4 with nine planes fit, two of K = 10 do not."""
+    """How much of a material a decoder takes.
+
+    Measured with nine planes: three of K = 4 or two of K = 10 render right on 4.5, one more does not; on 5.2 eight and four
+    do. One of K = 16 with 32 planes does on both; two of these on 5.2.
+    """
     layout = table_images.parts(group)
-    return 0.5 if layout and 0 < int(layout["K"]) <= 4 and len(layout["C"]) <= 9 else 1.0
+    sizes = (int(layout["K"]), len(layout["C"])) if layout else (0, 0)
+    newer = bpy.app.version >= (5, 0)
+    if 0 < sizes[0] <= 4 and sizes[1] <= 9:
+        return 1 / 8 if newer else 1 / 3
+    if 0 < sizes[0] <= 10 and sizes[1] <= 9:
+        return 1 / 4 if newer else 1 / 2
+    return 1 / 2 if newer and sizes[0] else 1.0

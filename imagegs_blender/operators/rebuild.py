@@ -16,7 +16,7 @@ from ..core import stream
 from ..core.errors import ImageGSError
 from ..scene import memory, replace, storage
 from ..shaders import decoder
-from . import compare, limits
+from . import compare
 
 SECONDS = 0.05
 """Between the decoders that are completed one after the other, for the window to be drawn and used."""
@@ -122,14 +122,11 @@ def _rebuild(groups: list[bpy.types.ShaderNodeTree]) -> list[str]:
         try:
             found = stream.read(storage.stream(group))
             decoder.update(group, found, wanted_detail())
-            refused = limits.alone(group)
         except ImageGSError as error:
             shown = "it shows its average color" if _show_average(group, found) else "it stays black"
             group[decoder.DETAIL] = wanted_detail()  # nothing more is to be had for it
-            refused = f"{str(error).removeprefix(f'{group.name}: ')} ({shown})"
-        if refused:
-            _problems[group.session_uid] = f"{group.name}: {refused}"
-            said.append(_problems[group.session_uid])
+            said.append(f"{group.name}: {str(error).removeprefix(f'{group.name}: ')} ({shown})")
+            _problems[group.session_uid] = said[-1]
     return said
 
 

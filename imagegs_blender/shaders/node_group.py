@@ -31,9 +31,6 @@ from .tables import SLOTS
 
 MAX_LOD = 16.0
 BELOW_ONE = 1 - 2.0**-24
-MOST_IN_CYCLES_5 = 200
-"""K x planes that rendered right on 5.2; with 320 the stack of Cycles was too small. 4.5 renders 16 x 32."""
-
 SIZE = "imagegs_size"
 """Custom property of a decoder: (width, height) of the texture, texels."""
 
@@ -53,16 +50,10 @@ def build(
     extension   what is outside of 0..1, as in an Image Texture node: one of EXTENSIONS
     tiles       the UDIM tiles that the stack is joined from; with extension "UDIM"
 
-    Cycles holds 255 floats per material: that is enough for one decoder of any K, two of K = 4 with nine planes.
+    Cycles holds 255 floats per material: that is enough for one decoder of any K and number of planes, or some smaller ones.
     """
     if extension not in EXTENSIONS:
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
-    if bpy.app.version >= (5, 0) and tables.topk * tables.planes > MOST_IN_CYCLES_5:
-        fits = MOST_IN_CYCLES_5 // tables.planes
-        raise ImageGSError(
-            f"{name}: topk {tables.topk} with {tables.planes} planes is more than Cycles of Blender 5 can hold; "
-            f"fit with topk {fits}"
-        )
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     tree[EXTENSION] = extension
     tree[SIZE] = (tiles.width, tiles.height) if tiles else (tables.width, tables.height)
