@@ -122,6 +122,10 @@ def _memory_rows(args: argparse.Namespace, found: stream.Stream, run: Path) -> I
         repeats = (times * found.gaussians.width // source.pixels.shape[1],) * 2
         images.write(path, np.tile(source.pixels, (*repeats, 1)), source.depth, source.channels)
     (run / "large.igs").write_bytes(_repeated(found, times))
+    many = stream.read((run / "large.igs").read_bytes())
+    built = tables.build(many.gaussians, many.maps)
+    parts = ", ".join(f"{name} {table.nbytes / MIB:.2f}" for name, table in built.arrays().items())
+    print(f"{len(many.gaussians)} Gaussians, {large.name} texels wide: tables {built.nbytes / MIB:.2f} MiB ({parts})", flush=True)
     results = _opened(args, large, run / "large.igs", run)
     what = f"memory, MiB, {large.name} x {found.gaussians.height * times}"
     what += f" (repeated {times} x {times}, {len(found.gaussians) * times**2} Gaussians)" if times > 1 else ""

@@ -116,13 +116,14 @@ def split(start, masks, kept, size, grid, candidates, most):
     return split
 
 
-def pack(split: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+def pack(split: np.ndarray, texels: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Place every block's nx x ny leaves as a strip in one row of the cells table, row by row; the longest strips first.
 
+    The table is about square, for what GPUs take, where a leaf has that many texels.
     Returns the origins (rows, columns, 2) and the (width, height) of the table in leaves.
     """
     length = split.reshape(-1, 2).prod(1, dtype=np.int64)
-    width = max(int(length.max()), round(float(length.sum()) ** 0.5))
+    width = max(int(length.max()), round(float(length.sum() / texels) ** 0.5))
     origin = np.zeros((len(length), 2), np.int64)
     left = top = 0
     for block in np.argsort(-length, kind="stable"):

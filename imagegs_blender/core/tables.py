@@ -261,7 +261,7 @@ def _leaves(
     masks, kept = leaves.select(start, entries, mean, conic, bias, size, grid, gaussians.topk)
     for candidates in choices:
         split = leaves.split(start, masks, kept, size, grid, candidates, most)
-        origin, extent = leaves.pack(split)
+        origin, extent = leaves.pack(split, candidates // 2)
         codes = np.full((extent[1], extent[0], candidates), -1, np.int32)
         missed = leaves.fill(start, entries, masks, kept, size, grid, split, origin, codes)
         if missed.sum() <= 1e-3 * size.prod():
