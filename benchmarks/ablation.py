@@ -11,9 +11,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from imagegs_blender.core import codec, images, stack
+from imagegs_blender.core.encoding import encode
 from imagegs_blender.core.settings import FitSettings
-from imagegs_blender.core.stack import SourceMap
+from imagegs_blender.core.textures import image_files, texture_stack
+from imagegs_blender.core.textures.texture_stack import SourceMap
 
 VARIANTS: dict[str, dict] = {
     "full": {},
@@ -44,7 +45,9 @@ def psnr(path: Path, args: argparse.Namespace, options: dict) -> float:
     settings = FitSettings.preset(
         "paper", num_gaussians=args.num_gaussians, max_steps=args.max_steps, add_steps=spacing, **options
     )
-    return codec.encode(stack.build([cropped(images.read_map(path), *args.size)]), settings).report["psnr"]["overall"]
+    return encode.encode(texture_stack.build([cropped(image_files.read_map(path), *args.size)]), settings).report[
+        "psnr"
+    ]["overall"]
 
 
 def cropped(source: SourceMap, width: int, height: int) -> SourceMap:

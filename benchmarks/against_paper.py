@@ -19,10 +19,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imagegs_blender.core import codec, decode, images, metrics, stack
-from imagegs_blender.core.fit import fit
+from imagegs_blender.core.decoding import decode
+from imagegs_blender.core.encoding import encode
+from imagegs_blender.core.fitting.fit import fit
+from imagegs_blender.core.quality import metrics
 from imagegs_blender.core.settings import FitSettings
-from imagegs_blender.core.stack import Depth, SourceMap, TextureStack
+from imagegs_blender.core.textures import image_files, texture_stack
+from imagegs_blender.core.textures.texture_stack import Depth, SourceMap, TextureStack
 
 SHARE = 0.4
 COLUMNS = ("input", "gaussians", "paper_bits", "paper_psnr", "paper_steps", "our_bits", "our_psnr", "ratio")
@@ -53,8 +56,8 @@ def main() -> None:
 
 def points(path: Path, args: argparse.Namespace) -> list[dict]:
     """Rows of the table for one input."""
-    maps = [sized(m, args.side) for m in images.read_maps(path)]
-    textures = stack.build(maps)
+    maps = [sized(m, args.side) for m in image_files.read_maps(path)]
+    textures = texture_stack.build(maps)
     channels, texels = textures.channel_count, textures.width * textures.height
     rows = []
     for density in args.density:
@@ -63,7 +66,9 @@ def points(path: Path, args: argparse.Namespace) -> list[dict]:
         gaussians, steps = fit(
             textures, FitSettings.preset("paper", num_gaussians=count, max_steps=args.steps, device="cpu"), count
         )
-        encoded = codec.encode(textures, FitSettings.preset(args.preset, max_bytes=int(SHARE * bits / 8), device="cpu"))
+        encoded = encode.encode(
+            textures, FitSettings.preset(args.preset, max_bytes=int(SHARE * bits / 8), device="cpu")
+        )
         rows.append({
             "input": path.stem, "gaussians": count, "paper_bits": bits, "paper_psnr": psnr(textures, maps, gaussians),
             "paper_steps": steps, "our_bits": 8 * len(encoded.data), "our_psnr": encoded.report["psnr"]["overall"],
@@ -92,7 +97,7 @@ def sized(m: SourceMap, side: int | None) -> SourceMap:
 
 def psnr(textures: TextureStack, maps: list[SourceMap], gaussians: object) -> float:
     """Of the unrounded Gaussians' picture."""
-    decoded = stack.images(decode.planes(gaussians), textures.maps, textures.wrap)
+    decoded = texture_stack.images(decode.planes(gaussians), textures.maps, textures.wrap)
     return metrics.compare({m.name: m.pixels for m in maps}, decoded, {m.name: m.role for m in maps})["psnr"]["overall"]
 
 

@@ -20,15 +20,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from imagegs_blender.core import stack
-from imagegs_blender.core.devices import Grid, LossWeights, nvrtc, project
-from imagegs_blender.core.devices.cpu import render
-from imagegs_blender.core.devices.cuda import Cuda
-from imagegs_blender.core.devices.driver import gpu
-from imagegs_blender.core.fit import fit
+from imagegs_blender.core.devices.cpu.device import render
+from imagegs_blender.core.devices.cuda import nvrtc
+from imagegs_blender.core.devices.cuda.device import Cuda
+from imagegs_blender.core.devices.cuda.driver import gpu
+from imagegs_blender.core.devices.types import Grid, LossWeights, project
+from imagegs_blender.core.fitting.fit import fit
 from imagegs_blender.core.gaussians import Gaussians
-from imagegs_blender.core.quantize import ScaleGrid, dequantize, quantize
+from imagegs_blender.core.igs.codes import ScaleGrid, dequantize, quantize
 from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.core.textures import texture_stack
 
 L2, IMAGE_GS = LossWeights(l2=1.0), LossWeights(l1=1.0, ssim=0.1)
 CASES = [  # planes, Gaussians, K, loss
@@ -195,7 +196,7 @@ def fit_by_preset(preset: str, planes: int) -> dict[str, Any]:
     return {"preset": preset, "planes": planes, "gaussians": count, "seconds": seconds[1], "steps": taken, "psnr": psnr}
 
 
-def textures(size: int, planes: int) -> stack.TextureStack:
+def textures(size: int, planes: int) -> texture_stack.TextureStack:
     """Waves, disks and grain that the planes share, each in its own mixture."""
     rng = np.random.default_rng(3)
     y, x = np.mgrid[:size, :size].astype(np.float32) / size
@@ -203,9 +204,9 @@ def textures(size: int, planes: int) -> stack.TextureStack:
     parts += [rng.random((size, size), np.float32), np.hypot(x - 0.5, y - 0.5)]
     mixtures = rng.dirichlet([2, 2, 0.3, 2], planes)
     pictures = [sum(share * part for share, part in zip(mixture, parts, strict=True)) for mixture in mixtures]
-    return stack.build([
-        stack.SourceMap(
-            f"map{k}", stack.Role.DATA, stack.ColorSpace.RAW, stack.Depth.F32, "L", np.float32(0.5 + 0.3 * p)[..., None]
+    return texture_stack.build([
+        texture_stack.SourceMap(
+            f"map{k}", texture_stack.Role.DATA, texture_stack.ColorSpace.RAW, texture_stack.Depth.F32, "L", np.float32(0.5 + 0.3 * p)[..., None]
         )
         for k, p in enumerate(pictures)
     ])  # fmt: skip

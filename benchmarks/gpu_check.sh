@@ -21,8 +21,8 @@ part() { # NAME SECONDS COMMAND...
     timeout "$seconds" "$@" 2>&1 | tee "$folder/$name.log" || failed+=("$name")
 }
 
-part "kernels" 150 "$python" -m pytest -q -rs -p no:cacheprovider tests/core/test_cuda_choice.py tests/core/test_cuda.py
-part "gpu" 200 "$python" -m pytest -q -s -rs -p no:cacheprovider tests/core/test_cuda_gpu.py
+part "kernels" 150 "$python" -m pytest -q -rs -p no:cacheprovider tests/core/devices/test_choice.py tests/core/devices/test_cuda.py
+part "gpu" 200 "$python" -m pytest -q -s -rs -p no:cacheprovider tests/core/devices/test_cuda_gpu.py
 part "speed" 220 "$python" benchmarks/gpu_check.py --json "$folder/results.json"
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do

@@ -27,9 +27,13 @@ if __package__:
 else:
     import peers
 
-from imagegs_blender.core import codec, decode, images, metrics, stack, stream  # noqa: E402
+from imagegs_blender.core.decoding import decode  # noqa: E402
+from imagegs_blender.core.encoding import encode  # noqa: E402
+from imagegs_blender.core.igs import stream  # noqa: E402
+from imagegs_blender.core.quality import metrics  # noqa: E402
 from imagegs_blender.core.settings import FitSettings  # noqa: E402
-from imagegs_blender.core.stack import Depth, SourceMap  # noqa: E402
+from imagegs_blender.core.textures import image_files, texture_stack  # noqa: E402
+from imagegs_blender.core.textures.texture_stack import Depth, SourceMap  # noqa: E402
 
 COLUMNS = ("input", "codec", "setting", "bytes", "bpp", "bppc", "psnr", "gaussians", "seconds", "cpu_seconds")
 
@@ -62,7 +66,7 @@ def main() -> None:
 
 def points(path: Path, args: argparse.Namespace):  # noqa: ANN201
     """Rows of the table for one input."""
-    maps = [eight_bits(m) for m in images.read_maps(path)]
+    maps = [eight_bits(m) for m in image_files.read_maps(path)]
     pixels = {m.name: m.pixels for m in maps}
     roles = {m.name: m.role for m in maps}
     texels = max(m.pixels.shape[0] * m.pixels.shape[1] for m in maps)
@@ -77,11 +81,11 @@ def points(path: Path, args: argparse.Namespace):  # noqa: ANN201
     if not args.no_peers:
         for name, setting, size, decoded in peers.curves(pixels):
             yield row(name, setting, size, decoded, 0, 0.0, 0.0)
-    textures = stack.build(maps)
+    textures = texture_stack.build(maps)
     for preset in args.presets:
         for bppc in args.bppc:
             start = time.perf_counter(), time.process_time()
-            encoded = codec.encode(textures, FitSettings.preset(preset, bpp=bppc * channels, max_steps=args.max_steps))
+            encoded = encode.encode(textures, FitSettings.preset(preset, bpp=bppc * channels, max_steps=args.max_steps))
             wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
             decoded = decode.images(stream.read(encoded.data))
             yield row(

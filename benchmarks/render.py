@@ -30,9 +30,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from imagegs_blender.core import codec, images, stack, stream, tables  # noqa: E402
+from imagegs_blender.core.decoding import tables  # noqa: E402
+from imagegs_blender.core.encoding import encode  # noqa: E402
+from imagegs_blender.core.igs import stream  # noqa: E402
 from imagegs_blender.core.settings import FitSettings  # noqa: E402
-from imagegs_blender.core.stack import Depth  # noqa: E402
+from imagegs_blender.core.textures import image_files, texture_stack  # noqa: E402
+from imagegs_blender.core.textures.texture_stack import Depth  # noqa: E402
 
 KINDS = ("IMAGES", "NODES", "OSL", "BAKED")
 PARTS = ("render", "eevee", "open", "memory")
@@ -75,8 +78,8 @@ def main() -> None:
 def _stream(args: argparse.Namespace) -> stream.Stream:
     if args.stream and args.stream.exists():
         return stream.read(args.stream.read_bytes())
-    textures = stack.build(images.read_maps(args.folder), wrap=True)
-    data = codec.encode(textures, FitSettings.preset("fast", bpp=args.bpp)).data
+    textures = texture_stack.build(image_files.read_maps(args.folder), wrap=True)
+    data = encode.encode(textures, FitSettings.preset("fast", bpp=args.bpp)).data
     if args.stream:
         args.stream.write_bytes(data)
     return stream.read(data)
@@ -92,8 +95,17 @@ def _eevee_rows(args: argparse.Namespace, found: stream.Stream, run: Path) -> It
         yield from _timed(args, scene, "EEVEE", [kind for kind in args.kinds if kind != "OSL"], args.eevee_samples)
 
 
-def _timed(args: argparse.Namespace, scene: str, engine: str, kinds: list[str], samples: int) -> Iterable[tuple[str, Any]]:
-    task = {"scene": scene, "engine": engine, "kinds": kinds, "samples": samples, "rounds": args.rounds, "size": args.size}
+def _timed(
+    args: argparse.Namespace, scene: str, engine: str, kinds: list[str], samples: int
+) -> Iterable[tuple[str, Any]]:
+    task = {
+        "scene": scene,
+        "engine": engine,
+        "kinds": kinds,
+        "samples": samples,
+        "rounds": args.rounds,
+        "size": args.size,
+    }
     seconds, cpu, first, on = _child("time renders", folder=args.folder, stack=args.stack, lod=args.lod, **task)
     yield f"{engine} on {on}, {scene}, {samples} samples, s", seconds
     yield "    ratio", {kind: value / seconds["IMAGES"] for kind, value in seconds.items()}
@@ -117,15 +129,18 @@ def _memory_rows(args: argparse.Namespace, found: stream.Stream, run: Path) -> I
     times = max(1, args.memory_size // found.gaussians.width)
     large = run / f"{found.gaussians.width * times}"
     large.mkdir()
-    for source in images.read_maps(args.folder):
+    for source in image_files.read_maps(args.folder):
         path = large / f"{source.name}{'.tga' if source.depth is Depth.U8 else '.exr'}"  # both written fast
         repeats = (times * found.gaussians.width // source.pixels.shape[1],) * 2
-        images.write(path, np.tile(source.pixels, (*repeats, 1)), source.depth, source.channels)
+        image_files.write(path, np.tile(source.pixels, (*repeats, 1)), source.depth, source.channels)
     (run / "large.igs").write_bytes(_repeated(found, times))
     many = stream.read((run / "large.igs").read_bytes())
     built = tables.build(many.gaussians, many.maps)
     parts = ", ".join(f"{name} {table.nbytes / MIB:.2f}" for name, table in built.arrays().items())
-    print(f"{len(many.gaussians)} Gaussians, {large.name} texels wide: tables {built.nbytes / MIB:.2f} MiB ({parts})", flush=True)
+    print(
+        f"{len(many.gaussians)} Gaussians, {large.name} texels wide: tables {built.nbytes / MIB:.2f} MiB ({parts})",
+        flush=True,
+    )
     results = _opened(args, large, run / "large.igs", run)
     what = f"memory, MiB, {large.name} x {found.gaussians.height * times}"
     what += f" (repeated {times} x {times}, {len(found.gaussians) * times**2} Gaussians)" if times > 1 else ""

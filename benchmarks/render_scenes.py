@@ -22,10 +22,13 @@ sys.path.insert(0, str(Path(bpy.utils.resource_path("LOCAL")) / "python" / "lib"
 import addon_utils  # noqa: E402  part of Blender
 
 import imagegs_blender  # noqa: E402
-from imagegs_blender.core import images, stream, tables  # noqa: E402
-from imagegs_blender.core.stack import ColorSpace, Role  # noqa: E402
-from imagegs_blender.scene import storage  # noqa: E402
-from imagegs_blender.shaders import decoder, node_group  # noqa: E402
+from imagegs_blender.blend import storage  # noqa: E402
+from imagegs_blender.core.decoding import tables  # noqa: E402
+from imagegs_blender.core.igs import stream  # noqa: E402
+from imagegs_blender.core.textures import image_files  # noqa: E402
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Role  # noqa: E402
+from imagegs_blender.shaders import decoder  # noqa: E402
+from imagegs_blender.shaders.nodes import node_group  # noqa: E402
 
 
 def serve(task: str, values: str, result: str) -> None:
@@ -121,7 +124,7 @@ def _material(scene: str, kind: str, found: stream.Stream, folder: str, lod: flo
     uv = tree.nodes.new("ShaderNodeTexCoord").outputs["UV"]
     sources = {}
     if kind == "IMAGES":
-        for path, info in zip(images.find(folder), found.maps, strict=True):
+        for path, info in zip(image_files.find(folder), found.maps, strict=True):
             node = tree.nodes.new("ShaderNodeTexImage")
             node.image = bpy.data.images.load(str(path.resolve()))
             if info.color_space is not ColorSpace.SRGB:
@@ -195,7 +198,6 @@ def _build(scene: str, engine: str, size: int, texels: int) -> None:
     render.engine = "CYCLES" if engine == "Cycles" else eevee
     render.resolution_x = render.resolution_y = size
     cycles.use_adaptive_sampling = cycles.use_denoising = False
-
 
 
 TASKS = {"time renders": time_renders, "save": save_scene, "open": open_and_render}

@@ -15,9 +15,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imagegs_blender.core import codec, decode, images, metrics, stack, stream
+from imagegs_blender.core.decoding import decode
+from imagegs_blender.core.encoding import encode
+from imagegs_blender.core.igs import stream
+from imagegs_blender.core.quality import metrics
 from imagegs_blender.core.settings import FitSettings
-from imagegs_blender.core.stack import ColorSpace, Depth, Role, SourceMap
+from imagegs_blender.core.textures import image_files, texture_stack
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap
 
 
 def main() -> None:
@@ -34,7 +38,7 @@ def main() -> None:
             reached, reports = [], []
             for loss in ("l2", "l1"):
                 settings = FitSettings.preset("balanced", bpp=3, restore=loss, max_steps=args.max_steps)
-                encoded = codec.encode(stack.build([named(damaged)]), settings)
+                encoded = encode.encode(texture_stack.build([named(damaged)]), settings)
                 restored = decode.images(stream.read(encoded.data))["image"]
                 reached.append(metrics.psnr(clean, restored))
                 reports.append(encoded.report)
@@ -47,7 +51,7 @@ def main() -> None:
 
 def cropped(path: Path, size: int) -> np.ndarray:
     """(size, size, 3) uint8."""
-    pixels = images.read_map(path).pixels[..., :3]
+    pixels = image_files.read_map(path).pixels[..., :3]
     top, left = ((side - size) // 2 for side in pixels.shape[:2])
     return pixels[top : top + size, left : left + size].copy()
 

@@ -19,12 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from imagegs_blender.core import codec, decode, images, stack, stream, tables
-from imagegs_blender.core.devices import ALL_ROWS, Grid, LossWeights, Rows
-from imagegs_blender.core.devices.cpu import Cpu
+from imagegs_blender.core.decoding import decode, tables
+from imagegs_blender.core.devices.cpu.device import Cpu
+from imagegs_blender.core.devices.optimizer import Optimizer
+from imagegs_blender.core.devices.types import ALL_ROWS, Grid, LossWeights, Rows
+from imagegs_blender.core.encoding import encode
 from imagegs_blender.core.gaussians import Gaussians
-from imagegs_blender.core.optimizer import Optimizer
+from imagegs_blender.core.igs import stream
 from imagegs_blender.core.settings import PRESETS, FitSettings
+from imagegs_blender.core.textures import image_files, texture_stack
 
 
 def main() -> None:
@@ -46,14 +49,14 @@ def main() -> None:
 
 def fits(args: argparse.Namespace) -> None:
     """Whole fits: load, fit, quantise, write, measure."""
-    textures = stack.build(images.read_maps(args.fit))
+    textures = texture_stack.build(image_files.read_maps(args.fit))
     wanted = [
         (preset, PRESETS[preset].max_steps * times) for preset in args.presets for times in (1, args.longer) if times
     ]
     for preset, steps in wanted:
         settings = FitSettings.preset(preset, num_gaussians=args.num_gaussians, max_steps=steps, device="cpu")
         start = time.perf_counter(), time.process_time()
-        report = codec.encode(textures, settings).report
+        report = encode.encode(textures, settings).report
         wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
         size = f"{textures.width} x {textures.height} x {len(textures.planes)}"
         print(

@@ -16,8 +16,9 @@ def register() -> None:
 
     if __package__.startswith("bl_ext.") and "NUMBA_CACHE_DIR" not in os.environ:
         _keep_numba_cache(bpy.utils.extension_path_user(__package__, path="numba", create=True))
-    from . import operators, ui
+    from . import operators, ui, workflow
 
+    workflow.register()
     operators.register()
     ui.register()
     _registered["command"] = bpy.utils.register_cli_command("imagegs", _command)  # type: ignore[func-returns-value]
@@ -32,12 +33,13 @@ def unregister() -> None:
         return
     import bpy
 
-    from . import operators, ui
+    from . import operators, ui, workflow
 
     atexit.unregister(unregister)
     bpy.utils.unregister_cli_command(_registered.pop("command"))
     ui.unregister()
     operators.unregister()
+    workflow.unregister()
     if _registered.pop("numba", None):
         del os.environ["NUMBA_CACHE_DIR"]
 

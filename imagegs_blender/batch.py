@@ -34,14 +34,13 @@ from typing import Any
 
 import bpy
 
-from . import report
 from .core import files
 from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
-from .operators import selection
-from .operators.compress import Outcome, Update, compress
-from .operators.rebuild import lean_file, pack_tables, rebuild_tables
 from .scene import material_stack, replace
+from .workflow import batch_report, selection
+from .workflow.compress import Outcome, Update, compress
+from .workflow.rebuild import lean_file, pack_tables, rebuild_tables
 
 Result = dict[str, Any]
 
@@ -62,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
     results = [_try(source, output, settings, options) for source, output in jobs]
     if options.report:
         try:
-            files.write(options.report, json.dumps(report.document(settings, results), indent=2).encode())
+            files.write(options.report, json.dumps(batch_report.document(settings, results), indent=2).encode())
         except ImageGSError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -76,14 +75,14 @@ def _try(source: Path | None, output: Path | None, settings: FitSettings, option
     try:
         result = _convert(source, output, settings, options)
     except ImageGSError as error:
-        result = report.failure(str(error))
+        result = batch_report.failure(str(error))
     except Exception as error:  # blender -b would go on and exit with 0
         traceback.print_exc()
-        result = report.failure(f"internal error, please report it: {error!r}")
+        result = batch_report.failure(f"internal error, please report it: {error!r}")
     result = {"file": name, "output": output and str(output), "seconds": time.perf_counter() - start} | result
     if not options.quiet and not options.dry_run:
-        print(report.table(result))
-    for problem in report.errors(result):
+        print(batch_report.table(result))
+    for problem in batch_report.errors(result):
         print(f"error: {problem}", file=sys.stderr)
     return result
 
@@ -101,7 +100,7 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
     plan = material_stack.plan(materials)
     if output is None:
         print(f"{bpy.data.filepath}\n{plan}")
-        return report.result(Outcome(plan), problems)
+        return batch_report.result(Outcome(plan), problems)
     with _packed({image.image.find() for stack in plan.stacks for image in stack.maps}):
         before = _size_when_saved()
     outcome = compress(materials, settings, None if options.quiet else _Progress())
@@ -112,7 +111,7 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
     if options.self_contained:
         pack_tables()
     _save(output)
-    return report.result(outcome, problems) | {"bytes_before": before, "bytes_after": output.stat().st_size}
+    return batch_report.result(outcome, problems) | {"bytes_before": before, "bytes_after": output.stat().st_size}
 
 
 def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
@@ -139,9 +138,13 @@ def _save(path: Path) -> None:
         try:
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
         except RuntimeError as error:
-            raise ImageGSError(f"{path}: can't be saved ({_line(error)}); free some space, or choose another folder") from error
+            raise ImageGSError(
+                f"{path}: can't be saved ({_line(error)}); free some space, or choose another folder"
+            ) from error
         if not _is_whole(temporary):  # Blender does not notice when the last bytes could not be written
-            raise ImageGSError(f"{path}: can't be saved (only a part was written); free some space, or choose another folder")
+            raise ImageGSError(
+                f"{path}: can't be saved (only a part was written); free some space, or choose another folder"
+            )
 
 
 def _is_whole(path: Path) -> bool:
@@ -252,9 +255,16 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--output", "-o", metavar="FILE|FOLDER", help="where to save; an existing folder where there are several files")
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--bpp", type=float, help="bits per pixel of the largest map of a stack, all maps together")
-    amount.add_argument("--num-gaussians", type=int, metavar="N", help="Gaussians per stack; not with --bpp and the next two")
+    amount.add_argument(
+        "--num-gaussians", type=int, metavar="N", help="Gaussians per stack; not with --bpp and the next two"
+    )
     add("--max-bytes", type=int, metavar="BYTES", help="size that a stack's stream never exceeds")
-    add("--target-psnr", type=float, metavar="DB", help="the smallest streams of this PSNR, in dB, within the bytes allowed")
+    add(
+        "--target-psnr",
+        type=float,
+        metavar="DB",
+        help="the smallest streams of this PSNR, in dB, within the bytes allowed",
+    )
     add("--time-budget", type=float, metavar="SECONDS", help="seconds per stack: ends in time, with what is reached")
     add("--preset", default="balanced", help=f"one of {', '.join(PRESETS)} (%(default)s)")
     add("--seed", type=int, default=0, help="the same seed gives the same bytes (%(default)s)")

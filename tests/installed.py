@@ -79,7 +79,7 @@ def compress(folder: Path) -> tuple[float, float]:
 
     settings = module("core.settings").FitSettings.preset("fast", num_gaussians=800)
     start = time.perf_counter()
-    outcome = module("operators.compress").compress([material], settings, update)
+    outcome = module("workflow.compress").compress([material], settings, update)
     total = time.perf_counter() - start
     assert not outcome.failed, outcome.failed
     (done,) = outcome.done
@@ -87,7 +87,10 @@ def compress(folder: Path) -> tuple[float, float]:
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "compressed.blend"), compress=True)
     bpy.ops.object.select_all(action="SELECT")
     assert bpy.ops.imagegs.restore() == {"FINISHED"}
-    assert {node.image.name for node in material.node_tree.nodes if node.type == "TEX_IMAGE"} == {"color.png", "rough.png"}
+    assert {node.image.name for node in material.node_tree.nodes if node.type == "TEX_IMAGE"} == {
+        "color.png",
+        "rough.png",
+    }
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "original.blend"), compress=True)
     return reports[0] - start, total
 

@@ -13,8 +13,9 @@ import bpy
 import pytest
 from PIL import Image
 
-from imagegs_blender.operators.rebuild import rebuild_tables
-from imagegs_blender.scene import replace, storage
+from imagegs_blender.blend import storage
+from imagegs_blender.scene import replace
+from imagegs_blender.workflow.rebuild import rebuild_tables
 from tests.scene import trees
 
 ROOT = Path(__file__).resolve().parent.parent

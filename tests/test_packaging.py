@@ -203,19 +203,21 @@ def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
     assert after == before, "an extension must not write into its own folder"
     assert list((tmp_path / "user" / "extensions" / ".user").rglob("*.nbi")), "Numba's cache is in the user folder"
 
-    for name in ("operators", "scene"):
+    for name in ("operators", "scene", "workflow"):
         shutil.copytree(ROOT / "tests" / name, work / "tests" / name)
     for name in ("__init__.py", "conftest.py"):
         shutil.copy(ROOT / "tests" / name, work / "tests")
     shutil.copy(ROOT / "tests" / "as_installed.py", work)
-    chosen = [f"tests/operators/test_{name}.py" for name in ("press", "tools", "undo")]
+    chosen = [f"tests/operators/test_{name}.py" for name in ("compress", "tools", "undo")]
     quick = "not outlives_blender"  # starts Python with the package by name
     python("-m", "pytest", "-q", "-p", "as_installed", "-k", quick, *chosen, environment={"PYTHONPATH": str(work)})
 
-    remove = "bpy.ops.extensions.package_uninstall(repo_index=[r.module for r in bpy.context.preferences.extensions.repos]"
+    remove = (
+        "bpy.ops.extensions.package_uninstall(repo_index=[r.module for r in bpy.context.preferences.extensions.repos]"
+    )
     remove += ".index('user_default'), pkg_id='imagegs_blender')"
     python("-c", f"import bpy, os, sys; result = {remove}; {end}")
-    render = shutil.copy(ROOT / "tests" / "operators" / "render.py", work)
+    render = shutil.copy(ROOT / "tests" / "workflow" / "render.py", work)
     pictures = []
     for name in ("original", "self-contained"):
         python(render, str(work / f"{name}.blend"), str(work / "render.npy"), "cycles", "--without-addon")
@@ -241,13 +243,17 @@ def test_pip_install_gives_the_command(tmp_path: Path) -> None:
 
     def imagegs(*arguments: str) -> str:
         environment = os.environ | {"PYTHONPATH": str(package)}
-        run = subprocess.run([command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        run = subprocess.run(
+            [command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
 
     assert all(word in imagegs("--help") for word in ("fit", "render", "info", "compare"))
     assert "num_gaussians: 150" in imagegs("info", str(ROOT / "tests" / "core" / "streams" / "version-1.igs"))
-    assert MANIFEST["version"] in {path.name.split("-")[1].removesuffix(".dist") for path in package.glob("*.dist-info")}
+    assert MANIFEST["version"] in {
+        path.name.split("-")[1].removesuffix(".dist") for path in package.glob("*.dist-info")
+    }
 
 
 def snapshot(folder: Path) -> dict[str, int]:

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imagegs_blender.core import images, stream
 from imagegs_blender.core.gaussians import CUTOFF, EPS, Gaussians
-from imagegs_blender.core.stack import Role
+from imagegs_blender.core.igs import stream
+from imagegs_blender.core.textures import image_files
+from imagegs_blender.core.textures.texture_stack import Role
 
 TIMES = 16
 REACH = 64
@@ -32,7 +33,7 @@ def main() -> None:
     args = parser.parse_args()
     found = stream.read(args.stream.read_bytes())
     info = next(m for m in found.maps if m.role is Role.COLOR)
-    path = next(path for path in images.find(args.folder) if path.stem == info.name)
+    path = next(path for path in image_files.find(args.folder) if path.stem == info.name)
     (x, y), side = args.at, args.texels
     with Image.open(path) as original:
         box = (x, y, x + side, y + side)

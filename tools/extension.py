@@ -133,7 +133,9 @@ def check(built: Path, platform: str) -> list[str]:
                 problems.append(f"{name}: missing")
             elif hashlib.sha256(archive.read(f"wheels/{name}")).hexdigest() != wheel.sha256:
                 problems.append(f"{name}: changed")
-        problems += [f"{name}: not pinned" for name in names if name.endswith(".whl") and Path(name).name not in bundled]
+        problems += [
+            f"{name}: not pinned" for name in names if name.endswith(".whl") and Path(name).name not in bundled
+        ]
     problems += [f"{name}: missing" for name in ("__init__.py", *DOCUMENTS) if name not in names]
     if manifest["platforms"] != [platform] or len(manifest["wheels"]) != len(bundled):
         problems.append("its manifest names other platforms or wheels")
@@ -170,7 +172,9 @@ def dev_link() -> None:
     package = ROOT / "imagegs_blender"
     if not (package / "blender_manifest.toml").exists():
         _link(package / "blender_manifest.toml", Path("..", "blender_manifest.toml"))
-    homes = [Path(os.environ["BLENDER_USER_EXTENSIONS"])] if "BLENDER_USER_EXTENSIONS" in os.environ else _user_folders()
+    homes = (
+        [Path(os.environ["BLENDER_USER_EXTENSIONS"])] if "BLENDER_USER_EXTENSIONS" in os.environ else _user_folders()
+    )
     if not homes:
         sys.exit("error: no Blender 4.5 or newer has been started here; start it once, or set BLENDER_USER_EXTENSIONS")
     for home in homes:

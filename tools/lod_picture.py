@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imagegs_blender.core import images, lod, resample, stack, stream, tables
-from imagegs_blender.core.stack import Role
+from imagegs_blender.core.decoding import lod, tables
+from imagegs_blender.core.igs import stream
+from imagegs_blender.core.textures import image_files, resample, texture_stack
+from imagegs_blender.core.textures.texture_stack import Role
 
 LEVELS = (0, 1, 2, 3, 4)
 
@@ -28,7 +30,7 @@ def main() -> None:
     args = parser.parse_args()
     found = stream.read(args.stream.read_bytes())
     gaussians = found.gaussians
-    original = stack.build(images.read_maps(args.folder), gaussians.wrap).planes
+    original = texture_stack.build(image_files.read_maps(args.folder), gaussians.wrap).planes
     tail = tables.build(gaussians, found.maps).tail
     color = next(m for m in found.maps if m.role is Role.COLOR)
     shown = [source.plane for source in color.sources[:3]]

@@ -47,7 +47,16 @@ def _notice(same: list[wheels.Wheel]) -> list[str]:
     title = f"{metadata['Name']} {', '.join(sorted({wheel.version for wheel in same}))}"
     license_name = metadata["License-Expression"] or metadata["License"] or "see below"
     source = f"https://pypi.org/project/{metadata['Name']}/"
-    return ["", title, "-" * len(title), f"License: {license_name}", f"Source: {source}", "", "\n\n".join(paragraphs), ""]
+    return [
+        "",
+        title,
+        "-" * len(title),
+        f"License: {license_name}",
+        f"Source: {source}",
+        "",
+        "\n\n".join(paragraphs),
+        "",
+    ]
 
 
 def _is_license(name: str) -> bool:

@@ -1,27 +1,25 @@
-"""What a person can do: one file each, registered in this order."""
+"""What a person can do: one operator or pair a file, registered in this order."""
 
 from __future__ import annotations
 
 from . import (
     bake,
     compare,
-    distance,
+    compress,
+    copy_report,
     drop_originals,
-    found,
+    igs_files,
     make_local,
-    press,
-    properties,
-    rebuild,
+    preferences,
     restore,
     self_contained,
     set_decoder,
-    streams,
-    summary,
-)  # fmt: skip
+    settings,
+)
 
 _MODULES = (
-    properties, found, press, restore, drop_originals, make_local, summary, compare, set_decoder, self_contained, distance,
-    bake, streams, rebuild,
+    settings, preferences, compress, restore, drop_originals, make_local, copy_report, compare, set_decoder, self_contained,
+    bake, igs_files,
 )  # fmt: skip
 
 

@@ -1,245 +1,272 @@
-"""Compress the textures of materials: plan, read, fit, store, replace.
-
-steps() does the work and stops between polls of the fit, so that the button can keep the window alive and batch.py
-can print; compress() runs it in one go. The open file changes in the last step only, all at once.
-"""
+"""The big button: compress with the window alive, cancel, compress again with other settings."""
 
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterable
 
 import bpy
 
-from ..core import stack, worker
-from ..core.codec import Encoded, Progress
-from ..core.errors import Cancelled, ImageGSError
-from ..core.settings import FitSettings
-from ..core.stream import read as read_stream
-from ..scene import coverage, material_stack, memory, pixels, replace, storage
-from ..scene.coverage import Importance
-from ..scene.material_stack import Plan, StackPlan
-from ..shaders import decoder
-from . import limits, rebuild
+from ..core.errors import ImageGSError
+from ..core.settings import PRESETS, FitSettings
+from ..workflow import selection
+from ..workflow.compress import POLL_SECONDS, Outcome, Update, compress, steps
+from .messages import counted, say
+from .preferences import device, worker_options
 
-POLL_SECONDS = 0.1
+_REDRAWN = {"VIEW_3D": "UI", "NODE_EDITOR": "UI", "PROPERTIES": "WINDOW"}
+"""Editors and the regions of them that show progress; a viewport itself may take long to draw."""
 
 
-@dataclass(frozen=True)
-class Update:
-    """Where the work is: stack `index` (from 0) of `count`, whose `names` are these; index is count while decoders are built.
-
-    progress is None while the fit has nothing new to say.
-    """
-
-    stack: str
-    index: int
-    count: int
-    progress: Progress | None
-    names: tuple[str, ...] = ()
+_SCRIPTS = {"HIDDEN", "SKIP_SAVE"}
+"""Options of properties that scripts may pass; a person sets the scene's."""
 
 
-@dataclass(frozen=True)
-class Done:
-    """A stack that is compressed: report has codec.Encoded.report's keys, seconds includes reading and building."""
+class Run:
+    """A compression that is under way."""
 
-    stack: StackPlan
-    group: str
-    report: dict[str, Any]
-    seconds: float
+    def __init__(self, materials: Iterable[bpy.types.Material], settings: FitSettings, **options: object) -> None:
+        self._steps = steps(materials, settings, **options)
+        self._started = time.perf_counter()
+        self.update: Update | None = None
+        self.psnr: float | None = None
+        self.phase = "reading textures"
+        self.stopping = False
 
-
-@dataclass(frozen=True)
-class Failed:
-    stack: StackPlan
-    error: str
-
-
-@dataclass
-class Outcome:
-    plan: Plan
-    done: list[Done] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    """What is done, but does not render right everywhere: a line each."""
-
-
-def compress(
-    materials: Iterable[bpy.types.Material],
-    settings: FitSettings,
-    update: Callable[[Update], None] | None = None,
-    importance: Importance | None = None,
-    again: bool = False,
-    worker_options: Mapping[str, Any] | None = None,
-) -> Outcome:
-    """Compress what can be compressed of these materials. A stack that fails leaves its materials as they were.
-
-    The update callback is called several times a second; what it raises stops the work, leaves the file as it was,
-    and is passed on. The other options are those of steps().
-    """
-    running = steps(materials, settings, importance, again, worker_options)
-    while True:
+    def advance(self) -> Outcome | None:
+        """Do the next piece; the outcome when that was the last."""
         try:
-            now = next(running)
+            now = next(self._steps)
         except StopIteration as end:
             return end.value
-        if update is not None:
-            try:
-                update(now)
-            except BaseException:
-                running.close()
-                raise
-        if now.progress is None:
-            time.sleep(POLL_SECONDS)
+        if self.update is None or now.index != self.update.index:
+            self.psnr, self.phase = None, "reading textures" if now.index < now.count else "building decoders"
+        if now.progress is not None:
+            self.psnr, self.phase = now.progress.psnr or self.psnr, now.progress.phase
+        if now.progress is not None or self.update is None or now.index != self.update.index:
+            self.update = now
+        return None
+
+    @property
+    def part(self) -> float:
+        """How much of the material in progress is done, 0..1."""
+        progress = self.update and self.update.progress
+        return progress.step / max(1, progress.steps) if progress else 0.0
+
+    @property
+    def whole(self) -> float:
+        """How much of everything is done, 0..1."""
+        if self.update is None:
+            return 0.0
+        return min((self.update.index + self.part) / max(1, self.update.count), 1.0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Judged by the pace so far; None while that says little."""
+        elapsed = time.perf_counter() - self._started
+        return elapsed / self.whole * (1 - self.whole) if self.whole > 0.02 else None
+
+    def close(self) -> None:
+        """Stop the work now and leave the file as it was."""
+        self.stopping = True
+        self._steps.close()
 
 
-def steps(
-    materials: Iterable[bpy.types.Material],
-    settings: FitSettings,
-    importance: Importance | None = None,
-    again: bool = False,
-    worker_options: Mapping[str, Any] | None = None,
-) -> Generator[Update, None, Outcome]:
-    """The work of compress(), one poll at a time. Closing the generator stops it and leaves the file as it was.
+current: Run | None = None
+"""The run in progress in this Blender; there is one at most."""
 
-    importance       which texels count; default all
-    again            compress what is compressed already anew, from the originals that it keeps
-    worker_options   options of worker.Job
-    """
-    materials = list(materials)
-    with replace.originals_shown(materials) if again else nullcontext():
-        outcome = Outcome(material_stack.plan(materials))
-    names = tuple(plan.name for plan in outcome.plan.stacks)
-    results: list[_Result] = []
-    for index, plan in enumerate(outcome.plan.stacks):
-        start = time.perf_counter()
-        with _caught(plan, outcome):
-            job = yield from _started(plan, index, names, settings, importance, worker_options or {})
-            try:
-                while not job.done:
-                    reports = job.poll()
-                    yield Update(plan.name, index, len(names), reports[-1] if reports else None, names)
-                encoded = job.result()
-            finally:
-                job.cancel()
-            results.append(_Result(plan, encoded, start))
-    try:
-        for result in results:
-            with _caught(result.plan, outcome):
-                result.group = _decoder(result.plan, result.encoded, settings)
-            yield Update(result.plan.name, len(names), len(names), None, names)
-        if again and any(result.group for result in results):
-            _restore(_named(outcome.plan), [result.group for result in results if result.group])
-        for result in results:
-            if result.group:
-                with _caught(result.plan, outcome):
-                    replace.replace(result.plan, storage.find(result.group))
-                    seconds = time.perf_counter() - result.start
-                    outcome.done.append(Done(result.plan, result.group, result.encoded.report, seconds))
-        outcome.warnings += limits.too_many(_named(outcome.plan))
-    finally:
-        replace.remove_unused_decoders()
-    return outcome
+BUSY = "A compression is running: wait for it, or press Cancel"
 
 
-@dataclass
-class _Result:
-    """A finished fit on its way into the file; group is the name of its decoder once that is built."""
+class _Press:
+    """What compressing for the first time and again have in common."""
 
-    plan: StackPlan
-    encoded: Encoded
-    start: float
-    group: str | None = None
+    again = False
+
+    preset: bpy.props.EnumProperty(
+        name="Preset", items=[(name, name.title(), "") for name in PRESETS], default="balanced", options=_SCRIPTS
+    )
+    bpp: bpy.props.FloatProperty(name="Bits per Pixel", default=1.0, min=0.01, max=64, options=_SCRIPTS)
+    seed: bpy.props.IntProperty(name="Seed", default=0, min=0, options=_SCRIPTS)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Compress in one go: scripts and background mode."""
+        try:
+            materials = self._materials(context)
+            return self._finish(compress(materials, self._settings(context), **self._options(context)))
+        except ImageGSError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Compress with the window alive."""
+        global current
+        if current is not None:
+            self.report({"WARNING"}, say(BUSY))
+            return {"CANCELLED"}
+        try:
+            current = Run(self._materials(context), self._settings(context), **self._options(context))
+        except ImageGSError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self._run = current
+        self._timer = context.window_manager.event_timer_add(POLL_SECONDS, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC" and event.value == "PRESS":
+            self._run.close()
+        elif event.type != "TIMER" and not self._run.stopping:
+            return {"PASS_THROUGH"}
+        if self._run.stopping:
+            self.cancel(context)
+            self.report({"WARNING"}, say("Image-GS: cancelled, everything is as it was"))
+            return {"CANCELLED"}
+        try:
+            outcome = self._run.advance()
+        except BaseException as error:
+            self.cancel(context)
+            if isinstance(error, ImageGSError):
+                self.report({"ERROR"}, str(error))
+                return {"CANCELLED"}
+            raise
+        if outcome is not None:
+            self.cancel(context)
+            return self._finish(outcome)
+        _redraw(context)
+        return {"PASS_THROUGH"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """End the run; Blender calls this too, where it opens another file or quits meanwhile."""
+        global current
+        self._run.close()
+        current = None
+        context.window_manager.event_timer_remove(self._timer)
+        _redraw(context)
+
+    def _materials(self, context: bpy.types.Context) -> list[bpy.types.Material]:
+        found = selection.materials(context.selected_objects)
+        if not found:
+            raise ImageGSError("no materials are selected: select objects that have materials")
+        return found
+
+    def _settings(self, context: bpy.types.Context) -> FitSettings:
+        """The scene's settings, or what a script passed."""
+        chosen = context.scene.imagegs
+        given = {name: getattr(self, name) for name in ("bpp", "seed") if self.properties.is_property_set(name)}
+        if not self.properties.is_property_set("preset") and not given:
+            return chosen.fit_settings()
+        preset = self.preset if self.properties.is_property_set("preset") else chosen.preset
+        return FitSettings.preset(preset, device=device(), **{"seed": chosen.seed} | given)
+
+    def _options(self, context: bpy.types.Context) -> dict[str, object]:
+        importance = context.scene.imagegs.weighting()
+        return {"importance": importance, "again": self.again, "worker_options": worker_options()}
+
+    def _finish(self, outcome: Outcome) -> set[str]:
+        for failed in outcome.failed:
+            self.report({"ERROR"}, f"{failed.stack.name}: {failed.error}")
+        for warning in outcome.warnings:
+            self.report({"WARNING"}, warning)
+        for skipped in outcome.plan.skipped:
+            self.report({"INFO"}, say("Left as it is: {what}").format(what=skipped))
+        if not outcome.done:
+            if not outcome.failed:
+                reason = f"{outcome.plan.skipped[0]}" if outcome.plan.skipped else say("no image textures were found")
+                self.report({"WARNING"}, say("Nothing was compressed: {reason}").format(reason=reason))
+            return {"CANCELLED"}
+        for done in outcome.done:
+            if "warning" in done.report:
+                self.report({"WARNING"}, f"{done.stack.name}: {done.report['warning']}")
+        size = sum(done.report["bytes"] for done in outcome.done)
+        worst = min(done.report["psnr"]["overall"] for done in outcome.done)
+        stacks = counted(len(outcome.done), "texture stack", "texture stacks")
+        text = say("Compressed {stacks} to {size:.0f} KB, {quality:.1f} dB or more")
+        self.report({"INFO"}, text.format(stacks=stacks, size=size / 1000, quality=worst))
+        return {"FINISHED"}
 
 
-@contextmanager
-def _caught(plan: StackPlan, outcome: Outcome) -> Iterator[None]:
-    """What goes wrong with one stack is noted, and does not stop the others."""
-    try:
-        yield
-    except ImageGSError as error:
-        outcome.failed.append(Failed(plan, str(error)))
-    except Cancelled:
-        raise
-    except Exception as error:  # a bug of ours must not cost the other materials; the traceback says where it is
-        traceback.print_exc()
-        outcome.failed.append(Failed(plan, f"internal error, please report it: {error!r}"))
+class IMAGEGS_OT_compress(_Press, bpy.types.Operator):
+    """Turn the image textures of the selected objects' materials into small sets of 2D Gaussians. Undo brings them back"""
+
+    bl_idname = "imagegs.compress"
+    bl_label = "Compress Selected Materials"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if current is not None:
+            cls.poll_message_set(BUSY)
+            return False
+        if not selection.materials(context.selected_objects):
+            cls.poll_message_set("Select objects that have materials")
+            return False
+        return True
 
 
-def _started(
-    plan: StackPlan,
-    index: int,
-    names: tuple[str, ...],
-    settings: FitSettings,
-    importance: Importance | None,
-    options: Mapping[str, Any],
-) -> Generator[Update, None, worker.Job]:
-    """The fit of a stack, started: its maps are read one by one, and joined in a thread."""
-    sources = []
-    for map_plan in plan.maps:
-        sources.append(pixels.read_map(map_plan))
-        yield Update(plan.name, index, len(names), None, names)
-    weights = coverage.prepare(plan, importance) if importance else None
+class IMAGEGS_OT_recompress(_Press, bpy.types.Operator):
+    """Compress the selected objects' materials anew, from their kept originals, with the settings above"""
 
-    def prepare() -> worker.Job:
-        job = worker.Job(stack.build(sources, plan.wrap, weights() if weights else None), settings, **options)
-        job.write()
-        return job
+    bl_idname = "imagegs.recompress"
+    bl_label = "Recompress"
+    bl_options = {"REGISTER", "UNDO"}
+    again = True
 
-    thread = ThreadPoolExecutor(1)
-    prepared = thread.submit(prepare)
-    try:
-        while not prepared.done():
-            yield Update(plan.name, index, len(names), None, names)
-    except BaseException:
-        prepared.add_done_callback(_discard)
-        raise
-    finally:
-        thread.shutdown(wait=False)
-    job = prepared.result()
-    job.start()
-    return job
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if current is not None:
+            cls.poll_message_set(BUSY)
+            return False
+        return selection.poll_originals(cls, context)
 
 
-def _discard(prepared: Future[worker.Job]) -> None:
-    """A job that nobody waits for any more gives its files back."""
-    if prepared.exception() is None:
-        prepared.result().cancel()
+class IMAGEGS_OT_cancel(bpy.types.Operator):
+    """Stop compressing and leave everything as it was"""
+
+    bl_idname = "imagegs.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if current is None:
+            cls.poll_message_set("Nothing is being compressed")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        current.close()
+        return {"FINISHED"}
 
 
-def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
-    """Build the decoder from the stream, as a reader of the file would; returns its name."""
-    name = f"Image-GS {plan.name}"
-    group = decoder.create(name, read_stream(encoded.data), plan.extension, plan.tiles, rebuild.wanted_detail())
-    before = {m.name: memory.image(m.image.find()) for m in plan.maps}
-    record = {
-        "settings": asdict(settings),
-        "report": encoded.report,
-        "extension": plan.extension,
-        "originals": {
-            m.name: {"image": m.image.name, "labels": m.labels, "alpha_linked": m.alpha_linked} | asdict(before[m.name])
-            for m in plan.maps
-        },
-    }
-    storage.store(group, encoded.data, record)
-    return group.name
+def _redraw(context: bpy.types.Context) -> None:
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            for region in area.regions:
+                if region.type == _REDRAWN.get(area.type):
+                    region.tag_redraw()
 
 
-def _restore(materials: list[bpy.types.Material], waiting: list[str]) -> None:
-    """Put originals back; decoders that wait for their place, and that nothing uses yet, stay."""
-    groups = [storage.find(name) for name in waiting]
-    for group in groups:
-        group.use_fake_user = True
-    replace.restore(materials)
-    for group in groups:
-        group.use_fake_user = False
+@bpy.app.handlers.persistent
+def _stop(*_: object) -> None:
+    """Another file is about to be opened."""
+    global current
+    if current is not None:
+        current.close()
+        current = None
 
 
-def _named(plan: Plan) -> list[bpy.types.Material]:
-    names = {name for stack_plan in plan.stacks for name in stack_plan.materials}
-    return [material for material in bpy.data.materials if material.name in names and not material.library]
+_CLASSES = (IMAGEGS_OT_compress, IMAGEGS_OT_recompress, IMAGEGS_OT_cancel)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.app.handlers.load_pre.append(_stop)
+
+
+def unregister() -> None:
+    _stop()
+    bpy.app.handlers.load_pre.remove(_stop)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bpy
 
-from ..scene import memory, replace
-from . import selection
-from .words import counted, say
+from ..scene import cost as memory
+from ..scene import replace
+from ..workflow import selection
+from .messages import counted, say
 
 
 class IMAGEGS_OT_drop_originals(bpy.types.Operator):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from . import selection
-from .words import say
+from ..workflow import selection
+from .messages import say
 
 
 class IMAGEGS_OT_make_local(bpy.types.Operator):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import bpy
 
 from ..scene import replace
-from . import selection
-from .words import counted, say
+from ..workflow import selection
+from .messages import counted, say
 
 
 class IMAGEGS_OT_restore(bpy.types.Operator):

@@ -6,8 +6,8 @@ import bpy
 
 from ..core.errors import ImageGSError
 from ..shaders import decoder
-from . import selection
-from .words import counted, say
+from ..workflow import selection
+from .messages import counted, say
 
 
 class IMAGEGS_OT_self_contained(bpy.types.Operator):
@@ -34,7 +34,11 @@ class IMAGEGS_OT_self_contained(bpy.types.Operator):
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        text = say("{decoders} will be saved with their tables") if self.keep else say("{decoders} will be saved as streams")
+        text = (
+            say("{decoders} will be saved with their tables")
+            if self.keep
+            else say("{decoders} will be saved as streams")
+        )
         self.report({"INFO"}, text.format(decoders=counted(len(groups), "decoder", "decoders")))
         return {"FINISHED"}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import bpy
 
-from ..core import stream
+from ..blend import storage
 from ..core.errors import ImageGSError
-from ..scene import storage
-from ..shaders import decoder, preview
-from . import limits, rebuild, selection
+from ..core.igs import stream
+from ..shaders import decoder
+from ..shaders.glsl import compute
+from ..workflow import limits, rebuild, selection
 
 _ITEMS = {
     decoder.NODES: ("Nodes", "Shader nodes: EEVEE, and Cycles on every device"),
@@ -46,7 +47,7 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
         for warning in limits.too_many(selection.materials(context.selected_objects)):
             self.report({"WARNING"}, warning)
         if self.kind == decoder.BAKED:
-            reason = preview.missing()
+            reason = compute.missing()
             self.report({"INFO"}, f"Decoded on the CPU: {reason}" if reason else "Decoded on the GPU")
         return {"FINISHED"}
 

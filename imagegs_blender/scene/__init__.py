@@ -1,0 +1,1 @@
+"""What is read from a .blend, and what is changed in it."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from ..core import coverage
 from ..core.errors import ImageGSError
-from ..core.resample import resize
+from ..core.textures import rasterize
+from ..core.textures.resample import resize
 from .material_stack import ImageRef, StackPlan
 
 MARGIN = 4
@@ -81,8 +81,8 @@ _Drawing = list[tuple[np.ndarray, np.ndarray]]
 def _draw(drawing: _Drawing, size: tuple[int, int], wrap: bool) -> np.ndarray:
     mask = np.zeros(size, np.float32)
     for triangles, values in drawing:
-        coverage.draw(triangles, values, mask, wrap)
-    return coverage.grow(mask, MARGIN, wrap)
+        rasterize.draw(triangles, values, mask, wrap)
+    return rasterize.grow(mask, MARGIN, wrap)
 
 
 def _shown(stack: StackPlan, size: tuple[int, int]) -> _Drawing | None:

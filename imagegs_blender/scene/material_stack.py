@@ -15,8 +15,8 @@ import bpy
 
 from ..core.errors import ImageGSError
 from ..core.gaussians import MAX_PLANES
-from ..core.stack import ColorSpace, Role
-from ..core.tiles import Tiles
+from ..core.textures.texture_stack import ColorSpace, Role
+from ..core.textures.udim import Tiles
 from . import walk
 
 MIN_SIZE, MAX_SIZE = 16, 8192
@@ -292,7 +292,9 @@ def _unusable_image(image: bpy.types.Image) -> str | None:
         if tiles is None:
             return f"file not found: {image.filepath}; relink it, or pack it"
         if max(tiles.size) > MAX_PICTURE:
-            return f"{len(tiles.numbers)} UDIM tiles of {tiles.width} x {tiles.height} texels are too many for one stack"
+            return (
+                f"{len(tiles.numbers)} UDIM tiles of {tiles.width} x {tiles.height} texels are too many for one stack"
+            )
         width, height = tiles.width, tiles.height
     elif not (width and height):
         path = image.filepath_from_user()

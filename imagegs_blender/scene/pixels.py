@@ -11,11 +11,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..core import images
 from ..core.errors import ImageGSError
-from ..core.stack import ColorSpace, Depth, MapInfo, Role, SourceMap
-from ..core.tiles import Tiles
-from ..core.transfer import to_linear, to_srgb
+from ..core.textures import image_files
+from ..core.textures.srgb import to_linear, to_srgb
+from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo, Role, SourceMap
+from ..core.textures.udim import Tiles
 from .material_stack import MapPlan, StackPlan
 
 _SUFFIX = {
@@ -71,7 +71,7 @@ def _read(image: bpy.types.Image, color_space: ColorSpace, alpha_linked: bool, t
 
 def _from_file(image: bpy.types.Image, path: Path) -> SourceMap:
     try:
-        return images.read_map(path)
+        return image_files.read_map(path)
     except ImageGSError as error:
         raise ImageGSError(f"{image.name}: {error}") from error
 
@@ -125,7 +125,7 @@ def _file(image: bpy.types.Image) -> Iterator[Path | None]:
         yield None
         return
     original = Path(image.filepath_from_user())
-    if image.packed_file is None and original.suffix.lower() in images.SUFFIXES:
+    if image.packed_file is None and original.suffix.lower() in image_files.SUFFIXES:
         yield original
         return
     with tempfile.TemporaryDirectory() as folder:

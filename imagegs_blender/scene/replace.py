@@ -15,7 +15,8 @@ from typing import Any
 
 import bpy
 
-from . import storage, walk
+from ..blend import storage
+from . import walk
 from .material_stack import StackPlan, TreeRef
 
 FRAME = "Image-GS originals"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import bpy
 
-from ..core.stack import Role
-from . import storage
+from ..blend import storage
+from ..core.textures.texture_stack import Role
 
 Path = tuple[bpy.types.ShaderNodeGroup, ...]
 """The group nodes entered on the way from a material's own tree down to a node, outermost first."""

@@ -1,0 +1,1 @@
+"""What decodes at render time."""

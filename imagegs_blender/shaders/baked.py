@@ -11,13 +11,16 @@ from dataclasses import replace
 import bpy
 import numpy as np
 
-from ..core import lod, stack
+from ..core.decoding import lod
+from ..core.decoding.tables import Tables
 from ..core.gaussians import Gaussians
-from ..core.stack import ColorSpace, Depth, MapInfo
-from ..core.tables import Tables
-from ..core.transfer import to_linear
-from . import node_group, packing, preview, udim
-from .expression import Graph
+from ..core.textures import texture_stack
+from ..core.textures.srgb import to_linear
+from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo
+from . import images
+from .glsl import compute
+from .nodes import node_group, udim
+from .nodes.graph import Graph
 
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
 
@@ -72,9 +75,9 @@ def update(
     planes, device = decoded(gaussians, tables, level, *size)
     if not tree.library:
         tree[DEVICE] = device
-    for info, pixels in zip(small, stack.images(planes, small, gaussians.wrap).values(), strict=True):
+    for info, pixels in zip(small, texture_stack.images(planes, small, gaussians.wrap).values(), strict=True):
         node, rgba = nodes[info.name], _rgba(pixels, info)
-        packing.put(node.image, rgba[::-1])
+        images.put(node.image, rgba[::-1])
         if not tree.library:
             mean = rgba.mean(0, dtype=np.float32).mean(0)
             node[AVERAGE] = [float(value) for value in mean / (255 if rgba.dtype == np.uint8 else 1)]
@@ -82,8 +85,8 @@ def update(
 
 def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, height: int) -> tuple[np.ndarray, str]:
     """lod.planes for pictures that will be filtered, and what decoded them: "GPU" where one can be reached, else "CPU"."""
-    if preview.missing() is None:
-        return preview.planes(tables, level, width, height, gaussians.wrap, whole=True), "GPU"
+    if compute.missing() is None:
+        return compute.planes(tables, level, width, height, gaussians.wrap, whole=True), "GPU"
     return lod.planes(gaussians, tables.tail, level, width, height, whole=True), "CPU"
 
 
@@ -91,7 +94,7 @@ def show_average(tree: bpy.types.ShaderNodeTree) -> None:
     """Fill the images of a decoder with the average color of each map, known from when it was decoded last."""
     for node in _nodes(tree):
         rgba = np.tile(np.array(node.get(AVERAGE, (0.5, 0.5, 0.5, 1)), np.float32), (4, 4, 1))
-        packing.put(node.image, rgba if node.image.is_float else np.rint(255 * rgba).astype(np.uint8))
+        images.put(node.image, rgba if node.image.is_float else np.rint(255 * rgba).astype(np.uint8))
 
 
 def images_of(tree: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:

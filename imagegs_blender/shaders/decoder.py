@@ -10,13 +10,15 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core import stack
+from ..core.decoding.tables import Tables, build, limited
 from ..core.errors import ImageGSError
-from ..core.stream import Stream, read
-from ..core.tables import Tables, build, limited
-from ..core.tiles import Tiles
-from . import baked, node_group, packing, script_node, udim
-from . import tables as table_images
+from ..core.igs.stream import Stream, read
+from ..core.textures import texture_stack
+from ..core.textures.udim import Tiles
+from . import baked, table_images
+from . import images as packing
+from .nodes import node_group, udim
+from .osl import script_node
 
 NODES, OSL, BAKED = "NODES", "OSL", "BAKED"
 KINDS = (NODES, OSL, BAKED)
@@ -54,9 +56,7 @@ def create(
     return tree
 
 
-def set_kind(
-    tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level: float = 0.0, detail: int = 0
-) -> None:
+def set_kind(tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level: float = 0.0, detail: int = 0) -> None:
     """Let a group decode in another way.
 
     NODES   shader nodes: EEVEE and Cycles
@@ -105,7 +105,7 @@ def pictures(data: bytes, level: float) -> tuple[dict[str, np.ndarray], str]:
     stream, built = opened(data)
     gaussians = stream.gaussians
     planes, device = baked.decoded(gaussians, built, level, gaussians.width, gaussians.height)
-    return stack.images(planes, stream.maps, gaussians.wrap), device
+    return texture_stack.images(planes, stream.maps, gaussians.wrap), device
 
 
 def update(tree: bpy.types.ShaderNodeTree, stream: Stream, detail: int = 0) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.app.translations import pgettext_iface as _
 
-from ..operators import compare
+from ..workflow import comparison
 
 
 class IMAGEGS_PT_compare(bpy.types.Panel):
@@ -16,7 +16,7 @@ class IMAGEGS_PT_compare(bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        pair = compare.current
+        pair = comparison.current
         if pair is None or bpy.data.node_groups.get((pair.group, None)) is None:
             layout.operator("imagegs.compare")
             return

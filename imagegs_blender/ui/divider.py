@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 from mathutils import Matrix
 
-from ..operators import compare
+from ..workflow import comparison
 
 _REACH = 10
 """Pixels to each side of the divider where the mouse takes it."""
@@ -49,7 +49,7 @@ class IMAGEGS_GGT_divider(bpy.types.GizmoGroup):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         image = context.space_data.image
-        shown = image is not None and image.name == compare.IMAGE and compare.current is not None
+        shown = image is not None and image.name == comparison.IMAGE and comparison.current is not None
         return shown and context.scene.imagegs_compare.view == "SPLIT"
 
     def setup(self, context: bpy.types.Context) -> None:

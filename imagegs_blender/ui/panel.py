@@ -5,12 +5,13 @@ from __future__ import annotations
 import bpy
 from bpy.app.translations import pgettext_iface as _
 
+from ..blend import storage
 from ..core.errors import ImageGSError
-from ..operators import found, press, rebuild, selection, summary
-from ..operators.words import counted
-from ..scene import storage
+from ..operators import compress
+from ..operators.messages import counted
 from ..scene.material_stack import Plan, StackPlan
 from ..shaders import decoder
+from ..workflow import forecast, rebuild, selection, summary
 
 
 class _Panel:
@@ -19,8 +20,8 @@ class _Panel:
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        if press.current is not None:
-            draw_progress(layout, press.current)
+        if compress.current is not None:
+            draw_progress(layout, compress.current)
             return
         for problem in rebuild.problems():
             _wrapped(layout.column(align=True), problem, icon="ERROR")
@@ -33,7 +34,7 @@ class _Panel:
         settings = context.scene.imagegs
         _draw_settings(layout, settings)
         if materials:
-            plan = found.plan(materials)
+            plan = forecast.plan(materials)
             _draw_estimate(layout, plan, settings)
             _draw_found(layout, plan)
             _draw_compressed(layout, context, materials)
@@ -61,7 +62,7 @@ class _Memory:
         _draw_memory(layout, context.scene)
 
 
-def draw_progress(layout: bpy.types.UILayout, run: press.Run) -> None:
+def draw_progress(layout: bpy.types.UILayout, run: compress.Run) -> None:
     """The run in progress: overall, its material, quality so far, time left, and a button to stop."""
     update = run.update
     column = layout.column()
@@ -113,7 +114,7 @@ def _draw_estimate(layout: bpy.types.UILayout, plan: Plan, settings: bpy.types.P
     if not plan.stacks:
         return
     try:
-        guess = found.estimate(plan, settings.fit_settings())
+        guess = forecast.estimate(plan, settings.fit_settings())
     except ImageGSError as error:
         layout.label(text=str(error), icon="ERROR")
         return
@@ -163,8 +164,10 @@ def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan) -> None:
         else:
             row.label(translate=False, text=m.image.name, icon="IMAGE_DATA")
         row.label(text=", ".join(m.labels))
-    for other in found.sharing(stack):
-        _wrapped(box, _("Shares images with {name}: select both and press Recompress to share one stack").format(name=other))
+    for other in forecast.sharing(stack):
+        _wrapped(
+            box, _("Shares images with {name}: select both and press Recompress to share one stack").format(name=other)
+        )
 
 
 def _draw_compressed(
@@ -186,7 +189,9 @@ def _draw_compressed(
     kinds = {decoder.kind(group) for group in groups}
     row = body.row(align=True)
     for kind in decoder.KINDS:
-        row.operator("imagegs.set_decoder", text=kind.title() if kind != "OSL" else kind, depress=kind in kinds).kind = kind
+        row.operator(
+            "imagegs.set_decoder", text=kind.title() if kind != "OSL" else kind, depress=kind in kinds
+        ).kind = kind
     whole = all(decoder.is_self_contained(group) for group in groups)
     body.operator("imagegs.self_contained", icon="PACKAGE", depress=whole).keep = not whole
     for group in groups:
@@ -248,10 +253,7 @@ def _places(base: type, name: str) -> list[type]:
         "node": {"bl_space_type": "NODE_EDITOR", "bl_region_type": "UI", "poll": classmethod(_in_shader_editor)},
         "material": {"bl_space_type": "PROPERTIES", "bl_region_type": "WINDOW", "bl_context": "material"},
     }
-    return [
-        type(f"IMAGEGS_PT_{name}_{place}", (base, bpy.types.Panel), options)
-        for place, options in places.items()
-    ]
+    return [type(f"IMAGEGS_PT_{name}_{place}", (base, bpy.types.Panel), options) for place, options in places.items()]
 
 
 def _in_shader_editor(cls: type, context: bpy.types.Context) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from imagegs_blender.core import cli
+from imagegs_blender.core.cli import main
 
 
 @dataclass
@@ -28,7 +28,7 @@ def imagegs(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
     def run(*argv: object) -> Result:
         capsys.readouterr()
-        code = cli.main([str(a) for a in argv])
+        code = main.main([str(a) for a in argv])
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)
 

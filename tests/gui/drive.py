@@ -53,19 +53,25 @@ def steps() -> Iterator[float]:
     yield 3
     shot("1_panel")
 
-    press = package("operators.press")
+    press = package("operators.compress")
     click(area, region, BUTTON)
     yield from until(lambda: press.current is not None, 20)
     assert not bpy.ops.imagegs.compress.poll(), "a second press while running is refused"
     yield 4
     move(area, region, 500)
     stopping, close = [], press.Run.close
-    press.Run.close = lambda run: [stopping.append(time.perf_counter()), close(run), stopping.append(time.perf_counter())]
+    press.Run.close = lambda run: [
+        stopping.append(time.perf_counter()),
+        close(run),
+        stopping.append(time.perf_counter()),
+    ]
     started = time.perf_counter()
     key("Escape")
     yield from until(lambda: press.current is None, 10)
     press.Run.close = close
-    note(f"cancelled: the key was seen after {stopping[0] - started:.2f} s, the fit ended after {stopping[1] - started:.2f} s")
+    note(
+        f"cancelled: the key was seen after {stopping[0] - started:.2f} s, the fit ended after {stopping[1] - started:.2f} s"
+    )
     assert links() == before and not decoders(), "cancelling changes nothing"
 
     click(area, region, BUTTON)
@@ -131,7 +137,9 @@ def steps() -> Iterator[float]:
 
     path = str(FOLDER / "saved.blend")
     bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
-    assert not [image.name for image in bpy.data.images if image.is_dirty and not REST], "nothing to ask about at the end"
+    assert not [image.name for image in bpy.data.images if image.is_dirty and not REST], (
+        "nothing to ask about at the end"
+    )
     area, region = viewport()
     click(area, region, BUTTON)  # and Blender quits while it runs
     yield from until(lambda: press.current is not None and press.current.psnr is not None, 300)

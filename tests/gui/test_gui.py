@@ -44,7 +44,9 @@ def test_an_artist_presses_the_button(
     shutil.copytree(data / "blend" / "tea_set", OUT / "tea_set")
     run(blender, "--command", "extension", "install-file", "-r", "user_default", "-e", str(extension))
     help_text = run(blender, "--command", "imagegs", "--help")
-    assert all(option in help_text for option in ("--max-bytes", "--target-psnr", "--time-budget", "--device", "--report"))
+    assert all(
+        option in help_text for option in ("--max-bytes", "--target-psnr", "--time-budget", "--device", "--report")
+    )
     scene = next((OUT / "tea_set").rglob("*.blend"))
     size = [os.environ["IMAGEGS_GUI_TEXELS"]] if "IMAGEGS_GUI_TEXELS" in os.environ else []
     # paths are relative: the Blender may see this folder under another name

@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagegs_blender.core import decode, stream, worker
+from imagegs_blender.blend import storage
+from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.igs import stream
+from imagegs_blender.core.process import worker
 from imagegs_blender.operators import compare
-from imagegs_blender.scene import memory, storage
-from tests.operators import scene
+from imagegs_blender.scene import cost
+from tests.workflow import scene
 
 pytestmark = pytest.mark.usefixtures("addon")
 
@@ -52,7 +55,9 @@ def test_comparison_shows_both_sides(square: bpy.types.Object, tmp_path: Path) -
     lines = np.all(np.isclose(picture(), (0.2, 0.9, 1.0), atol=5e-3), axis=2)
     assert 0.05 < lines.mean() < 1, "Gaussians are drawn"
     settings.map = f"{the_group().name}\nsquare rough"
-    assert compare.current.map == "square rough" and compare.current.psnr == pytest.approx(report["square rough"], abs=0.01)
+    assert compare.current.map == "square rough" and compare.current.psnr == pytest.approx(
+        report["square rough"], abs=0.01
+    )
 
     bpy.ops.imagegs.drop_originals()
     settings.view = "SPLIT"
@@ -82,7 +87,7 @@ def test_baked_files_take_the_decoders_place(square: bpy.types.Object, tmp_path:
         node = shader.inputs[socket].links[0].from_node
         assert Path(bpy.path.abspath(node.image.filepath)) == folder / f"{name}.png"
         assert node.image.colorspace_settings.name == "sRGB" and node.inputs["Vector"].is_linked
-    assert not list(memory.decoder_nodes(tree))
+    assert not list(cost.decoder_nodes(tree))
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(
@@ -154,6 +159,6 @@ def test_the_lod_slider_reaches_every_selected_decoder(square: bpy.types.Object,
     square.select_set(False)
     bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
     bpy.context.scene.imagegs.lod = 2.5
-    (node,) = memory.decoder_nodes(other.active_material.node_tree)
-    (rest,) = memory.decoder_nodes(square.active_material.node_tree)
+    (node,) = cost.decoder_nodes(other.active_material.node_tree)
+    (rest,) = cost.decoder_nodes(square.active_material.node_tree)
     assert (node.inputs["LOD"].default_value, rest.inputs["LOD"].default_value) == (2.5, 0.0)

@@ -10,9 +10,9 @@ import bpy
 import pytest
 
 import imagegs_blender
-from imagegs_blender.scene import storage
+from imagegs_blender.blend import storage
 from imagegs_blender.shaders import decoder
-from tests.operators import scene
+from tests.workflow import scene
 
 pytestmark = pytest.mark.usefixtures("addon")
 
@@ -54,7 +54,10 @@ def everything() -> dict[str, Any]:
         ("compressed", lambda ops, folder: ops.drop_originals("EXEC_DEFAULT", True)),
         ("compressed", lambda ops, folder: ops.set_decoder("EXEC_DEFAULT", True, kind="BAKED")),
         ("compressed", lambda ops, folder: ops.self_contained("EXEC_DEFAULT", True)),
-        ("compressed", lambda ops, folder: ops.bake("EXEC_DEFAULT", True, directory=f"{folder}/baked", use_in_materials=True)),
+        (
+            "compressed",
+            lambda ops, folder: ops.bake("EXEC_DEFAULT", True, directory=f"{folder}/baked", use_in_materials=True),
+        ),
     ],
     ids=["compress", "import", "recompress", "restore", "drop", "decoder", "self-contained", "bake"],
 )

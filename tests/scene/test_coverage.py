@@ -9,11 +9,11 @@ import bpy
 import numpy as np
 import pytest
 
-from imagegs_blender.core import coverage as raster
 from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.textures import rasterize as raster
 from imagegs_blender.scene import coverage, material_stack
 from imagegs_blender.scene.coverage import LEAST, MARGIN, Importance
-from tests.operators import scene
+from tests.workflow import scene
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 import pytest
 
-from imagegs_blender.core.stack import ColorSpace, Role
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Role
 from imagegs_blender.scene import material_stack
 
 from . import trees

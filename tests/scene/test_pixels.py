@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imagegs_blender.core.errors import ImageGSError
-from imagegs_blender.core.stack import ColorSpace, Depth, SourceMap
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, SourceMap
 from imagegs_blender.scene import material_stack, pixels
 
 from . import trees

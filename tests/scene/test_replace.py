@@ -7,8 +7,9 @@ from pathlib import Path
 import bpy
 import pytest
 
+from imagegs_blender.blend import storage
 from imagegs_blender.core.errors import ImageGSError
-from imagegs_blender.scene import material_stack, replace, storage
+from imagegs_blender.scene import material_stack, replace
 
 from . import trees
 

@@ -8,8 +8,8 @@ import bpy
 import numpy as np
 from PIL import Image
 
-from imagegs_blender.core.tiles import Tiles
-from imagegs_blender.scene import material_stack, memory, pixels
+from imagegs_blender.core.textures.udim import Tiles
+from imagegs_blender.scene import cost, material_stack, pixels
 
 from . import trees
 
@@ -26,7 +26,7 @@ def test_real_file(data: Path) -> None:
     plan_of_16_bits = maps["Untitled.001"]
     read = pixels.read_map(plan_of_16_bits)
     assert read.pixels.dtype == np.uint16 and read.pixels.shape[1::-1] == plan_of_16_bits.tiles.size
-    assert memory.image(plan_of_16_bits.image.find()).disk == sum(
+    assert cost.image(plan_of_16_bits.image.find()).disk == sum(
         (folder / f"test2.{number}.png").stat().st_size for number in (1001, 1002, 1011, 1012)
     )
     plan_of_color = maps["Untitled.002"]

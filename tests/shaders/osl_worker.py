@@ -33,10 +33,13 @@ def rendered(folder: Path, data: bytes, *jobs: str) -> list[dict[str, np.ndarray
 
 
 def main(folder: Path, jobs: list[str]) -> None:
-    from imagegs_blender.core import stream, tables
-    from imagegs_blender.operators import rebuild
-    from imagegs_blender.scene import storage
-    from imagegs_blender.shaders import decoder, node_group, script
+    from imagegs_blender.blend import storage
+    from imagegs_blender.core.decoding import tables
+    from imagegs_blender.core.igs import stream
+    from imagegs_blender.shaders import decoder
+    from imagegs_blender.shaders.nodes import node_group
+    from imagegs_blender.shaders.osl import script
+    from imagegs_blender.workflow import rebuild
 
     from . import plane
     from .test_decoder import HEIGHT, WIDTH
@@ -69,7 +72,11 @@ def main(folder: Path, jobs: list[str]) -> None:
             assert not decoder.is_whole(group)
             said = " ".join(rebuild.rebuild_tables())
             assert bool(said) == (job == "damaged"), said
-            assert not said or said.startswith("Stack: damaged .igs stream: ") and said.endswith("(it shows its average color)")
+            assert (
+                not said
+                or said.startswith("Stack: damaged .igs stream: ")
+                and said.endswith("(it shows its average color)")
+            )
         assert decoder.is_whole(group)
         np.savez(folder / f"{job}.npz", **plane.render("CYCLES", folder, outputs))
 

@@ -12,20 +12,20 @@ import bpy
 import numpy as np
 import pytest
 
-from imagegs_blender.core import lod, tables
+from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.devices import reference
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.gaussians import Gaussians
-from imagegs_blender.core.stack import Channel, ColorSpace, Depth, MapInfo, Role, normal_z
-from imagegs_blender.shaders import node_group, packing
-from imagegs_blender.shaders import tables as table_images
+from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role, normal_z
+from imagegs_blender.shaders import images as packing
+from imagegs_blender.shaders import table_images
+from imagegs_blender.shaders.nodes import node_group
 
 from . import plane
 
 WIDTH, HEIGHT = 160, 128
 JITTER = (-0.005, 0.0, 0.005)
 """Texels: Cycles samples somewhere in the middle hundredth of a pixel, however narrow its filter."""
-
 
 
 def info(name: str, role: Role, space: ColorSpace, depth: Depth, channels: str, *sources: Channel | int) -> MapInfo:

@@ -9,10 +9,12 @@ import bpy
 import numpy as np
 import pytest
 
-from imagegs_blender.core import lod, stream, tables
+from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.errors import ImageGSError
-from imagegs_blender.core.stack import Depth
-from imagegs_blender.shaders import decoder, node_group
+from imagegs_blender.core.igs import stream
+from imagegs_blender.core.textures.texture_stack import Depth
+from imagegs_blender.shaders import decoder
+from imagegs_blender.shaders.nodes import node_group
 
 from . import osl_worker, plane
 from .test_decoder import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack

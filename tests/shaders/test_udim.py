@@ -8,9 +8,11 @@ import bpy
 import numpy as np
 import pytest
 
-from imagegs_blender.core import lod, stream, tables
-from imagegs_blender.core.tiles import GUTTER, Tiles
-from imagegs_blender.shaders import decoder, node_group
+from imagegs_blender.core.decoding import lod, tables
+from imagegs_blender.core.igs import stream
+from imagegs_blender.core.textures.udim import GUTTER, Tiles
+from imagegs_blender.shaders import decoder
+from imagegs_blender.shaders.nodes import node_group
 
 from . import osl_worker, plane
 from .test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
@@ -22,7 +24,11 @@ def test_tiles_side_by_side() -> None:
     """Joined and split again; smaller tiles are enlarged; edges go on in the gutter."""
     rng = np.random.default_rng(1)
     small = np.full((6, 5, 2), 90, np.uint8)
-    given = {1001: rng.integers(0, 256, (40, 30, 2), np.uint8), 1002: small, 1012: rng.integers(0, 256, (40, 30, 2), np.uint8)}
+    given = {
+        1001: rng.integers(0, 256, (40, 30, 2), np.uint8),
+        1002: small,
+        1012: rng.integers(0, 256, (40, 30, 2), np.uint8),
+    }
     tiles = Tiles((1001, 1002, 1012), 30, 40)
     joined = tiles.join(given)
     assert joined.shape == (112, 92, 2) and joined.dtype == np.uint8 and tiles.size == (92, 112)

@@ -16,9 +16,10 @@ import numpy as np
 from ..errors import ImageGSError
 from ..settings import FitSettings
 from ..version import check_python
-from . import Device, Grid
-from .cpu import Cpu
-from .dense import Dense
+from .cpu.dense import Dense
+from .cpu.device import Cpu
+from .interface import Device
+from .types import Grid
 
 INSTALL = 'pip install "imagegs-blender[cuda]"'
 
@@ -84,7 +85,7 @@ class Place:
         """The device that holds a target."""
         if self.name == "cpu":
             return (Cpu if self._tiles else Dense)(target, grid, texel_weights)
-        from .cuda import Cuda
+        from .cuda.device import Cuda
 
         made = Cuda(target, grid, texel_weights)
         self._gpu, self.notes = made.name, made.notes
@@ -118,7 +119,7 @@ def _missing() -> str | None:
     capability = torch.cuda.get_device_capability()
     if capability < (7, 5):
         return f"{torch.cuda.get_device_name()} has compute capability {capability[0]}.{capability[1]}, 7.5 is needed"
-    from . import nvrtc
+    from .cuda import nvrtc
 
     try:
         nvrtc.load()

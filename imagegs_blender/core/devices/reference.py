@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..gaussians import CUTOFF, EPS, Gaussians
-from . import Grid, Loss, LossWeights, Splats, project
+from .types import Grid, Loss, LossWeights, Splats, project
 
 SSIM_RADIUS = 5
 SSIM_SIGMA = 1.5

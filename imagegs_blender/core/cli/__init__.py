@@ -1,0 +1,1 @@
+"""The command imagegs: one file per command, and what they share."""

@@ -1,0 +1,91 @@
+"""What the commands share: options, reading either side, printing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..decoding import decode
+from ..errors import ImageGSError
+from ..igs import stream
+from ..quality import lpips, perceptual
+from ..textures import image_files
+from ..textures.texture_stack import MAX_SIZE, Role
+
+T = TypeVar("T")
+
+
+def command(commands: Any, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    """A parser for the command named as the function that runs it."""
+    p = commands.add_parser(run.__name__, help=text, description=text[0].upper() + text[1:] + ".")
+    p.set_defaults(command=run)
+    return p
+
+
+def json_option(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+
+def metrics_options(p: Any) -> None:
+    """Options of what is measured beside PSNR and SSIM."""
+    p.add_argument("--metrics", nargs="+", choices=perceptual.METRICS, help="measure also, on color maps of 8 bits")
+    p.add_argument(
+        "--lpips-weights", metavar="FOLDER",
+        help=f"for lpips: where {lpips.FILES[0]} (torchvision) and {lpips.FILES[1]} (LPIPS, version 0.1) are",
+    )  # fmt: skip
+
+
+def parsed(path: str, parse: Callable[[bytes], T]) -> T:
+    """parse(the bytes of the .igs file at path), with the path in every error."""
+    try:
+        return parse(Path(path).read_bytes())
+    except OSError as error:
+        raise ImageGSError(f"{path}: can't be read ({error.strerror}); name a .igs file") from error
+    except ImageGSError as error:
+        raise ImageGSError(f"{path}: {error}") from error
+
+
+def side(path: str) -> tuple[dict[str, np.ndarray], dict[str, Role]]:
+    """Pixels and roles of the maps in a file, a folder or a .igs."""
+    if path.lower().endswith(".igs"):
+        source = parsed(path, stream.read)
+        return decode.images(source), {m.name: m.role for m in source.maps}
+    maps = image_files.read_maps(path)
+    return {m.name: m.pixels for m in maps}, {m.name: m.role for m in maps}
+
+
+def scaled(size: int, factor: float) -> int:
+    result = max(1, round(size * factor))
+    if result > MAX_SIZE:
+        raise ImageGSError(f"{result} texels a side: the limit is {MAX_SIZE}; choose a smaller size")
+    return result
+
+
+def print_json(report: Mapping[str, object]) -> None:
+    print(json.dumps(_plain(report), allow_nan=False))
+
+
+def _plain(value: object) -> object:
+    """value with NumPy numbers as Python's and infinity (identical maps) as null."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_quality(report: Mapping[str, Mapping[str, float]]) -> None:
+    width = max(len(name) for name in report["psnr"])
+    for name, decibels in report["psnr"].items():
+        angle = report.get("normal_angle", {}).get(name)
+        degrees = "" if angle is None else f"   normals {angle:.2f} degrees"
+        others = "".join(f"   {m} {report[m][name]:.4f}" for m in perceptual.METRICS if name in report.get(m, {}))
+        print(f"{name:<{width}}   PSNR {decibels:6.2f} dB   SSIM {report['ssim'][name]:.4f}{degrees}{others}")

@@ -1,0 +1,34 @@
+"""imagegs info: what a .igs holds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..igs import stream
+from . import common
+
+
+def add_parser(commands: Any) -> None:
+    p = common.command(commands, info, "say what a .igs file holds")
+    p.add_argument("file", metavar="FILE.igs", help="file to describe")
+    common.json_option(p)
+
+
+def info(args: argparse.Namespace) -> None:
+    """imagegs info: what a .igs holds."""
+    facts = common.parsed(args.file, stream.info)
+    if args.json:
+        return common.print_json(facts)
+    for key, value in facts.items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            print(f"{key}:")
+            for item in value:
+                print("  " + (_listed(item) if isinstance(item, Mapping) else str(item)))
+        else:
+            print(f"{key}: {_listed(value) if isinstance(value, Mapping) else value}")
+
+
+def _listed(facts: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())

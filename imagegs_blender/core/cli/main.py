@@ -1,0 +1,35 @@
+"""The command imagegs: fit, render, info, compare. Each is a file in commands/."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..errors import ImageGSError
+from . import compare, fit, info, render
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0, 1 after an error (one line on stderr), 130 after Ctrl-C; usage errors exit with 2."""
+    args = parser().parse_args(argv)
+    try:
+        args.command(args)
+    except ImageGSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        print(f"cancelled: {stop.args[0] if stop.args else 'nothing was written'}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with all their options."""
+    parser = argparse.ArgumentParser(
+        prog="imagegs", description="Compress images and texture stacks to 2D Gaussians (Image-GS) and decode them."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (fit, render, info, compare):
+        command.add_parser(commands)
+    return parser

@@ -1,0 +1,245 @@
+"""The folder of a run: log, checkpoints to go on from, renderings and pictures of the Gaussians, the stages of the fit.
+
+log.txt  settings.json                  what happened, and with what
+target_MAP.png                          what is fitted; gradient.png, saliency.png or mask.png: where Gaussians start
+checkpoints/ckpt_step-N.npz             arrays and numbers only: nothing in it is ever executed
+train/render_step-N_MAP.png             and with pictures gaussian_, gaussian-id_, error_, add-gaussian_
+levels/level-L.igs, level-L_MAP.png     the stages
+render_MAP.png  report.json             the result
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from .. import files
+from ..decoding import decode
+from ..devices.types import Loss
+from ..errors import ImageGSError
+from ..fitting import placement
+from ..fitting.fit import Fit
+from ..gaussians import Gaussians
+from ..igs import stream
+from ..quality import metrics
+from ..settings import FitSettings
+from ..textures import image_files, texture_stack
+from ..textures.texture_stack import Depth
+from . import pictures
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a run folder keeps: a step count is how often, 0 never."""
+
+    log_level: str = "INFO"
+    eval_steps: int = 100
+    image_steps: int = 0
+    checkpoint_steps: int = 0
+    pictures: bool = False
+    levels: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("eval_steps", "image_steps", "checkpoint_steps", "levels"):
+            if getattr(self, name) < 0:
+                raise ImageGSError(f"{_OPTIONS[name]} {getattr(self, name)}: choose 0 or a positive number")
+
+
+_OPTIONS = {
+    "eval_steps": "eval-steps", "image_steps": "save-image-steps", "checkpoint_steps": "save-ckpt-steps",
+    "levels": "save-levels",
+}  # fmt: skip
+
+
+def staged(settings: FitSettings, levels: int | None) -> FitSettings:
+    """The settings with so many stages, where any are asked for."""
+    if not levels:
+        return settings
+    if levels > 1 and settings.initial_ratio == 1:
+        raise ImageGSError(f"save-levels {levels}: all Gaussians are placed at the start; leave out disable-prog-optim")
+    return replace(settings, add_times=levels - 1) if levels > 1 else replace(settings, initial_ratio=1.0)
+
+
+class RunFolder:
+    """Observer of a fit that keeps what is asked for in a folder of its own.
+
+    Raises ImageGSError where the folder holds a run already (unless it is resumed), has no checkpoint to resume, or where
+    the settings make a run that can't be resumed.
+    """
+
+    def __init__(
+        self, folder: Path, keep: Keep, settings: FitSettings, resume: bool = False, checkpoint: Path | None = None
+    ) -> None:
+        self.folder, self.keep, self.settings = folder, keep, settings
+        self.state = self._checkpoint(checkpoint) if resume else None
+        if (resume or keep.checkpoint_steps) and settings.target_psnr is not None:
+            raise ImageGSError(
+                "target-psnr takes several fits, and checkpoints belong to one: choose bpp or num-gaussians"
+            )
+        if (resume or keep.checkpoint_steps) and settings.time_budget is not None:
+            raise ImageGSError("time-budget ends a fit by the clock, so a resumed one would differ: choose max-steps")
+        if not resume and folder.exists() and any(folder.iterdir()):
+            raise ImageGSError(f"{folder}: holds a run already; resume it with --resume, or choose another --exp-name")
+        self.log = logging.Logger("imagegs", keep.log_level)
+
+    # What the fit calls.
+
+    def begin(self, fit: Fit) -> dict[str, np.ndarray] | None:
+        self._open()
+        self.identity = _identity(fit)
+        self.maps = fit.original.maps
+        self.originals = texture_stack.images(fit.original.planes, self.maps, fit.original.wrap)
+        self.log.info(
+            f"{fit.original.width} x {fit.original.height}, {len(fit.original.planes)} planes, {fit.count} Gaussians"
+        )
+        if self.state is not None:
+            if str(self.state.pop("identity")) != self.identity:
+                raise ImageGSError(
+                    f"{self.folder}: the checkpoint is of another picture or other settings; use the same"
+                )
+            self.log.info(f"resumed at step {json.loads(str(self.state['numbers']))['step']}")
+            return self.state
+        text = json.dumps(asdict(self.settings), indent=1)
+        files.write(self.folder / "settings.json", text.encode())
+        for m in self.maps:
+            self._picture(f"target_{_safe(m.name)}", pictures.rendered(fit.original.planes, m, fit.original.wrap))
+        self._picture(*_start_map(fit))
+        return None
+
+    def added(self, fit: Fit, first: int) -> None:
+        self.log.info(f"step {fit.step}: Gaussians {first} -> {len(fit.optimizer)}")
+        if first and self.keep.pictures:
+            gaussians = fit.gaussians()
+            name = f"train/add-gaussian_step-{fit.step}_num-{len(gaussians)}"
+            before = gaussians.take(np.arange(first))
+            self._picture(
+                name, pictures.added(pictures.rendered(decode.planes(before), self.maps[0]), gaussians, first)
+            )
+
+    def stepped(self, fit: Fit, loss: Loss) -> None:
+        step = fit.step
+        self.log.debug(f"step {step}: loss {loss.total:.6f}, PSNR {loss.psnr:.2f} dB")
+        if _due(step, self.keep.eval_steps):
+            self._evaluate(fit, loss)
+        if _due(step, self.keep.image_steps):
+            self._pictures(fit.gaussians(), fit.original.planes, f"step-{step}")
+        if _due(step, self.keep.checkpoint_steps):
+            state = fit.state() | {"identity": np.array(self.identity)}
+            with files.replacing(self.folder / "checkpoints" / f"ckpt_step-{step}.npz") as temporary:
+                np.savez(temporary, **state)
+            self.log.info(f"step {step}: checkpoint")
+
+    def stage_ended(self, fit: Fit, stage: int) -> None:
+        if self.keep.levels and stage < self.keep.levels - 1:
+            self._level(stage, stream.write(fit.gaussians(), self.maps, self.settings.bits))
+
+    def finish(self, data: bytes, report: dict) -> None:
+        """Keep the result: the file's renderings, the report, the last stage."""
+        result = stream.read(data)
+        planes = decode.planes(result.gaussians)
+        for m in self.maps:
+            self._picture(f"render_{_safe(m.name)}", pictures.rendered(planes, m, result.gaussians.wrap))
+        if self.keep.pictures:
+            self._pictures(result.gaussians, None, "final")
+        if self.keep.levels:
+            self._level(self.keep.levels - 1, data)
+        self.log.info(f"finished: {len(data)} bytes, PSNR {report['psnr']['overall']:.2f} dB, {report['steps']} steps")
+        files.write(self.folder / "report.json", json.dumps(report, indent=1, default=float).encode())
+        for handler in self.log.handlers:
+            handler.close()
+
+    # What it does.
+
+    def _open(self) -> None:
+        """Make the folder and begin its log, when all that could be wrong with the request has been found right."""
+        if self.log.handlers:
+            return
+        try:
+            for part in ("checkpoints", "train", *(["levels"] if self.keep.levels else [])):
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+            handler = logging.FileHandler(self.folder / "log.txt", encoding="utf-8")
+        except OSError as error:
+            raise ImageGSError(f"{self.folder}: can't be made ({error.strerror}); choose another --log-root") from error
+        handler.setFormatter(logging.Formatter("[{asctime}] {levelname} {message}", "%Y-%m-%d %H:%M:%S", "{"))
+        self.log.addHandler(handler)
+
+    def _evaluate(self, fit: Fit, loss: Loss) -> None:
+        decoded = texture_stack.images(decode.planes(fit.gaussians()), self.maps, fit.original.wrap)
+        quality = metrics.compare(self.originals, decoded)
+        self.log.info(
+            f"step {fit.step}: loss {loss.total:.6f}, L1 {loss.l1:.6f}, L2 {loss.l2:.6f}, "
+            f"PSNR {quality['psnr']['overall']:.2f} dB, SSIM {quality['ssim']['overall']:.4f}"
+        )
+
+    def _pictures(self, gaussians: Gaussians, target: np.ndarray | None, when: str) -> None:
+        planes = decode.planes(gaussians)
+        for m in self.maps:
+            if target is not None:
+                self._picture(f"train/render_{when}_{_safe(m.name)}", pictures.rendered(planes, m, gaussians.wrap))
+            if self.keep.pictures:
+                self._picture(f"train/gaussian_{when}_{_safe(m.name)}", pictures.ellipses(gaussians, m))
+        if self.keep.pictures:
+            self._picture(f"train/gaussian-id_{when}", pictures.numbered(gaussians))
+            if target is not None:
+                self._picture(f"train/error_{when}", pictures.error(planes, target))
+
+    def _level(self, level: int, data: bytes) -> None:
+        files.write(self.folder / "levels" / f"level-{level}.igs", data)
+        gaussians = stream.read(data).gaussians
+        planes = decode.planes(gaussians)
+        for m in self.maps:
+            self._picture(f"levels/level-{level}_{_safe(m.name)}", pictures.rendered(planes, m, gaussians.wrap))
+        self.log.info(f"level {level}: {len(gaussians)} Gaussians, {len(data)} bytes")
+
+    def _picture(self, name: str, pixels: np.ndarray) -> None:
+        image_files.write(self.folder / f"{name}.png", pixels, Depth.U8, "RGB")
+
+    def _checkpoint(self, path: Path | None) -> dict[str, np.ndarray]:
+        """The state in the checkpoint at path, else in the latest one."""
+        if path is None:
+            found = {int(f.stem.rpartition("-")[2]): f for f in self.folder.glob("checkpoints/ckpt_step-*.npz")}
+            if not found:
+                raise ImageGSError(f"{self.folder}: no checkpoint to resume; --save-ckpt-steps N writes them")
+            path = found[max(found)]
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                state = dict(archive)
+                json.loads(str(state["numbers"])), str(state["identity"])
+                return state
+        except OSError as error:
+            raise ImageGSError(f"{path}: can't be read ({error.strerror}); name a checkpoint") from error
+        except (BadZipFile, ValueError, KeyError, EOFError) as error:
+            raise ImageGSError(f"{path}: not a checkpoint of a fit; name another") from error
+
+
+def _identity(fit: Fit) -> str:
+    """What a checkpoint belongs to: everything that the fit's result depends on."""
+    digest = hashlib.sha256(json.dumps([asdict(fit.settings), fit.original.wrap, type(fit.device).__name__]).encode())
+    for array in (fit.original.planes, fit.original.weights, fit.original.importance):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _start_map(fit: Fit) -> tuple[str, np.ndarray]:
+    """Name and picture of the map that the first Gaussians are drawn from."""
+    mode = fit.settings.init_mode
+    if mode in ("mask", "saliency"):
+        return mode, pictures.grey(placement.importance_map(fit.original, fit.settings))
+    return "gradient", pictures.grey(placement.gradient_magnitude(fit.original.planes, fit.original.wrap))
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ") or "map"

@@ -1,0 +1,148 @@
+"""Which Gaussians reach which tile: exact ellipse-tile intersection, one list per tile, deterministic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit, prange
+
+from ...gaussians import CUTOFF
+from ..types import Grid, Splats
+
+TILE = 16
+
+
+@dataclass(frozen=True)
+class TileLists:
+    """Entries (Gaussian, copy) sorted by tile, then by Gaussian.
+
+    start      (tiles + 1,) int64: entries of tile t are start[t] .. start[t + 1]; tiles row by row
+    gaussian   (entries,) int32
+    copy       (entries,) int8: 3 * (v + 1) + (u + 1) for the copy of the Gaussian shifted by (u width, v height)
+    by_gaussian  (N + 1,) int64 and slot (entries,) int64: Gaussian i's entries are slot[by_gaussian[i] : by_gaussian[i + 1]]
+    """
+
+    start: np.ndarray
+    gaussian: np.ndarray
+    copy: np.ndarray
+    by_gaussian: np.ndarray
+    slot: np.ndarray
+
+
+def tile_lists(splats: Splats, grid: Grid) -> TileLists:
+    """Lists for all tiles of the grid."""
+    columns, rows = -(-grid.width // TILE), -(-grid.height // TILE)
+    size = (grid.width, grid.height, grid.wrap)
+    per_gaussian = _count(splats.center, splats.conic, splats.bias, *size)
+    by_gaussian = np.zeros(len(per_gaussian) + 1, np.int64)
+    np.cumsum(per_gaussian, out=by_gaussian[1:])
+    tile, copy = _list(splats.center, splats.conic, splats.bias, *size, by_gaussian)
+    return TileLists(*_sort_by_tile(tile, copy, by_gaussian, columns * rows))
+
+
+@njit(cache=True)
+def _extent(conic, bias):
+    """Half width, half height of the ellipse q = CUTOFF, texels; (-1, -1) if it is empty."""
+    a, b, c = conic[0], conic[1], conic[2]
+    room = np.float32(CUTOFF) - bias
+    determinant = a * c - np.float32(0.25) * b * b
+    if room <= 0 or determinant <= 0:
+        return np.float32(-1), np.float32(-1)
+    return np.sqrt(room * c / determinant), np.sqrt(room * a / determinant)
+
+
+@njit(cache=True)
+def _span(conic, bias, y0, y1, extent_x, extent_y):
+    """Leftmost and rightmost dx of the ellipse q <= CUTOFF between dy = y0 and dy = y1; empty if left > right.
+
+    The right edge x(y) is concave with its peak at dy = -b extent_x / (2 c), the left edge is its mirror image.
+    """
+    a, b, c = conic[0], conic[1], conic[2]
+    low, high = max(y0, -extent_y), min(y1, extent_y)
+    if low > high:
+        return np.float32(1), np.float32(-1)
+    peak = -b * extent_x / (2 * c)
+    right_y = min(max(peak, low), high)
+    left_y = min(max(-peak, low), high)
+    room = np.float32(CUTOFF) - bias
+    slope = -b / (2 * a)
+    spread_right = (room - c * right_y * right_y) / a + slope * slope * right_y * right_y
+    spread_left = (room - c * left_y * left_y) / a + slope * slope * left_y * left_y
+    right = slope * right_y + np.sqrt(max(spread_right, np.float32(0)))
+    left = slope * left_y - np.sqrt(max(spread_left, np.float32(0)))
+    return left, right
+
+
+@njit(cache=True)
+def _visit(center, conic, bias, width, height, wrap, tile, copy, at):
+    """Walk the tiles that one Gaussian reaches; write them to tile and copy from `at` on unless tile is empty.
+
+    Tiles are tested by their texel centres: a tile is reached where some of its centres' hull meets the ellipse.
+    """
+    columns, rows = -(-width // TILE), -(-height // TILE)
+    extent_x, extent_y = _extent(conic, bias)
+    found = 0
+    if extent_x < 0:
+        return found
+    reach = 1 if wrap else 0
+    for v in range(-reach, reach + 1):
+        cy = center[1] + v * height
+        if cy + extent_y < 0.5 or cy - extent_y > height - 0.5:
+            continue
+        first_row = max(0, int(np.floor((cy - extent_y - np.float32(0.5)) / TILE)))
+        last_row = min(rows - 1, int(np.floor((cy + extent_y) / TILE)))
+        for u in range(-reach, reach + 1):
+            cx = center[0] + u * width
+            if cx + extent_x < 0.5 or cx - extent_x > width - 0.5:
+                continue
+            for row in range(first_row, last_row + 1):
+                y0 = np.float32(row * TILE + 0.5) - cy
+                left, right = _span(conic, bias, y0, y0 + np.float32(TILE - 1), extent_x, extent_y)
+                if left > right or cx + right < 0.5 or cx + left > width - 0.5:
+                    continue
+                # the first tile whose last centre is at or right of the left edge; float noise is given 1/100 texel
+                first = max(0, int(np.ceil((cx + left - np.float32(TILE - 0.5) - np.float32(0.01)) / TILE)))
+                final = min(columns - 1, int(np.floor((cx + right - np.float32(0.5) + np.float32(0.01)) / TILE)))
+                for column in range(first, final + 1):
+                    if len(tile) > 0:
+                        tile[at + found] = row * columns + column
+                        copy[at + found] = 3 * (v + 1) + (u + 1)
+                    found += 1
+    return found
+
+
+@njit(parallel=True, cache=True)
+def _count(center, conic, bias, width, height, wrap):
+    count = np.empty(len(center), np.int64)
+    tile, copy = np.empty(0, np.int32), np.empty(0, np.int8)
+    for i in prange(len(center)):
+        count[i] = _visit(center[i], conic[i], bias[i], width, height, wrap, tile, copy, 0)
+    return count
+
+
+@njit(parallel=True, cache=True)
+def _list(center, conic, bias, width, height, wrap, by_gaussian):
+    tile, copy = np.empty(by_gaussian[-1], np.int32), np.empty(by_gaussian[-1], np.int8)
+    for i in prange(len(center)):
+        _visit(center[i], conic[i], bias[i], width, height, wrap, tile, copy, by_gaussian[i])
+    return tile, copy
+
+
+@njit(cache=True)
+def _sort_by_tile(tile, copy, by_gaussian, tiles):
+    """Counting sort: stable, so the Gaussians of a tile stay in order."""
+    start = np.zeros(tiles + 1, np.int64)
+    for t in tile:
+        start[t + 1] += 1
+    for t in range(tiles):
+        start[t + 1] += start[t]
+    following = start[:-1].copy()
+    gaussian, sorted_copy = np.empty(len(tile), np.int32), np.empty(len(tile), np.int8)
+    slot = np.empty(len(tile), np.int64)
+    for i in range(len(by_gaussian) - 1):
+        for k in range(by_gaussian[i], by_gaussian[i + 1]):
+            at = following[tile[k]]
+            following[tile[k]] = at + 1
+            gaussian[at], sorted_copy[at], slot[k] = i, copy[k], at
+    return start, gaussian, sorted_copy, by_gaussian, slot

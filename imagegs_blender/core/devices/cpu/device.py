@@ -1,0 +1,143 @@
+"""The CPU device: the Numba kernels behind the Device interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from .. import points
+from ..optimizer import Optimizer
+from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
+from . import kernels
+from .blocks import TILE, TileLists, tile_lists
+from .ssim import mean_ssim
+
+
+class Cpu:
+    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalised to mean 1.
+
+    Holds the target padded to whole tiles, and the picture and its slope only when a loss needs them (SSIM).
+    """
+
+    def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None) -> None:
+        self.grid, self.weights = grid, texel_weights
+        self.count = target.size
+        self.target = _padded(target)
+        texels = np.ones(target.shape[1:], np.float32) if texel_weights is None else texel_weights.astype(np.float32)
+        self.texels = _padded((texels / texels.mean(dtype=np.float64)).astype(np.float32)[None])
+        self._picture: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def render(self, splats: Splats) -> np.ndarray:
+        return render(splats, self.grid)
+
+    def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
+        lists = tile_lists(splats, self.grid)
+        entries = np.empty((len(lists.gaussian), 6 + splats.feature.shape[1]), np.float32)
+        loss = (
+            self._with_ssim(splats, lists, weights, entries)
+            if weights.ssim
+            else self._pointwise(splats, lists, weights, rows, entries)
+        )
+        parts = [np.empty_like(a) for a in (splats.center, splats.conic, splats.bias, splats.feature)]
+        kernels.collect(lists.by_gaussian, lists.slot, entries, splats.conic, *parts)
+        return loss, Splats(*parts)
+
+    def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
+        return Optimizer(self.grid, len(self.target), inverse_scale, rate)
+
+    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float, rows: Rows = ALL_ROWS) -> Loss:
+        loss, gradient = self.gradient(optimizer.splats(), weights, rows)
+        optimizer.step(gradient, slow_down)
+        return loss
+
+    def error(self, optimizer: Optimizer, power: float) -> np.ndarray:
+        picture = self.render(optimizer.splats())
+        height, width = picture.shape[1:]
+        error = np.zeros((height, width), np.float32)
+        for ours, theirs in zip(picture, self.target[:, :height, :width], strict=True):
+            error += (ours - theirs) ** 2
+        density = (error / len(picture)) ** (power / 2)
+        return density if self.weights is None else density * self.weights
+
+    def removal(self, optimizer: Optimizer) -> np.ndarray:
+        splats = optimizer.splats()
+        lists = tile_lists(splats, self.grid)
+        growth = np.empty(len(lists.gaussian), np.float32)
+        kernels.removal(*_arguments(splats, lists, self.grid), self.target.ravel(), self.texels.ravel(), growth)
+        sums = np.concatenate([[0.0], np.cumsum(growth[lists.slot], dtype=np.float64)])
+        return sums[lists.by_gaussian[1:]] - sums[lists.by_gaussian[:-1]]
+
+    def draw(self, density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+        return points.draw(density, count, rng)
+
+    def _pointwise(
+        self, splats: Splats, lists: TileLists, weights: LossWeights, rows: Rows, entries: np.ndarray
+    ) -> Loss:
+        sums = np.zeros((kernels.TASKS, 2))
+        count = self.count / rows.stride
+        kernels.fused(
+            *_arguments(splats, lists, self.grid), self.target.ravel(), self.texels.ravel(),
+            weights.l1 / count, weights.l2 / count, (rows.first, rows.stride), entries, sums,
+        )  # fmt: skip
+        l1, l2 = sums.sum(0) / count
+        return Loss(weights.l1 * l1 + weights.l2 * l2, l1, l2, None)
+
+    def _with_ssim(self, splats: Splats, lists: TileLists, weights: LossWeights, entries: np.ndarray) -> Loss:
+        if self._picture is None:
+            shape = self.target.shape
+            self._picture = (
+                np.empty(shape, np.float32),
+                np.empty(shape[1:], np.float32),
+                np.empty(shape[1:], np.float32),
+                np.zeros(shape, np.float32),
+            )
+        out, kth, norm, slope = self._picture
+        arguments = _arguments(splats, lists, self.grid)
+        kernels.render(*arguments, out.ravel(), kth.ravel(), norm.ravel())
+        l1, l2, ssim = mean_ssim(out, self.target, self.texels[0], (self.grid.width, self.grid.height), weights, slope)
+        kernels.backward(*arguments, out.ravel(), kth.ravel(), norm.ravel(), slope.ravel(), entries)
+        total = weights.l1 * l1 + weights.l2 * l2 + weights.ssim * (1 - ssim)
+        return Loss(total, l1, l2, ssim)
+
+
+def render(splats: Splats, grid: Grid) -> np.ndarray:
+    """(C, height, width) float32: the picture, without a target."""
+    return next(render_rows(splats, grid, [(0, grid.height)]))
+
+
+def render_rows(splats: Splats, grid: Grid, ranges: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
+    """render() of some rows of texels at a time: (C, end - first, width) for each (first, end)."""
+    lists = tile_lists(splats, grid)
+    size, (start, *entries), (center, *others), *blending = _arguments(splats, lists, grid)
+    columns, empty = size[2], np.empty(0, np.float32)
+    for first, end in ranges:
+        top, bottom = first // TILE, -(-end // TILE)
+        tiles = (start[top * columns : bottom * columns + 1], *entries)
+        moved = (center - np.array([0, top * TILE], np.float32), *others)
+        out = np.empty((splats.feature.shape[1], (bottom - top) * TILE, columns * TILE), np.float32)
+        kernels.render((*size[:3], bottom - top), tiles, moved, *blending, out.ravel(), empty, empty)
+        yield out[:, first - top * TILE : end - top * TILE, : grid.width]
+
+
+def _arguments(splats: Splats, lists: TileLists, grid: Grid) -> tuple:
+    """What every kernel starts with: size, lists, splats, a tuple of K zeros, whether weights are normalised."""
+    height, width = _padded_size(grid.height, grid.width)
+    size = (grid.width, grid.height, width // TILE, height // TILE)
+    arrays = tuple(
+        np.ascontiguousarray(a, np.float32) for a in (splats.center, splats.conic, splats.bias, splats.feature)
+    )
+    return size, (lists.start, lists.gaussian, lists.copy), arrays, (0,) * max(grid.topk, 1), grid.topk > 0
+
+
+def _padded_size(height: int, width: int) -> tuple[int, int]:
+    return -(-height // TILE) * TILE, -(-width // TILE) * TILE
+
+
+def _padded(planes: np.ndarray) -> np.ndarray:
+    height, width = _padded_size(*planes.shape[1:])
+    if (height, width) == planes.shape[1:]:
+        return np.ascontiguousarray(planes, np.float32)
+    padded = np.zeros((len(planes), height, width), np.float32)
+    padded[:, : planes.shape[1], : planes.shape[2]] = planes
+    return padded

@@ -1,0 +1,1 @@
+"""The CUDA device: our kernels on PyTorch's memory, compiled at run time."""

@@ -1,0 +1,1 @@
+"""A texture stack in, a stream and a report out."""

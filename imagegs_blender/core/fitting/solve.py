@@ -1,0 +1,44 @@
+"""Features of a fixed geometry in closed form: the picture is linear in them, so the best in the L2 sense solves H f = b.
+
+H is never built. A device's gradient of the L2 loss is H f - b, which is all that conjugate gradients need. The
+preconditioner is H applied to ones: how much weight a Gaussian has in all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..devices.interface import Device
+from ..devices.types import LossWeights, Splats
+
+_L2 = LossWeights(l2=1.0)
+
+
+def solve_features(device: Device, splats: Splats, iterations: int) -> np.ndarray:
+    """(N, C) float32 features that minimise the weighted L2 loss, by preconditioned conjugate gradients from splats' own.
+
+    Every plane is a system of its own with the same H; they advance together.
+    """
+
+    def gradient(feature: np.ndarray) -> np.ndarray:
+        features = np.ascontiguousarray(feature, np.float32)
+        return device.gradient(replace(splats, feature=features), _L2)[1].feature.astype(np.float64)
+
+    b = -gradient(np.zeros_like(splats.feature))
+    diagonal = gradient(np.ones_like(splats.feature)) + b
+    diagonal = np.maximum(diagonal, 1e-6 * diagonal.max() + 1e-30)
+    feature = splats.feature.astype(np.float64)
+    residual = -gradient(feature)
+    direction = residual / diagonal
+    size = (residual * direction).sum(0)
+    for _ in range(iterations):
+        curved = gradient(direction) + b
+        length = size / np.maximum((direction * curved).sum(0), 1e-30)
+        feature += length * direction
+        residual -= length * curved
+        scaled = residual / diagonal
+        before, size = size, (residual * scaled).sum(0)
+        direction = scaled + size / np.maximum(before, 1e-30) * direction
+    return feature.astype(np.float32)

@@ -1,0 +1,1 @@
+"""A fit in a child process, and the kernels that are compiled ahead for it."""

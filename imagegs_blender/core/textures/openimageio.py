@@ -1,0 +1,124 @@
+"""EXR, HDR and images of more than 8 bits, through OpenImageIO: it is needed only where such a file is met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ImageGSError
+from .texture_stack import MAX_SIZE, Depth
+
+if TYPE_CHECKING:
+    from OpenImageIO import ImageInput, ImageSpec
+
+_WRITABLE = {
+    ".png": ({Depth.U16}, ("L", "R", "LA", "RGB", "RGBA")),
+    ".tif": ({Depth.U16, Depth.F32}, ("L", "R", "LA", "RGB", "RGBA")),
+    ".tiff": ({Depth.U16, Depth.F32}, ("L", "R", "LA", "RGB", "RGBA")),
+    ".exr": ({Depth.F16, Depth.F32}, None),
+    ".hdr": ({Depth.F32}, ("RGB",)),
+}
+
+
+def read(path: Path) -> tuple[Depth, str, np.ndarray]:
+    """(depth, channels, pixels) of the file, pixels as in SourceMap. Raises ImageGSError naming the file."""
+    oiio = _module(path)
+    config = oiio.ImageSpec()
+    config.attribute("oiio:UnassociatedAlpha", 1)
+    source = oiio.ImageInput.open(str(path), config)
+    if source is None:
+        raise ImageGSError(f"{path}: not a readable image ({_line(oiio.geterror())}); replace the file")
+    try:
+        spec = source.spec()
+        _check(path, source, spec)
+        depth = _depth(path, oiio, spec)
+        kind = {Depth.U8: oiio.UINT8, Depth.U16: oiio.UINT16}.get(depth, oiio.FLOAT)
+        channels = _channels(path, list(spec.channelnames))
+        source.geterror()  # forgets what the look for a second layer left
+        pixels = source.read_image(0, 0, 0, spec.nchannels, kind)
+        complaint = source.geterror()
+        if pixels is None or complaint:
+            raise ImageGSError(f"{path}: damaged or truncated ({_line(complaint)}); replace the file")
+    finally:
+        source.close()
+    return depth, channels, np.ascontiguousarray(pixels).reshape(spec.height, spec.width, spec.nchannels)
+
+
+def writer(path: Path, pixels: np.ndarray, depth: Depth, channels: str) -> Callable[[Path], None]:
+    """A function that writes pixels to the path it is given. Raises ImageGSError where the format can't hold them."""
+    suffix = path.suffix.lower()
+    depths, letters = _WRITABLE.get(suffix, (set(), ()))
+    if depth not in depths or (letters is not None and channels not in letters):
+        fits = ".png or .tif" if depth is Depth.U16 else ".exr"
+        raise ImageGSError(f"{path}: {suffix} can't hold {depth} pixels with the channels {channels}; use {fits}")
+    oiio = _module(path)
+    kind = {Depth.U16: oiio.UINT16, Depth.F16: oiio.HALF, Depth.F32: oiio.FLOAT}[depth]
+    height, width, count = pixels.shape
+    spec = oiio.ImageSpec(width, height, count, kind)
+    spec.channelnames = ("Y",) if channels == "L" else ("Y", "A") if channels == "LA" else tuple(channels)
+    spec.alpha_channel = count - 1 if channels.endswith("A") else -1
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    spec.attribute("compression", "zip")
+
+    def save(temporary: Path) -> None:
+        target = oiio.ImageOutput.create(str(temporary))
+        if target is None or not target.open(str(temporary), spec):
+            raise OSError(_line(target.geterror() if target else oiio.geterror()))
+        written = target.write_image(np.ascontiguousarray(pixels))
+        if not (target.close() and written):
+            raise OSError(_line(target.geterror()))
+
+    return save
+
+
+def _module(path: Path) -> ModuleType:
+    try:
+        import OpenImageIO
+    except ImportError as error:
+        raise ImageGSError(
+            f"{path}: EXR, HDR and 16-bit color need OpenImageIO ({_line(error)}): "
+            "Blender's own builds have it, elsewhere pip install OpenImageIO"
+        ) from error
+    return OpenImageIO
+
+
+def _check(path: Path, source: ImageInput, spec: ImageSpec) -> None:
+    if max(spec.width, spec.height) > MAX_SIZE:
+        raise ImageGSError(f"{path}: {spec.width} x {spec.height}; the limit is {MAX_SIZE} texels a side")
+    if spec.depth > 1 or spec.deep or source.seek_subimage(1, 0):
+        raise ImageGSError(f"{path}: holds several layers; save one of them as a file of its own")
+    source.seek_subimage(0, 0)
+    if (spec.x, spec.y, spec.width, spec.height) != (spec.full_x, spec.full_y, spec.full_width, spec.full_height):
+        raise ImageGSError(f"{path}: data window and display window differ; save the image uncropped")
+
+
+def _depth(path: Path, oiio: ModuleType, spec: ImageSpec) -> Depth:
+    known = {oiio.UINT8: Depth.U8, oiio.UINT16: Depth.U16, oiio.HALF: Depth.F16, oiio.FLOAT: Depth.F32}
+    formats = {f.basetype for f in spec.channelformats} or {spec.format.basetype}
+    if not formats <= set(known):
+        raise ImageGSError(f"{path}: {_line(spec.format)} samples are not supported; save it as 16-bit or float")
+    if formats == {oiio.HALF, oiio.FLOAT}:
+        return Depth.F32
+    if len(formats) > 1:
+        raise ImageGSError(f"{path}: its channels have different sample types; save it as 16-bit or float")
+    return known[formats.pop()]
+
+
+def _channels(path: Path, names: list[str]) -> str:
+    letters = "".join(names)
+    if len(names) == 1:
+        return "L"
+    if letters in ("YA", "IA"):
+        return "LA"
+    if len(set(letters)) == len(names) and letters in ("RG", "RGB", "RGBA"):
+        return letters
+    listed = _line(", ".join(names))
+    raise ImageGSError(f"{path}: the channels {listed} are not one image; save R, G, B (A) or one channel")
+
+
+def _line(message: object) -> str:
+    return " ".join(str(message).split()) or "no reason given"

@@ -1,0 +1,40 @@
+"""Copy what compression did to the file as text."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..blend import storage
+from ..workflow.summary import memory_text, saved, size, text
+from .messages import counted, say
+
+
+class IMAGEGS_OT_copy_report(bpy.types.Operator):
+    """Copy the report about all compressed textures of this file, and the texture memory of the scene, as text"""
+
+    bl_idname = "imagegs.copy_report"
+    bl_label = "Copy Report"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if next(storage.decoders(), None) is None:
+            cls.poll_message_set("Nothing in this file is compressed yet")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        groups = sorted(storage.decoders(), key=lambda group: group.name)
+        total = f"Saved on disk: {size(saved(groups))}"
+        context.window_manager.clipboard = "\n".join([text(groups), total, memory_text(context.scene)])
+        self.report(
+            {"INFO"}, say("Report about {stacks} copied").format(stacks=counted(len(groups), "stack", "stacks"))
+        )
+        return {"FINISHED"}
+
+
+def register() -> None:
+    bpy.utils.register_class(IMAGEGS_OT_copy_report)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(IMAGEGS_OT_copy_report)

@@ -1,0 +1,118 @@
+"""What a person sets before pressing the button, kept in the scene."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import bpy
+
+from ..core.errors import ImageGSError
+from ..core.settings import DEFAULT_BPP, FitSettings
+from ..scene import cost, replace
+from ..scene.coverage import Importance
+from ..workflow import selection
+from .preferences import PRESET_ITEMS, device
+
+RATE_ITEMS = [
+    ("SIZE", "Size", "Kilobytes for each material's maps together"),
+    ("BPP", "Bits per Pixel", "Bits for each pixel of a material's largest map, all its maps together"),
+    ("QUALITY", "Quality", "The quality to reach, in dB; the size follows from the pictures"),
+]
+IMPORTANCE_ITEMS = [
+    ("NONE", "None", "Every part of the textures counts the same"),
+    ("IMAGE", "Image", "A grey image in the layout of the textures: white parts get more detail, black parts less"),
+    ("ATTRIBUTE", "Vertex Paint", "A color attribute of the meshes: light parts get more detail, dark parts less"),
+]
+
+_OPTIONS = {field.name for field in fields(FitSettings)}
+
+
+_RATES = [
+    item for item in RATE_ITEMS if {"SIZE": "max_bytes", "QUALITY": "target_psnr"}.get(item[0], "bpp") in _OPTIONS
+]
+
+
+def _set_lod(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    for tree in replace.trees(selection.materials(context.selected_objects)):
+        for node in cost.decoder_nodes(tree):
+            node.inputs["LOD"].default_value = self.lod
+
+
+class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
+    """Settings of the next press of the button."""
+
+    preset: bpy.props.EnumProperty(
+        name="Preset", description="How much time to spend", items=PRESET_ITEMS, default="balanced"
+    )
+    rate: bpy.props.EnumProperty(
+        name="Set", description="What decides how large the result becomes", items=_RATES, default=_RATES[0][0]
+    )
+    max_kilobytes: bpy.props.FloatProperty(
+        name="KB per Material",
+        description="The most that the maps of one material may take in the file, in kilobytes (1000 bytes)",
+        default=200.0, min=1.0, soft_max=5000.0, max=65536.0, precision=0, step=1000,
+    )  # fmt: skip
+    bpp: bpy.props.FloatProperty(
+        name="Bits per Pixel",
+        description="Bits for each pixel of a material's largest map, all its maps together",
+        default=DEFAULT_BPP, min=0.01, soft_max=8.0, max=64.0, precision=2, step=5,
+    )  # fmt: skip
+    target_psnr: bpy.props.FloatProperty(
+        name="Quality (dB)",
+        description="The quality to reach, averaged over a material's maps. 30 is visible up close, 35 good, 40 excellent",
+        default=35.0, min=15.0, max=55.0, precision=1, step=50,
+    )  # fmt: skip
+    seed: bpy.props.IntProperty(
+        name="Seed", description="The same seed and settings give the same result", default=0, min=0
+    )
+    ignore_unused: bpy.props.BoolProperty(
+        name="Ignore Unused Texels",
+        description="Spend nothing on parts of the textures that no mesh in the file shows",
+        default=True,
+    )
+    importance: bpy.props.EnumProperty(
+        name="Importance", description="Where detail matters most", items=IMPORTANCE_ITEMS, default="NONE"
+    )
+    importance_image: bpy.props.PointerProperty(
+        name="Image", description="White parts get more detail, black parts less", type=bpy.types.Image
+    )
+    importance_attribute: bpy.props.StringProperty(
+        name="Color Attribute", description="Name of a painted color attribute of the meshes", default=""
+    )
+
+    lod: bpy.props.FloatProperty(
+        name="LOD",
+        description="Level of detail of the selected materials: 0 is full detail, each level halves the resolution",
+        default=0.0, min=0.0, max=16.0, soft_max=8.0, precision=1, update=_set_lod,
+    )  # fmt: skip
+
+    def fit_settings(self) -> FitSettings:
+        """Raises ImageGSError where they can't be met."""
+        amount: dict[str, float] = {"bpp": self.bpp}
+        if self.rate == "SIZE":
+            amount = {"max_bytes": round(self.max_kilobytes * 1000)}
+        elif self.rate == "QUALITY":
+            amount = {"target_psnr": self.target_psnr}
+        return FitSettings.preset(self.preset, seed=self.seed, device=device(), **amount)
+
+    def weighting(self) -> Importance:
+        """Which texels count. Raises ImageGSError where the chosen mask is missing."""
+        if self.importance == "IMAGE" and self.importance_image is None:
+            raise ImageGSError("Importance is set to Image, but no image is chosen: choose one, or set it to None")
+        if self.importance == "ATTRIBUTE" and not self.importance_attribute:
+            raise ImageGSError(
+                "Importance is set to Vertex Paint, but no color attribute is named: name it, or set None"
+            )
+        image = self.importance_image.name if self.importance == "IMAGE" else None
+        attribute = self.importance_attribute if self.importance == "ATTRIBUTE" else None
+        return Importance(self.ignore_unused, image, attribute)
+
+
+def register() -> None:
+    bpy.utils.register_class(IMAGEGS_PG_settings)
+    bpy.types.Scene.imagegs = bpy.props.PointerProperty(type=IMAGEGS_PG_settings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.imagegs
+    bpy.utils.unregister_class(IMAGEGS_PG_settings)

@@ -1,0 +1,82 @@
+"""Images whose texels are derived data: packed while a file is open, blank in the file that is saved.
+
+Unpacked, they would be unsaved images to Blender, which asks about them when it quits and loses them where it frees
+buffers. Saved, they would make the file several times as large, and streams hold all that they are made of.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import bpy
+import numpy as np
+
+
+def put(image: bpy.types.Image, texels: np.ndarray) -> None:
+    """Let an image hold texels (h, w, 4), uint8 or float32, row 0 at the bottom, and pack them without loss.
+
+    Linked images, and float ones of colors, are not packed: they stay unsaved ones.
+    """
+    height, width = texels.shape[:2]
+    is_float = texels.dtype != np.uint8
+    if not is_float and not image.library:
+        _replace(image, _png(width, height, texels[::-1].reshape(height, 4 * width)))
+        image.source = "FILE"
+        image.buffers_free()
+        image.update_tag()
+        return
+    image.source = "GENERATED"
+    image.use_generated_float = is_float
+    image.generated_width, image.generated_height = width, height
+    unit = texels if is_float else texels / np.float32(255)
+    image.pixels.foreach_set(np.ascontiguousarray(unit, np.float32).ravel())
+    image.update()
+    if not image.library and image.colorspace_settings.is_data:
+        image.pack()
+
+
+def is_kept(image: bpy.types.Image) -> bool:
+    """Whether an image's texels are packed."""
+    return image.packed_file is not None and not _is_blank(image)
+
+
+@contextmanager
+def left_out(images: Iterable[bpy.types.Image]) -> Iterator[None]:
+    """These images blank, for as long as a file is saved in the context; what renders read stays as it is."""
+    kept = {}
+    for image in images:
+        if is_kept(image) and not image.library:
+            kept[image.name] = bytes(image.packed_file.data)
+            _replace(image, _BLANK)
+    try:
+        yield
+    finally:
+        for name, data in kept.items():
+            _replace(bpy.data.images[name, None], data)
+
+
+def _replace(image: bpy.types.Image, data: bytes) -> None:
+    """Change what is packed, but not the texels in memory."""
+    image.pack(data=data, data_len=len(data))
+
+
+def _is_blank(image: bpy.types.Image) -> bool:
+    return image.packed_file.size == len(_BLANK) and bytes(image.packed_file.data) == _BLANK
+
+
+def _png(width: int, height: int, rows: np.ndarray) -> bytes:
+    """8-bit RGBA rows (height, 4 width) as a PNG, many times faster than Blender compresses one."""
+    filtered = np.zeros((height, 4 * width + 1), np.uint8)
+    filtered[:, 1:] = rows
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 1)), (b"IEND", b""))
+    parts = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+_BLANK = _png(1, 1, np.zeros((1, 4), np.uint8))

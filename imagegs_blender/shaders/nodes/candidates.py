@@ -1,0 +1,177 @@
+"""What the decoder of shader nodes reads of its tables (core/tables.py), and the sums that it makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import bpy
+
+from ...core.decoding import lod
+from ...core.decoding.tables import NULL_LOG_WEIGHT, Tables
+from ...core.gaussians import CUTOFF, EPS
+from .. import table_images
+from ..table_images import BLOCKS, CELLS, CONICS, FEATURES, MEANS, SLOTS
+from .graph import Graph, Texel, Value
+
+GEOMETRY_AHEAD = 2
+"""Candidates whose geometry is read ahead of the formula (see after)."""
+
+FEATURES_AHEAD = 32
+"""Floats of features that are read ahead."""
+
+MANY = 16
+"""Texels of features above which Cycles may read none of them before all of the Gaussian before are summed up."""
+
+STEPS = 2.0**15
+"""Log-weights are sorted in steps of 1 / STEPS: with slots, -16 to 16 are the whole numbers that float32 holds."""
+
+
+def weight(p: Value) -> Value:
+    """exp(p), 0 beyond the cutoff."""
+    return p.graph.math("EXPONENT", p) * p.graph.math("GREATER_THAN", p, -CUTOFF)
+
+
+def after(done: list[Value], ahead: int, value: Value) -> Value:
+    """The value, but not before all except the last few results are there.
+
+    Cycles would read the textures of all candidates first, and its stack holds 255 floats for the whole material.
+    """
+    return done[-ahead].times_plus(0.0, value) if len(done) >= ahead else value
+
+
+class Reader:
+    """Reads the tables (core/tables.py), each value once."""
+
+    def __init__(self, graph: Graph, images: dict[str, bpy.types.Image], tables: Tables) -> None:
+        self.graph, self.images, self.tables = graph, images, tables
+        self.places: list[Value] = []
+        self._done: list[Value] = []
+        self._vectors = table_images.settings(tables)
+
+    def setting(self, name: str) -> Value:
+        """A vector that depends on the tables; Cycles folds it."""
+        node = self.graph.node("ShaderNodeCombineXYZ", name)
+        node[table_images.SETTING] = name
+        table_images.set_vector(node, self._vectors[name])
+        return Value(self.graph, node.outputs[0])
+
+    def texel(self, table: str, vector: Value) -> Texel:
+        extension = "EXTEND" if table in (BLOCKS, CELLS) or self.tables.per_texel == 2 else "REPEAT"
+        found = self.graph.image(self.images[table], vector, table, extension)
+        found.node[table_images.TABLE] = table
+        return found
+
+    def leaf(self, point: Value) -> Value:
+        """The coordinates of the first texel of the leaf."""
+        block = self.texel(BLOCKS, point)
+        left, row, across = block.rgb.lanes
+        inside_block = (point * self.setting("grid")).fraction()
+        x, y, _ = (inside_block * self.graph.combine(across, block.a)).floor().lanes
+        column = y.times_plus(across, x + left)
+        return self.graph.combine(column, row).times_plus(self.setting("leaf"), self.setting("first"))
+
+    def log_weights(self, leaf: Value, position: Value, slots: Sequence[int]) -> list[tuple[int, Value]]:
+        """(slot, p of it and the two after it) for all slots; where the Gaussians' texels are goes to `places`."""
+        per_texel, step = self.tables.per_texel, self.setting("next")
+        cells: dict[int, Texel] = {}
+        found, three = [], []
+        for slot in slots:
+            number = slot // per_texel
+            if number not in cells:
+                start = after(self._done, GEOMETRY_AHEAD, leaf)
+                cells[number] = self.texel(CELLS, step.times_plus(float(number), start) if number else start)
+            self.places.append(self._place(cells[number], slot % per_texel))
+            mean, conic = self.texel(MEANS, self.places[-1]), self.texel(CONICS, self.places[-1])
+            d = position - mean.rgb
+            square = d * d
+            self._done.append(square)
+            three.append(conic.rgb.dot(square) + mean.a)
+            if len(three) == 3 or slot == slots[-1]:
+                padded = [*three, *[NULL_LOG_WEIGHT] * (3 - len(three))]
+                found.append((slot - len(three) + 1, self.graph.combine(*padded)))
+                three = []
+        return found
+
+    def place_of_slot(self, leaf: Value, key: Value) -> Value:
+        """Where the texels of the candidate are whose slot is in a key."""
+        slot = (key * (1 / SLOTS)).fraction()
+        start = leaf + self.setting("half")
+        texel = self.texel(CELLS, self.setting("slot").times_plus(slot, start))
+        first = self._place(texel, 0)
+        if self.tables.per_texel == 1:
+            return first
+        return self.graph.mix(first, self._place(texel, 1), (key * 0.5).fraction() * 2.0)
+
+    def features(self, place: Value) -> list[Texel]:
+        return [self.texel(f"{FEATURES} {i}", place) for i in range(len(self.tables.features))]
+
+    def _place(self, texel: Texel, half: int) -> Value:
+        """The coordinates in a texel of cells."""
+        if self.tables.per_texel == 1:
+            number = texel.rgb.dot((255.0 * 65536, 255.0 * 256, 255.0))
+            return self.setting("row").times_plus(number, self.setting("middle"))
+        return texel.rgb if half == 0 else self.graph.combine(texel.rgb.lanes[2], texel.a)
+
+
+class Sums:
+    """The weighted sums of the features' bytes, by sheet: RGB, and alpha where it has a channel."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader, tables = reader, reader.tables
+        count = sum(len(numbers) for numbers in tables.channels)
+        self.total: Value | None = None
+        self.colors: list[Value | None] = [None] * len(tables.features)
+        self.alphas: list[Value | None] = [None] * max(0, count - 3 * len(self.colors))
+        self.done: list[Value] = []
+        self.ahead = max(1, FEATURES_AHEAD // (4 * len(self.colors)))
+        self.many = not 0 < tables.topk * len(self.colors) <= MANY
+
+    def add(self, place: Value, weight: Value) -> None:
+        """Count the Gaussian whose texels are there with its weight."""
+        self.total = weight if self.total is None else self.total + weight
+        texels = self.reader.features(place)
+        for i, texel in enumerate(texels):
+            self.colors[i] = (
+                texel.rgb * weight if self.colors[i] is None else texel.rgb.times_plus(weight, self.colors[i])
+            )
+        for i, total in enumerate(self.alphas):
+            self.alphas[i] = texels[i].a * weight if total is None else texels[i].a.times_plus(weight, total)
+        gate = self.colors[-1]
+        for other in [*self.colors[:-1], *self.alphas] if self.many else ():
+            gate = gate + other
+        self.done.append(gate.lanes[0])
+
+    def blended(self) -> tuple[list[Value], list[Value]]:
+        """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over."""
+        graph, tables = self.reader.graph, self.reader.tables
+        threes, rest = self.colors, self.alphas
+        if any(tables.deep):
+            threes, rest = self._joined()
+        scale = 1.0 / (self.total + EPS) if tables.topk else None
+        share = self.total * scale if scale else self.total
+        lows = [self.reader.setting(f"low {i}") * share for i in range(-(-tables.planes // 3))]
+        spans = [self.reader.setting(f"span {i}") for i in range(len(lows))]
+        found = []
+        for i in range(len(lows)):
+            lanes = rest[3 * i - 3 * len(threes) :] if i >= len(threes) else []
+            unit = threes[i] if i < len(threes) else graph.combine(*lanes[:3])
+            found.append((unit * scale if scale else unit).times_plus(spans[i], lows[i]))
+        left = [lane for three in found[len(threes) :] for lane in three.lanes]
+        return found[: len(threes)], left[: len(rest)]
+
+    def _joined(self) -> tuple[list[Value], list[Value]]:
+        """The sums by plane, 0..1 per weight, where some planes have two channels."""
+        graph, tables = self.reader.graph, self.reader.tables
+        count = sum(len(numbers) for numbers in tables.channels)
+
+        def channel(number: int) -> Value:
+            sheet, lane = lod.slot(number, count)
+            return self.alphas[sheet] if lane == 3 else self.colors[sheet].lanes[lane]
+
+        units = []
+        for numbers in tables.channels:
+            high = channel(numbers[0])
+            units.append(high if len(numbers) == 1 else (high * (65280 / 65535)) + channel(numbers[1]) * (255 / 65535))
+        threes = lod.sheets(tables.planes)
+        padded = [*units, *[graph.constant(0.0)] * max(0, 3 * threes - len(units))]
+        return [graph.combine(*padded[3 * i : 3 * i + 3]) for i in range(threes)], units[3 * threes :]

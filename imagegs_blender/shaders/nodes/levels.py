@@ -1,0 +1,102 @@
+"""The coarse levels of detail as shader nodes (core/lod.py): four closest texels, blended; two levels, blended.
+
+The nodes that read one level are a group of their own, used twice.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+from ...core.decoding import lod
+from ...core.decoding.tables import Tables
+from ..table_images import DETAIL, LEVELS, TABLE, TEXELS, address
+from .graph import Graph, Texel, Value
+
+
+def limited(level: Value, tables: Tables) -> Value:
+    """max(LOD, Tail.detail), in a node that tables.update_images() finds again."""
+    found = level.max(float(tables.tail.detail))
+    found.socket.node[DETAIL], found.socket.node.label = True, "Max Detail"
+    return found
+
+
+def share(level: Value, tables: Tables) -> Value:
+    """lod.share."""
+    part = (level * (1 / tables.tail.first)).clamp(0.0, 1.0)
+    return part * part * part
+
+
+def planes(
+    graph: Graph,
+    name: str,
+    point: Value,
+    level: Value,
+    after: Value,
+    tables: Tables,
+    images: dict[str, bpy.types.Image],
+) -> list[Value]:
+    """lod.texels: every plane as a scalar.
+
+    Not read before `after`, one of the planes of the Gaussians, is there: the stack of Cycles is small. Where LOD is
+    a constant that leaves the Gaussians out, so does this dependence.
+    """
+    done = graph.mix(after, graph.constant(0.0), share(level, tables))
+    point = done.times_plus(0.0, point)
+    tail = tables.tail
+    tree = _level_tree(f".{name} level", tables, images)
+    index = level.clamp(tail.first, tail.last) - float(tail.first)
+    low = index.floor()
+    fine = graph.group(tree, {"Point": point, "Level": low})
+    point = fine["RGB 0"].times_plus(0.0, point)
+    coarse = graph.group(tree, {"Point": point, "Level": (low + 1.0).min(float(tail.last - tail.first))})
+    part = index - low
+    blended = {key: graph.mix(fine[key], coarse[key], part) for key in fine}
+    found = []
+    for plane in range(tables.planes):
+        sheet, channel = lod.slot(plane, tables.planes)
+        found.append(blended[f"A {sheet}"] if channel == 3 else blended[f"RGB {sheet}"].lanes[channel])
+    return found
+
+
+def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -> bpy.types.ShaderNodeTree:
+    """A group that reads one level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
+    tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+    slots = [lod.slot(plane, tables.planes) for plane in range(tables.planes)]
+    sheets = range(len(tables.tail.sheets))
+    tree.interface.new_socket("Point", in_out="INPUT", socket_type="NodeSocketVector")
+    tree.interface.new_socket("Level", in_out="INPUT", socket_type="NodeSocketFloat")
+    for sheet in sheets:
+        tree.interface.new_socket(f"RGB {sheet}", in_out="OUTPUT", socket_type="NodeSocketVector")
+        if (sheet, 3) in slots:
+            tree.interface.new_socket(f"A {sheet}", in_out="OUTPUT", socket_type="NodeSocketFloat")
+    graph = Graph(tree)
+
+    def texel(table: str, vector: Value, number: int = 0) -> Texel:
+        found = graph.image(images[table], vector, f"{table} {number}", "EXTEND")
+        found.node[TABLE] = table
+        address(found.node, table, number, tables)
+        return found
+
+    with graph.frame("One level"):
+        inputs = graph.inputs()
+        box = texel(LEVELS, inputs["Level"])
+        left, top, width = box.rgb.lanes
+        place = inputs["Point"].times_plus(graph.combine(width, box.a), (-0.5, -0.5, 0))
+        corner = place.floor() + graph.combine(left, top)
+        across, down, _ = place.fraction().lanes
+        outputs = {}
+        for sheet in sheets:
+            four = [texel(f"{TEXELS} {sheet}", corner, number) for number in range(4)]
+            outputs[f"RGB {sheet}"] = _square([one.rgb for one in four], across, down)
+            corner = outputs[f"RGB {sheet}"].times_plus(0.0, corner)
+            if (sheet, 3) in slots:
+                outputs[f"A {sheet}"] = _square([one.a for one in four], across, down)
+        graph.output(outputs)
+    graph.arrange()
+    return tree
+
+
+def _square(four: list[Value], across: Value, down: Value) -> Value:
+    upper = (four[1] - four[0]).times_plus(across, four[0])
+    lower = (four[3] - four[2]).times_plus(across, four[2])
+    return (lower - upper).times_plus(down, upper)

@@ -1,0 +1,250 @@
+"""The decoder as plain shader nodes: EEVEE and Cycles on every device, without the add-on once the tables are packed.
+
+For a point of the texture (core/tables.py describes the tables, core/gaussians.py the mathematics):
+
+    block, leaf -> M candidates;  D = P - M_i;  p_i = conic_i . D^2 + p0_i
+    out = sum w_i f_i / (sum w_i + EPS)   over the i with the K largest p, w = exp(p)
+
+and coarse levels of detail fade in from level_nodes. Sorting numbers does not say which candidates they came from, so p
+is rounded and the slot of its candidate takes the place of the last bits; where the K largest are known, so are their
+slots, and only their features are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import bpy
+import numpy as np
+
+from ...core.decoding import lod
+from ...core.decoding.tables import Tables
+from ...core.errors import ImageGSError
+from ...core.textures.texture_stack import Channel, ColorSpace, MapInfo
+from ...core.textures.udim import Tiles
+from .. import table_images
+from ..table_images import SLOTS
+from . import levels, udim
+from .candidates import STEPS, Reader, Sums, after, weight
+from .graph import Graph, Value
+from .sorting_network import largest
+
+MAX_LOD = 16.0
+BELOW_ONE = 1 - 2.0**-24
+SIZE = "imagegs_size"
+"""Custom property of a decoder: (width, height) of the texture, texels."""
+
+EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR", udim.UDIM)
+EXTENSION = "imagegs_extension"
+"""Custom property of a decoder: what is outside of 0..1, one of EXTENSIONS."""
+
+
+def build(
+    name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT", tiles: Tiles | None = None
+) -> bpy.types.ShaderNodeTree:
+    """A node group that decodes a stack, with its table images.
+
+    Inputs: Vector, the texture coordinates, as of an Image Texture node (but a group can't know that nothing is linked:
+    link a Texture Coordinate or UV Map node), and LOD, 0 = full detail. Outputs: for each map "<name>" (the color that
+    an Image Texture node gives: scene-linear, greys in all channels) and "<name> Alpha" where it has alpha.
+    extension   what is outside of 0..1, as in an Image Texture node: one of EXTENSIONS
+    tiles       the UDIM tiles that the stack is joined from; with extension "UDIM"
+
+    Cycles holds 255 floats per material: that is enough for one decoder of any K and number of planes, or some smaller ones.
+    """
+    if extension not in EXTENSIONS:
+        raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
+    tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+    tree[EXTENSION] = extension
+    tree[SIZE] = (tiles.width, tiles.height) if tiles else (tables.width, tables.height)
+    if tiles:
+        udim.store(tree, tiles)
+    _interface(tree, maps)
+    fill(tree, maps, tables)
+    return tree
+
+
+def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
+    """Put the nodes and images of the decoder into a group that has its sockets and nothing else."""
+    table_images.note(tree, tables)
+    graph = Graph(tree)
+    images = table_images.create_images(tree.name, tables)
+    reader = Reader(graph, images, tables)
+    with graph.frame("Texture coordinates"):
+        inputs = graph.inputs()
+        point, inside = wrapped(inputs["Vector"], tree, tables)
+        position = _position(point, tables)
+    with graph.frame("Block, leaf"):
+        leaf = reader.leaf(point)
+    sums = Sums(reader)
+    if tables.topk:
+        with graph.frame("Weights of the candidates"):
+            found = reader.log_weights(leaf, position, range(tables.candidates))
+            # whole numbers, ordered like p, whose last digits are the slots
+            keys = [(p * STEPS).floor().times_plus(SLOTS, (slot, slot + 1.0, slot + 2.0)) for slot, p in found]
+        with graph.frame("The K largest"):
+            best = largest(keys, min(tables.topk, tables.candidates))
+        with graph.frame("Blend"):
+            for one in best:
+                key = after(sums.done, sums.ahead, one)
+                sums.add(reader.place_of_slot(leaf, key), weight(key * (1 / (STEPS * SLOTS))))
+    else:
+        for first in range(0, tables.candidates, 3):  # few values alive at a time
+            slots = range(first, min(first + 3, tables.candidates))
+            with graph.frame("Weights and features"):
+                ((_, p),) = reader.log_weights(after(sums.done, 1, leaf), position, slots)
+                for place, lane in zip(reader.places[-len(slots) :], p.lanes, strict=False):
+                    sums.add(after(sums.done, sums.ahead, place), weight(lane))
+    with graph.frame("Planes"):
+        colors, alphas = sums.blended()
+        last = colors[-1].lanes[0] if colors else alphas[-1]
+        level = levels.limited(inputs["LOD"], tables)
+        coarse = levels.planes(graph, tree.name, point, level, last, tables, images)
+        planes = _faded(graph, tables, colors, alphas, coarse, levels.share(level, tables))
+    with graph.frame("Maps"):
+        graph.output(ending_at(tree, map_outputs(graph, maps, planes), inside, maps, lod.average(tables.tail)))
+    graph.arrange()
+
+
+def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
+    vector = tree.interface.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
+    vector.hide_value = True
+    level = tree.interface.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
+    level.min_value, level.max_value, level.default_value = 0.0, MAX_LOD, 0.0
+    level.description = "Level of detail: 0 is full detail, each level halves the resolution"
+    for info in maps:
+        tree.interface.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
+        if "A" in info.channels:
+            tree.interface.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
+
+
+def wrapped(uv: Value, tree: bpy.types.ShaderNodeTree, tables: Tables) -> tuple[Value, Value | None]:
+    """Texture coordinates 0 <= x, y < 1, y down; and 1 inside, 0 outside where the texture ends."""
+    tiles = udim.tiles_of(tree)
+    if tiles:
+        return udim.place(uv, tiles)
+    extension = tree[EXTENSION]
+    down = uv.times_plus((1, -1, 0), (0, 1, 0))
+    if extension == "REPEAT":
+        return down.fraction().min(BELOW_ONE), None
+    half = (0.5 / tables.width, 0.5 / tables.height, 0)
+    if extension == "MIRROR":
+        turned = 1.0 - (down * 0.5).fraction() * 2.0
+        return (1.0 - turned.max(turned * -1.0)).clamp(half, (1 - half[0], 1 - half[1], 0)), None
+    point = down.clamp(half, (1 - half[0], 1 - half[1], 0))
+    if extension == "EXTEND":
+        return point, None
+    return point, down.distance(down.clamp(0.0, 1.0)).less_than(1e-7)
+
+
+def _position(point: Value, tables: Tables) -> Value:
+    """(x, y, x + y) in texels, from the centre of the texture."""
+    size = (tables.width, tables.height, 0)
+    position = point.times_plus(size, (-size[0] / 2, -size[1] / 2, 0))
+    return position.dot((1, 1, 0)).times_plus((0, 0, 1), position)
+
+
+def _faded(
+    graph: Graph, tables: Tables, colors: list[Value], alphas: list[Value], coarse: list[Value], share: Value
+) -> Planes:
+    """The planes of the Gaussians, clamped to 0..1 and faded into the coarse levels."""
+    threes = [graph.combine(*coarse[3 * i : 3 * i + 3]) for i in range(len(colors))]
+    rest = coarse[3 * len(colors) :]
+    mixed = [
+        [graph.mix(a.clamp(0.0, 1.0), b, share) for a, b in zip(fine, texels, strict=True)]
+        for fine, texels in ((colors, threes), (alphas, rest))
+    ]
+    return Planes(graph, tables, *mixed)
+
+
+class Planes:
+    """The decoded planes, 0..1, as scalars or three at a time; texels and alphas as lod.slot numbers them."""
+
+    def __init__(self, graph: Graph, tables: Tables, texels: list[Value], alphas: list[Value]) -> None:
+        self.graph, self.tables, self.texels, self.alphas = graph, tables, texels, alphas
+
+    def scalar(self, plane: int) -> Value:
+        sheet, channel = lod.slot(plane, self.tables.planes)
+        return self.alphas[sheet] if channel == 3 else self.texels[sheet].lanes[channel]
+
+    def vector(self, planes: Sequence[int]) -> Value:
+        slots = [lod.slot(plane, self.tables.planes) for plane in planes]
+        if [channel for _, channel in slots] == [0, 1, 2] and len({sheet for sheet, _ in slots}) == 1:
+            return self.texels[slots[0][0]]
+        return self.graph.combine(*(self.scalar(plane) for plane in planes))
+
+
+def ending_at(
+    tree: bpy.types.ShaderNodeTree,
+    outputs: dict[str, Value],
+    inside: Value | None,
+    maps: Sequence[MapInfo],
+    average: np.ndarray,
+) -> dict[str, Value]:
+    """The outputs where `inside` is 1; elsewhere black, or where tiles are missing the average of the planes."""
+    if inside is None:
+        return outputs
+    if udim.tiles_of(tree) is None:
+        return {name: value * inside for name, value in outputs.items()}
+    colors = udim.outside(maps, average)
+    graph = inside.graph
+    return {
+        name: graph.mix(
+            graph.combine(*colors[name]) if value.is_vector else graph.constant(colors[name][0]), value, inside
+        )
+        for name, value in outputs.items()
+    }
+
+
+def map_outputs(graph: Graph, maps: Sequence[MapInfo], planes: Planes) -> dict[str, Value]:
+    """What the decoder gives for each map, by output socket."""
+    outputs = {}
+    for info in maps:
+        letters = dict(zip(info.channels, info.sources, strict=True))
+        color = [letters.get(letter, letters.get("L")) for letter in "RGB"]
+        outputs[info.name] = _color(graph, [c or Channel("constant") for c in color], planes, info.color_space)
+        if "A" in letters:
+            outputs[f"{info.name} Alpha"] = _scalar(letters["A"], planes, graph)
+    return outputs
+
+
+def _color(graph: Graph, channels: Sequence[Channel], planes: Planes, space: ColorSpace) -> Value:
+    """Three channels as the color that an Image Texture node gives."""
+    if all(c.kind == "plane" for c in channels):
+        unit = planes.vector([c.plane for c in channels])
+    else:
+        unit = graph.combine(*(_unit(c, planes, graph) for c in channels))
+    color = _ranged(unit, channels)
+    return _scene_linear(color) if space is ColorSpace.SRGB else color
+
+
+def _unit(channel: Channel, planes: Planes, graph: Graph) -> Value | float:
+    """A channel as 0..1, before it is put in its range."""
+    if channel.kind == "constant":
+        return 0.0
+    x = planes.scalar(channel.plane)
+    if channel.kind == "plane":
+        return x
+    across, down = x * 2.0 - 1.0, planes.scalar(channel.plane_y) * 2.0 - 1.0
+    return (1.0 - (across * across + down * down)).max(0.0) ** 0.5 * 0.5 + 0.5
+
+
+def _scalar(channel: Channel, planes: Planes, graph: Graph) -> Value:
+    if channel.kind == "constant":
+        return graph.constant(channel.low)
+    return _ranged(_unit(channel, planes, graph), [channel])
+
+
+def _ranged(unit: Value, channels: Sequence[Channel]) -> Value:
+    """low + (high - low) * unit."""
+    if all((c.low, c.high) == (0.0, 1.0) for c in channels):
+        return unit
+    low, span = [c.low for c in channels], [c.high - c.low for c in channels]
+    return unit.times_plus(span, low) if unit.is_vector else unit.times_plus(span[0], low[0])
+
+
+def _scene_linear(color: Value) -> Value:
+    """The exact sRGB curve (IEC 61966-2-1): a line up to 0.04045, a power above, added up piece by piece."""
+    bend = 0.04045
+    power = color.max(bend).times_plus(1 / 1.055, 0.055 / 1.055) ** 2.4
+    return color.min(bend).times_plus(1 / 12.92, power - bend / 12.92)

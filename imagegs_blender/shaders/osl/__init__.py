@@ -1,0 +1,1 @@
+"""The decoder as an OSL script node."""

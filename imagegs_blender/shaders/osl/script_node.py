@@ -1,0 +1,104 @@
+"""The decoder as an OSL script node: Cycles on the CPU and OptiX, with the level of detail of each pixel's footprint.
+
+The node names a compiled script (script.py) in a folder that ends with Blender; a saved .blend holds no more than that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import bpy
+
+from ...core.decoding import lod
+from ...core.decoding.tables import Tables
+from ...core.errors import ImageGSError
+from ...core.textures.texture_stack import MapInfo
+from ..nodes import node_group, udim
+from ..nodes.graph import Graph, Value
+from ..table_images import LAYOUT, layout
+from . import script
+
+SCRIPT = "imagegs_script"
+"""Custom property of a script node: it decodes."""
+
+
+def prepare(tables: Tables) -> Path:
+    """The script of a stack, written to a folder of this session.
+
+    Raises ImageGSError where this Blender can't compile OSL, or the script can't be written.
+    """
+    try:
+        import oslquery  # noqa: F401  part of Blender
+    except ImportError:
+        raise ImageGSError(
+            "decoder OSL: this Blender comes without Open Shading Language; choose Nodes or Baked"
+        ) from None
+    folder = Path(bpy.app.tempdir) / "imagegs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return script.write(tables, folder)
+
+
+def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
+    """Put the script node into an empty decoder. Raises ImageGSError as prepare() does."""
+    path = prepare(tables)
+    tree[LAYOUT] = layout(tables)
+    graph = Graph(tree)
+    with graph.frame("Script"):
+        inputs = graph.inputs()
+        tiles = udim.tiles_of(tree)
+        if tree[node_group.EXTENSION] == "REPEAT":  # the script wraps: here a jump would look like a huge footprint
+            point, inside = inputs["Vector"].times_plus((1, -1, 0), (0, 1, 0)), None
+        else:
+            point, inside = node_group.wrapped(inputs["Vector"], tree, tables)
+        node = _node(graph, -(-tables.planes // 3))
+        _show(node, path)
+        smooth = udim.stretched(inputs["Vector"], tiles) if tiles else point
+        tree.links.new(point.socket, node.inputs["Vector"])
+        tree.links.new(smooth.socket, node.inputs["Smooth"])
+        tree.links.new(inputs["LOD"].socket, node.inputs["LOD"])
+        colors = [Value(graph, output) for output in node.outputs]
+        count = lod.sheets(tables.planes)
+        rest = [lane for color in colors[count:] for lane in color.lanes][: tables.planes - 3 * count]
+    with graph.frame("Maps"):
+        planes = node_group.Planes(graph, tables, colors[:count], rest)
+        outputs = node_group.map_outputs(graph, maps, planes)
+        graph.output(node_group.ending_at(tree, outputs, inside, maps, lod.average(tables.tail)))
+    graph.arrange()
+
+
+def update(tree: bpy.types.ShaderNodeTree, tables: Tables) -> None:
+    """Write the script again: files of an earlier session are gone."""
+    path = prepare(tables)
+    for node in script_nodes(tree):
+        _show(node, path)
+
+
+def is_whole(tree: bpy.types.ShaderNodeTree) -> bool:
+    """Whether the script is there."""
+    paths = [bpy.path.abspath(node.filepath, library=tree.library) for node in script_nodes(tree)]
+    return all(Path(path).is_file() for path in paths)
+
+
+def script_nodes(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.ShaderNodeScript]:
+    """The script nodes of a decoder."""
+    return [node for node in tree.nodes if SCRIPT in node]
+
+
+def _node(graph: Graph, colors: int) -> bpy.types.ShaderNodeScript:
+    """A script node with the sockets of the script."""
+    node = graph.node("ShaderNodeScript", "imagegs.osl")
+    node[SCRIPT] = True
+    for name in ("Vector", "Smooth"):
+        node.inputs.new("NodeSocketVector", name)
+    for name in ("LOD", "Footprint"):
+        node.inputs.new("NodeSocketFloat", name)
+    node.inputs["Footprint"].default_value = 1.0
+    for i in range(colors):
+        node.outputs.new("NodeSocketColor", f"Planes{i}")
+    return node
+
+
+def _show(node: bpy.types.ShaderNodeScript, path: Path) -> None:
+    node.mode = "EXTERNAL"  # forgets the path
+    node.filepath = str(path)

@@ -1,0 +1,17 @@
+"""What is done to a file, without buttons: the handlers that keep decoders whole, and the work behind each operator."""
+
+from __future__ import annotations
+
+from . import comparison, distance, forecast, rebuild
+
+_MODULES = (forecast, comparison, distance, rebuild)
+
+
+def register() -> None:
+    for module in _MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(_MODULES):
+        module.unregister()

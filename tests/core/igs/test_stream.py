@@ -1,0 +1,173 @@
+"""The .igs file: what goes in comes out bit for bit, and nothing malformed comes in."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagegs_blender.core.decoding import decode
+from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.gaussians import Gaussians
+from imagegs_blender.core.igs import codes as quantize
+from imagegs_blender.core.igs import stream
+from imagegs_blender.core.settings import QuantizeBits
+from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
+
+MAPS = (
+    MapInfo("Farbe é", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGBA", 640, 480,
+            (Channel("plane", 0), Channel("plane", 1), Channel("plane", 2), Channel("constant", low=0.25))),
+    MapInfo("normal", Role.NORMAL, ColorSpace.RAW, Depth.U16, "RGB", 320, 240,
+            (Channel("plane", 3), Channel("plane", 4), Channel("normal_z", 3, 4))),
+    MapInfo("height", Role.DATA, ColorSpace.LINEAR, Depth.F32, "L", 640, 480, (Channel("plane", 5, low=-2.5, high=7.0),)),
+)  # fmt: skip
+
+
+def random_gaussians(count: int, planes: int, seed: int = 0) -> Gaussians:
+    rng = np.random.default_rng(seed)
+    return Gaussians(
+        rng.random((count, 2)).astype(np.float32),
+        np.exp(rng.normal(1, 0.6, (count, 2))).astype(np.float32),
+        rng.uniform(-7, 7, count).astype(np.float32),
+        rng.normal(0.5, 0.3, (count, planes)).astype(np.float32),
+        rng.normal(0, 0.3, count).astype(np.float32),
+        np.zeros(count, np.uint8),
+        640,
+        480,
+        True,
+        4,
+    )
+
+
+@pytest.mark.parametrize("bits", [QuantizeBits(), QuantizeBits(4, 4, 4, 4), QuantizeBits(16, 16, 16, 16)])
+@pytest.mark.parametrize(("count", "planes"), [(1, 1), (2, 6), (700, 6), (3000, 32)])
+def test_round_trip_bit_for_bit(count: int, planes: int, bits: QuantizeBits) -> None:
+    codes = quantize.quantize(random_gaussians(count, planes), bits)
+    maps = MAPS if planes >= 6 else ()
+    data = stream.pack(codes, maps)
+    read = stream.read(data)
+    order = np.argsort(stream.morton(codes.mean, bits.pos), kind="stable")
+    for name in ("mean", "scale", "rotation", "bias", "feature"):
+        np.testing.assert_array_equal(getattr(read.codes, name), getattr(codes, name)[order], err_msg=name)
+    assert read.maps == maps
+    assert stream.pack(read.codes, read.maps) == data
+
+
+def test_codes_are_near_the_gaussians() -> None:
+    """Quantised at 16/12/10/12 bits, every Gaussian keeps its shape: compared as covariance, which has no symmetric twins."""
+    g = random_gaussians(2000, 6)
+    restored = quantize.dequantize(quantize.quantize(g, QuantizeBits()))
+    assert np.abs(restored.mean - g.mean).max() <= 0.5 / 2**16 + 1e-7
+    assert np.abs(restored.feature - g.feature).max() < 2 / 2**12
+    relative = np.abs(restored.conic() - g.conic()).max(1) / np.abs(g.conic()).max(1)
+    assert relative.max() < 0.02
+
+
+def test_snapped_gaussians_keep_their_codes() -> None:
+    g = random_gaussians(500, 6)
+    bits = QuantizeBits(12, 6, 5, 6)
+    scales = quantize.ScaleGrid.of(g, bits)
+    codes = quantize.quantize(g, bits, scales)
+    again = quantize.quantize(quantize.dequantize(codes), bits, scales)
+    for name in ("mean", "scale", "rotation", "bias"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(codes, name), err_msg=name)
+
+
+def test_every_flipped_bit_and_every_cut_is_one_clear_error() -> None:
+    data = stream.write(random_gaussians(60, 6), MAPS, QuantizeBits(8, 5, 4, 5))
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position % 8
+        with pytest.raises(ImageGSError, match=r"\.igs stream"):
+            stream.read(bytes(damaged))
+        with pytest.raises(ImageGSError, match=r"\.igs stream"):
+            stream.read(data[:position])
+    with pytest.raises(ImageGSError, match="left over"):
+        stream.read(data + b"\0")
+
+
+def test_what_other_programs_make_of_a_payload_is_one_clear_error() -> None:
+    """Checksums are right, but the numbers were not coded with these models: refused in one line, or read as numbers."""
+    data = stream.write(random_gaussians(300, 6), MAPS)
+    start = data.index(b"CODE") + 12
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(40):
+        payload = rng.bytes(len(data) - start)
+        checksum = struct.pack("<I", zlib.crc32(payload, zlib.crc32(b"CODE")))
+        try:
+            stream.read(data[: start - 4] + checksum + payload)
+        except ImageGSError as error:
+            assert "not a valid .igs stream" in str(error)
+            refused += 1
+    assert refused
+
+
+def test_a_newer_version_says_so() -> None:
+    data = bytearray(stream.write(random_gaussians(5, 6), MAPS))
+    struct.pack_into("<H", data, 8, stream.VERSION + 1)
+    with pytest.raises(ImageGSError, match="version .* update imagegs_blender"):
+        stream.read(bytes(data))
+
+
+def test_streams_of_earlier_versions_open() -> None:
+    """tests/core/streams holds one file of every version ever released, and its picture at 16 x 12 texels. Never replace one."""
+    folder = Path(__file__).parent / "streams"
+    for path in sorted(folder.glob("version-*.igs")):
+        kept = stream.read(path.read_bytes())
+        assert kept.maps == MAPS
+        picture = np.load(path.with_suffix(".npy")).astype(np.float32)
+        np.testing.assert_allclose(decode.planes(kept.gaussians, 16, 12), picture, atol=2e-3)
+    assert (folder / f"version-{stream.VERSION}.igs").exists()
+
+
+@pytest.mark.parametrize(
+    "bits", [QuantizeBits(32, 32, 32, 32), QuantizeBits(20, 17, 5, 31), QuantizeBits(4, 32, 16, 24)]
+)
+def test_plain_numbers_come_back_bit_for_bit(bits: QuantizeBits) -> None:
+    """More than 16 bits: each number is within half a step of what was given, float32 exact, and stays as it is."""
+    g = dataclasses.replace(random_gaussians(500, 6), gamma=2.0)
+    data = stream.write(g, MAPS, bits)
+    read = stream.read(data)
+    assert read.maps == MAPS and read.gaussians.gamma == 2.0
+    assert stream.pack(read.codes, read.maps) == data
+    assert stream.write(read.gaussians, MAPS, bits) == data
+    counted = 500 * (2 * bits.pos + 3 * bits.scale + bits.rot + 6 * bits.feat) / 8  # Image-GS's count, and the bias
+    assert counted <= len(data) <= counted + 400
+    for name, b in (("mean", bits.pos), ("scale", bits.scale), ("bias", bits.scale), ("feature", bits.feat)):
+        given, got = getattr(g, name), getattr(read.gaussians, name)
+        if b == 32:
+            np.testing.assert_array_equal(got, given)
+        else:
+            np.testing.assert_allclose(got, given, atol=0.51 * np.ptp(given) / (2**b - 1) + 1e-6)
+
+
+def test_malformed_plain_numbers_are_refused() -> None:
+    data = stream.write(random_gaussians(20, 6), MAPS, QuantizeBits(20, 32, 10, 12))
+    assert data[8:12] == bytes([2, 0, 1, 0])
+    payload = 20 * (2 * 20) // 8 + 8
+    bad = bytearray(data)
+    start = len(data) - len(data[data.index(b"CODE") + 12 :])
+    bad[start + payload : start + payload + 4] = struct.pack("<f", float("nan"))
+    body = bytes(bad[start:])
+    bad[start - 4 : start] = struct.pack("<I", zlib.crc32(body, zlib.crc32(b"CODE")))
+    with pytest.raises(ImageGSError, match="not finite"):
+        stream.read(bytes(bad))
+    for flags in (0, 2, 4):
+        changed = data[:10] + struct.pack("<H", flags) + data[12:]
+        with pytest.raises(ImageGSError, match="not a valid .igs stream"):
+            stream.read(changed)
+
+
+def test_limits_are_checked_when_writing() -> None:
+    g = random_gaussians(3, 6)
+    with pytest.raises(ImageGSError, match="0 Gaussians"):
+        stream.write(g.take(np.arange(0)), MAPS)
+    with pytest.raises(ImageGSError, match="1 to 255 bytes"):
+        stream.write(g, [dataclasses.replace(MAPS[0], name="x" * 300)])
+    with pytest.raises(ImageGSError, match="pos-bits 33"):
+        QuantizeBits(pos=33)

@@ -1,0 +1,38 @@
+"""The pruned network finds the K largest, whatever the order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from imagegs_blender.shaders.nodes.sorting_network import largest
+
+
+class Lanes:
+    """Three numbers (or one) with the operators of a node graph; counts how many were created."""
+
+    count = 0
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        Lanes.count += 1
+
+    def min(self, other: Lanes) -> Lanes:
+        return Lanes(np.minimum(self.values, other.values))
+
+    def max(self, other: Lanes) -> Lanes:
+        return Lanes(np.maximum(self.values, other.values))
+
+    @property
+    def lanes(self) -> list[Lanes]:
+        return [Lanes(lane) for lane in self.values]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 7, 8, 10])
+def test_largest(rows: int) -> None:
+    values = np.random.default_rng(rows).integers(0, 40, (rows, 3, 500))
+    for k in range(1, min(16, 3 * rows) + 1):
+        found = largest([Lanes(row) for row in values], k)
+        assert np.array_equal(
+            np.sort([one.values for one in found], axis=0), np.sort(values.reshape(3 * rows, -1), axis=0)[-k:]
+        )
