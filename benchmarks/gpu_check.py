@@ -30,6 +30,7 @@ from imagegs_blender.core.gaussians import Gaussians
 from imagegs_blender.core.igs.codes import ScaleGrid, dequantize, quantize
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.core.textures import texture_stack
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap
 
 L2, IMAGE_GS = LossWeights(l2=1.0), LossWeights(l1=1.0, ssim=0.1)
 CASES = [  # planes, Gaussians, K, loss
@@ -87,7 +88,7 @@ def step(planes: int, count: int, topk: int, label: str, ceiling: dict[str, floa
     device = Cuda(rng.random((planes, SIZE, SIZE), np.float32), grid)
     optimizer = device.optimizer(False, RATES)
     scale = 0.6 * SIZE / count**0.5
-    optimizer.add(rng.random((count, 2), np.float32), scale, rng.random((count, planes)), 0)
+    optimizer.add(rng.random((count, 2), np.float32), scale, rng.random((count, planes)))
     started = time.perf_counter()
     device.step(optimizer, loss, 1.0)
     first = time.perf_counter() - started
@@ -205,8 +206,8 @@ def textures(size: int, planes: int) -> texture_stack.TextureStack:
     mixtures = rng.dirichlet([2, 2, 0.3, 2], planes)
     pictures = [sum(share * part for share, part in zip(mixture, parts, strict=True)) for mixture in mixtures]
     return texture_stack.build([
-        texture_stack.SourceMap(
-            f"map{k}", texture_stack.Role.DATA, texture_stack.ColorSpace.RAW, texture_stack.Depth.F32, "L", np.float32(0.5 + 0.3 * p)[..., None]
+        SourceMap(
+            f"map{k}", Role.DATA, ColorSpace.RAW, Depth.F32, "L", np.float32(0.5 + 0.3 * p)[..., None]
         )
         for k, p in enumerate(pictures)
     ])  # fmt: skip

@@ -20,20 +20,20 @@ import matplotlib as mpl
 import numpy as np
 
 mpl.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 if __package__:
     from . import peers
 else:
     import peers
 
-from imagegs_blender.core.decoding import decode  # noqa: E402
-from imagegs_blender.core.encoding import encode  # noqa: E402
-from imagegs_blender.core.igs import stream  # noqa: E402
-from imagegs_blender.core.quality import metrics  # noqa: E402
-from imagegs_blender.core.settings import FitSettings  # noqa: E402
-from imagegs_blender.core.textures import image_files, texture_stack  # noqa: E402
-from imagegs_blender.core.textures.texture_stack import Depth, SourceMap  # noqa: E402
+from imagegs_blender.core.decoding import decode
+from imagegs_blender.core.encoding import encode
+from imagegs_blender.core.igs import stream
+from imagegs_blender.core.quality import metrics
+from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.core.textures import image_files, texture_stack
+from imagegs_blender.core.textures.texture_stack import Depth, SourceMap
 
 COLUMNS = ("input", "codec", "setting", "bytes", "bpp", "bppc", "psnr", "gaussians", "seconds", "cpu_seconds")
 
@@ -64,7 +64,7 @@ def main() -> None:
     plot(rows, args.output.with_suffix(".png"))
 
 
-def points(path: Path, args: argparse.Namespace):  # noqa: ANN201
+def points(path: Path, args: argparse.Namespace):
     """Rows of the table for one input."""
     maps = [eight_bits(m) for m in image_files.read_maps(path)]
     pixels = {m.name: m.pixels for m in maps}

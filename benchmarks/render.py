@@ -30,12 +30,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from imagegs_blender.core.decoding import tables  # noqa: E402
-from imagegs_blender.core.encoding import encode  # noqa: E402
-from imagegs_blender.core.igs import stream  # noqa: E402
-from imagegs_blender.core.settings import FitSettings  # noqa: E402
-from imagegs_blender.core.textures import image_files, texture_stack  # noqa: E402
-from imagegs_blender.core.textures.texture_stack import Depth  # noqa: E402
+from imagegs_blender.core.decoding import tables
+from imagegs_blender.core.encoding import encode
+from imagegs_blender.core.igs import stream
+from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.core.textures import image_files, texture_stack
+from imagegs_blender.core.textures.texture_stack import Depth
 
 KINDS = ("IMAGES", "NODES", "OSL", "BAKED")
 PARTS = ("render", "eevee", "open", "memory")

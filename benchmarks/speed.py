@@ -81,7 +81,7 @@ def operations(args: argparse.Namespace) -> None:
             optimizer = Optimizer(
                 grid, args.planes, False, {"mean": 0.1, "scale": 0.01, "rotation": 0.01, "bias": 0.01, "feature": 0.005}
             )
-            optimizer.add(gaussians.mean, 0.6 * args.size / args.gaussians**0.5, gaussians.feature, 0)
+            optimizer.add(gaussians.mean, 0.6 * args.size / args.gaussians**0.5, gaussians.feature)
             device = Cpu(target, grid)
 
             def step(device=device, optimizer=optimizer, loss=loss, rows=rows) -> None:
@@ -99,7 +99,7 @@ def random_gaussians(args: argparse.Namespace, rng: np.random.Generator, topk: i
     scale = 0.6 * args.size / count**0.5 * np.exp(rng.normal(0, 0.4, (count, 2)))
     return Gaussians(
         rng.random((count, 2), np.float32), scale.astype(np.float32), rng.uniform(0, np.pi, count).astype(np.float32),
-        rng.random((count, args.planes), np.float32), np.zeros(count, np.float32), np.zeros(count, np.uint8),
+        rng.random((count, args.planes), np.float32), np.zeros(count, np.float32),
         args.size, args.size, False, topk,
     )  # fmt: skip
 

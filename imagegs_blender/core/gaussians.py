@@ -38,7 +38,6 @@ class Gaussians:
     rotation  (N,)   float32, radians, angle of the first axis, counted from +x towards +y (downwards)
     feature   (N, C) float32, plane values, nominally 0..1
     bias      (N,)   float32, added to q; larger is weaker
-    level     (N,)   uint8, the stage of the progressive fit in which the Gaussian was added
     width, height    the fitted resolution, texels
     wrap             True where the texture repeats: distances are taken on the torus
     topk             K, 1..16; 0 for the plain unnormalised sum
@@ -50,7 +49,6 @@ class Gaussians:
     rotation: np.ndarray
     feature: np.ndarray
     bias: np.ndarray
-    level: np.ndarray
     width: int
     height: int
     wrap: bool
@@ -76,7 +74,5 @@ class Gaussians:
 
     def take(self, index: np.ndarray) -> Gaussians:
         """The Gaussians at index (any NumPy index of the first axis), in that order."""
-        arrays = {
-            name: getattr(self, name)[index] for name in ("mean", "scale", "rotation", "feature", "bias", "level")
-        }
+        arrays = {name: getattr(self, name)[index] for name in ("mean", "scale", "rotation", "feature", "bias")}
         return replace(self, **arrays)

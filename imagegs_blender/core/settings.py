@@ -214,7 +214,7 @@ _RANGES = {
     "l2": (0, math.inf),
     "ssim": (0, math.inf),
     "initial_ratio": (1e-3, 1),
-    "add_times": (0, 254),
+    "add_times": (0, 1000),
     "add_steps": (1, math.inf),
     "add_share": (0.01, 1),
     "post_min_steps": (0, math.inf),

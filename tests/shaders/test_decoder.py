@@ -56,8 +56,7 @@ def stack(topk: int, wrap: bool) -> Gaussians:
     feature = 0.5 + 0.35 * np.sin(waves) + 0.05 * rng.standard_normal((count, 7))
     feature[:, 4:6] = 0.5 + 0.6 * (feature[:, 4:6] - 0.5)
     arrays = (mean, np.minimum(scale, 12), rng.uniform(0, np.pi, count), feature, 0.2 * rng.standard_normal(count))
-    level = np.zeros(count, np.uint8)
-    return Gaussians(*(a.astype(np.float32) for a in arrays), level, WIDTH, HEIGHT, wrap, topk)
+    return Gaussians(*(a.astype(np.float32) for a in arrays), WIDTH, HEIGHT, wrap, topk)
 
 
 def expected(planes: np.ndarray) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ def node() -> Iterator[bpy.types.ShaderNodeGroup]:
     count = 40
     arrays = (rng.random((count, 2)), np.full((count, 2), 30), np.zeros(count), rng.random((count, 1)), np.zeros(count))
     floats = (a.astype(np.float32) for a in arrays)
-    gaussians = Gaussians(*floats, np.zeros(count, np.uint8), SIZE, SIZE, True, 4)
+    gaussians = Gaussians(*floats, SIZE, SIZE, True, 4)
     info = MapInfo("grey", Role.DATA, ColorSpace.RAW, Depth.U8, "L", SIZE, SIZE, (Channel("plane", 0),))
     group = node_group.build("Grey", [info], tables.build(gaussians))
     storage.store(group, stream.write(gaussians, (info,)), {})

@@ -28,16 +28,15 @@ class Optimizer:
         self.grid, self.inverse_scale, self.rate = grid, inverse_scale, rate
         shapes = {"mean": (0, 2), "scale": (0, 2), "rotation": (0,), "bias": (0,), "feature": (0, planes)}
         self.value = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
-        self.level = np.empty(0, np.uint8)
         self.frozen = {name for name in NAMES if rate[name] == 0}
         self.moments: dict[str, tuple[np.ndarray, ...]] = {
             name: (v.copy(), v.copy(), np.empty(0, np.int32)) for name, v in self.value.items()
         }
 
     def __len__(self) -> int:
-        return len(self.level)
+        return len(self.value["mean"])
 
-    def add(self, mean: np.ndarray, scale: float | np.ndarray, feature: np.ndarray, level: int) -> None:
+    def add(self, mean: np.ndarray, scale: float | np.ndarray, feature: np.ndarray) -> None:
         """New round Gaussians at mean (n, 2) texture coordinates, standard deviation `scale` texels."""
         n = len(mean)
         start = 1 / scale if self.inverse_scale else np.log(scale)
@@ -56,13 +55,11 @@ class Optimizer:
             self.moments[name] = (
                 np.concatenate([first, zeros]), np.concatenate([second, zeros]), np.concatenate([steps, np.zeros(n, np.int32)]),
             )  # fmt: skip
-        self.level = np.concatenate([self.level, np.full(n, level, np.uint8)])
 
     def keep(self, index: np.ndarray) -> None:
         """Only the Gaussians at index stay, in that order."""
         self.value = {name: value[index] for name, value in self.value.items()}
         self.moments = {name: tuple(part[index] for part in moments) for name, moments in self.moments.items()}
-        self.level = self.level[index]
 
     def splats(self) -> Splats:
         """The current Gaussians as the device sees them."""
@@ -97,7 +94,7 @@ class Optimizer:
             mean = mean - np.floor(mean)
         return Gaussians(
             mean, self._scale(), self.value["rotation"].copy(), self.value["feature"].copy(), self.value["bias"].copy(),
-            self.level.copy(), grid.width, grid.height, grid.wrap, grid.topk,
+            grid.width, grid.height, grid.wrap, grid.topk,
         )  # fmt: skip
 
     def freeze(self, gaussians: Gaussians, names: Iterable[str]) -> None:
@@ -113,14 +110,13 @@ class Optimizer:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that changes while nothing is frozen, as arrays by name: what restore() takes."""
-        arrays: dict[str, np.ndarray] = {"level": self.level, **self.value}
+        arrays = dict(self.value)
         for name, moments in self.moments.items():
             arrays |= {f"{name}.{part}": array for part, array in zip(_MOMENTS, moments, strict=True)}
         return arrays
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from an earlier state()."""
-        self.level = state["level"]
         self.value = {name: state[name] for name in NAMES}
         self.moments = {name: tuple(state[f"{name}.{part}"] for part in _MOMENTS) for name in NAMES}
 

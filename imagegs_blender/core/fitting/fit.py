@@ -253,7 +253,7 @@ class Fit:
 
     def _new(self, mean: np.ndarray, scale: float, feature: np.ndarray) -> None:
         first = len(self.optimizer)
-        self.optimizer.add(mean, scale, feature, min(self.stage, 255))
+        self.optimizer.add(mean, scale, feature)
         if self.observer:
             self.observer.added(self, first)
 

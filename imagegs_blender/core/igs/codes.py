@@ -111,7 +111,7 @@ def quantize(
 
 
 def dequantize(codes: Codes) -> Gaussians:
-    """What the codes stand for; level is 0 throughout."""
+    """What the codes stand for."""
     components = codes.feature * codes.feature_step
     levels = rotation_levels(codes.scale, codes.scale_step, codes.bits.rot)
     return Gaussians(
@@ -120,7 +120,6 @@ def dequantize(codes: Codes) -> Gaussians:
         (np.pi * (codes.rotation + 0.5) / levels).astype(np.float32),
         (codes.feature_center + components @ (codes.feature_basis / BASIS_ONE)).astype(np.float32),
         (codes.bias * codes.scale_step).astype(np.float32),
-        np.zeros(len(codes), np.uint8),
         codes.width, codes.height, codes.wrap, codes.topk, codes.gamma,
     )  # fmt: skip
 

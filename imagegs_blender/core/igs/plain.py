@@ -30,9 +30,9 @@ class Plain:
 
 
 def quantize(gaussians: Gaussians, bits: QuantizeBits) -> Plain:
-    """Every number rounded to its bits, in the order given. Rotations are taken to 0..pi, levels forgotten."""
+    """Every number rounded to its bits, in the order given. Rotations are taken to 0..pi."""
     turned = np.mod(gaussians.rotation.astype(np.float64), np.pi).astype(np.float32)
-    gaussians = replace(gaussians, rotation=turned, level=np.zeros(len(gaussians), np.uint8))
+    gaussians = replace(gaussians, rotation=turned)
     rounded: dict[str, Any] = {name: _values(*_coded(getattr(gaussians, name), b)) for name, b in _groups(bits)}
     return Plain(replace(gaussians, **rounded), bits)
 

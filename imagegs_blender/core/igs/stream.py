@@ -27,7 +27,6 @@ _PLAIN, _GAMMA = 1, 2
 
 MAX_SIDE = 16384
 MAX_MAPS = 64
-MAX_HEAD = 1 << 16
 _SECTIONS = (b"HEAD", b"MODL", b"CODE")
 _ROLES, _SPACES, _DEPTHS = tuple(Role), tuple(ColorSpace), tuple(Depth)
 _KINDS = ("plane", "constant", "normal_z")
@@ -220,11 +219,9 @@ def _framed(plain: Plain) -> Codes:
 
 def _read_plain(codes: Codes, count: int, payload: bytes) -> Plain:
     arrays = plain.read(payload, count, len(codes.feature_center), codes.bits)
-    level = np.zeros(count, np.uint8)
     return Plain(
         Gaussians(
             **arrays,
-            level=level,
             width=codes.width,
             height=codes.height,
             wrap=codes.wrap,

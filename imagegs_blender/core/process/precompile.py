@@ -50,8 +50,8 @@ def main() -> int:
         np.zeros(count),
     )  # fmt: skip
     mean, scale, rotation, feature, bias = (a.astype(np.float32) for a in arrays)
-    level, topk = np.zeros(count, np.uint8), PRESETS["balanced"].topk
-    gaussians = Gaussians(mean, scale, rotation, feature, bias, level, size, size, True, topk)
+    topk = PRESETS["balanced"].topk
+    gaussians = Gaussians(mean, scale, rotation, feature, bias, size, size, True, topk)
     channels = tuple(Channel("plane", plane) for plane in range(planes))
     maps = (
         MapInfo("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", size, size, channels[:3]),
@@ -60,7 +60,7 @@ def main() -> int:
     target = rng.random((planes, size, size), np.float32)
     device = Cpu(target, Grid(size, size, True, topk))
     optimizer = device.optimizer(PRESETS["balanced"].inverse_scale, dict.fromkeys(NAMES, 0.1))
-    optimizer.add(mean, 2.0, feature, 0)
+    optimizer.add(mean, 2.0, feature)
     device.error(optimizer, PRESETS["balanced"].error_power)
     device.removal(optimizer)
     stream.read(stream.write(gaussians, maps))

@@ -237,7 +237,7 @@ def test_ellipses_lie_where_the_gaussians_are() -> None:
     """One red, flat, tilted Gaussian: red along its long axis, white across it."""
     one = Gaussians(
         np.array([[0.5, 0.5]], np.float32), np.array([[10, 2]], np.float32), np.array([np.pi / 4], np.float32),
-        np.array([[1, 0, 0]], np.float32), np.zeros(1, np.float32), np.zeros(1, np.uint8), 64, 64, False, 4,
+        np.array([[1, 0, 0]], np.float32), np.zeros(1, np.float32), 64, 64, False, 4,
     )  # fmt: skip
     drawn = pictures.ellipses(one, textures().maps[0]).astype(int)
     along, across = drawn[32 + 9, 32 + 9], drawn[32 + 9, 32 - 9]  # a positive rotation turns +x towards +y, down
@@ -291,7 +291,7 @@ def test_eml_net_weights_predict_and_wrong_ones_are_refused(tmp_path: Path) -> N
     generator = torch.Generator().manual_seed(0)
 
     def random_weights(shapes: dict[str, tuple[int, ...]]) -> dict:
-        def one(name: str, shape: tuple[int, ...]):  # noqa: ANN202
+        def one(name: str, shape: tuple[int, ...]):
             if name.endswith(("running_var", "bn1.weight", "bn2.weight", "bn3.weight")):
                 return torch.ones(shape)
             return torch.randn(shape, generator=generator) * (2 / max(1, np.prod(shape[1:]))) ** 0.5

@@ -34,8 +34,7 @@ def smooth(width: int, height: int, wrap: bool = True, planes: int = 6) -> Gauss
     count = max(8, width * height // 60)
     scale = np.minimum(4.0 * np.exp(0.3 * rng.standard_normal((count, 2))), 10)
     arrays = (rng.random((count, 2)), scale, rng.uniform(0, np.pi, count), rng.random((count, planes)), np.zeros(count))
-    level = np.zeros(count, np.uint8)
-    return Gaussians(*(a.astype(np.float32) for a in arrays), level, width, height, wrap, 4)
+    return Gaussians(*(a.astype(np.float32) for a in arrays), width, height, wrap, 4)
 
 
 def test_levels_are_the_true_mip_levels(data: Path) -> None:

@@ -24,8 +24,7 @@ def scattered(
     scale = np.minimum(size * np.exp(0.5 * rng.standard_normal((count, 2))), 0.09 * min(width, height))
     bias = 0.3 * rng.standard_normal(count)
     arrays = (mean, scale, rng.uniform(-np.pi, np.pi, count), rng.random((count, planes)), bias)
-    level = np.zeros(count, np.uint8)
-    return Gaussians(*(a.astype(np.float32) for a in arrays), level, width, height, wrap, topk)
+    return Gaussians(*(a.astype(np.float32) for a in arrays), width, height, wrap, topk)
 
 
 ROUNDING = 0.5 / 255 + 2e-4

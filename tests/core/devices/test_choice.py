@@ -22,10 +22,11 @@ from imagegs_blender.core.encoding import encode
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.settings import DEVICES, FitSettings
 from imagegs_blender.core.textures import texture_stack
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap
 
 
 @pytest.fixture(autouse=True)
-def _fresh():  # noqa: ANN202
+def _fresh():
     choice.detect.cache_clear()
     yield
     choice.detect.cache_clear()
@@ -64,7 +65,7 @@ def test_what_is_missing_is_one_clear_error(
     assert choice.choose("auto") == "cpu" and choice.choose("cpu") == "cpu"
     assert missing in str(choice.detect())
     textures = texture_stack.build([
-        texture_stack.SourceMap("a", texture_stack.Role.DATA, texture_stack.ColorSpace.RAW, texture_stack.Depth.F32, "L", np.zeros((16, 16, 1), np.float32))
+        SourceMap("a", Role.DATA, ColorSpace.RAW, Depth.F32, "L", np.zeros((16, 16, 1), np.float32))
     ])  # fmt: skip
     with pytest.raises(ImageGSError, match="device cuda can't be used: " + re.escape(missing)) as caught:
         encode.encode(textures, FitSettings.preset("fast", num_gaussians=4, device="cuda"))

@@ -18,7 +18,8 @@ from imagegs_blender.core.devices.types import Grid, Rows  # noqa: E402
 from imagegs_blender.core.fitting import fit as fitting  # noqa: E402
 from imagegs_blender.core.gaussians import CUTOFF  # noqa: E402
 from imagegs_blender.core.settings import FitSettings  # noqa: E402
-from imagegs_blender.core.textures import texture_stack  # noqa: E402
+from imagegs_blender.core.textures import texture_stack
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap  # noqa: E402
 from tests.core.devices.emulator import Emulator  # noqa: E402
 from tests.core.devices.test_devices import LOSSES, PARTS, random_splats, random_target  # noqa: E402
 
@@ -86,10 +87,10 @@ def test_no_order_of_threads_changes_a_bit() -> None:
     assert results[0] == results[1]
 
 
-def started(device, count: int, inverse: bool = False):  # noqa: ANN001, ANN201
+def started(device, count: int, inverse: bool = False):
     optimizer = device.optimizer(inverse, RATES)
     rng = np.random.default_rng(5)
-    optimizer.add(rng.random((count, 2), np.float32), 2.0, rng.random((count, 5)), 0)
+    optimizer.add(rng.random((count, 2), np.float32), 2.0, rng.random((count, 5)))
     return optimizer
 
 
@@ -105,7 +106,7 @@ def test_steps_are_those_of_the_cpu(inverse: bool) -> None:
     for k, loss in enumerate([LOSSES["l2"], LOSSES["l2"], LOSSES["image-gs"], LOSSES["l2"], LOSSES["l2"]]):
         if k == 3:
             for optimizer in optimizers:
-                optimizer.add(mean, 1.0, feature, 1)
+                optimizer.add(mean, 1.0, feature)
                 optimizer.freeze(optimizer.gaussians(), ["rotation"])
         measured = [device.step(o, loss, 0.5).total for device, o in zip((cpu, gpu), optimizers, strict=True)]
         assert measured[1] == pytest.approx(measured[0], rel=1e-5)
@@ -148,7 +149,7 @@ def picture() -> texture_stack.TextureStack:
     y, x = np.mgrid[:48, :64] / 48
     planes = [0.5 + 0.4 * np.sin(9 * x * y), (np.hypot(x - 0.6, y - 0.4) < 0.3) * 0.7, 0.5 * x, y, x * y]
     return texture_stack.build([
-        texture_stack.SourceMap(f"map{k}", texture_stack.Role.DATA, texture_stack.ColorSpace.RAW, texture_stack.Depth.F32, "L", p[..., None].astype(np.float32))
+        SourceMap(f"map{k}", Role.DATA, ColorSpace.RAW, Depth.F32, "L", p[..., None].astype(np.float32))
         for k, p in enumerate(planes)
     ])  # fmt: skip
 
@@ -180,12 +181,12 @@ class Small(Emulator):
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     made, load = cuda.Pipeline, Cuda._load_planes
 
-    def pipeline(machine, grid, planes, count, n, bands, capacity):  # noqa: ANN001, ANN202
+    def pipeline(machine, grid, planes, count, n, bands, capacity):
         if capacity > machine.entries or planes.target.nbytes > machine.target_bytes:
             raise torch.OutOfMemoryError
         return made(machine, grid, planes, count, n, bands, capacity)
 
-    def load_planes(self) -> None:  # noqa: ANN001
+    def load_planes(self) -> None:
         load(self)
         if self._planes.target.nbytes > self.machine.target_bytes:
             self._planes = None

@@ -14,15 +14,16 @@ from imagegs_blender.core.devices.types import Grid, Splats, project
 from imagegs_blender.core.fitting.fit import fit
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.core.textures import texture_stack
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap
 
 from tests.core.devices.test_devices import LOSSES, PARTS, random_splats, random_target  # isort: skip
 
 if choice.detect().cuda is None:
     pytest.skip(f"no GPU here: {choice.detect().missing}", allow_module_level=True)
 
-import torch  # noqa: E402
+import torch
 
-from imagegs_blender.core.devices.cuda.device import Cuda  # noqa: E402
+from imagegs_blender.core.devices.cuda.device import Cuda
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def test_removal_agrees_with_the_cpu() -> None:
         optimizer = device.optimizer(
             False, {"mean": 0.1, "scale": 0.02, "rotation": 0.03, "bias": 0.02, "feature": 0.01}
         )
-        optimizer.add(rng.random((900, 2), np.float32), 3.0, rng.random((900, 4)), 0)
+        optimizer.add(rng.random((900, 2), np.float32), 3.0, rng.random((900, 4)))
         growth.append(device.removal(optimizer))
     assert far(growth[1], growth[0]) < 1e-4
 
@@ -99,7 +100,7 @@ def textures(size: int = 384) -> texture_stack.TextureStack:
         0.5 + 0.4 * np.sin(60 * x * y), disks % 1, 0.5 * x + 0.3 * disks % 1, y, rng.random((size, size)) * 0.1 + 0.3,
     ]  # fmt: skip
     sources = [
-        texture_stack.SourceMap(f"map{k}", texture_stack.Role.DATA, texture_stack.ColorSpace.RAW, texture_stack.Depth.F32, "L", p[..., None].astype(np.float32))
+        SourceMap(f"map{k}", Role.DATA, ColorSpace.RAW, Depth.F32, "L", p[..., None].astype(np.float32))
         for k, p in enumerate(planes)
     ]  # fmt: skip
     return texture_stack.build(sources)

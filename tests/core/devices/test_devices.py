@@ -95,7 +95,7 @@ def test_reference_gradient_is_the_derivative(topk: int, wrap: bool, loss: str) 
     if ratio.ssim:
         taps = torch.tensor(np.outer(window(), window()))[None, None]
 
-        def blur(planes):  # noqa: ANN001, ANN202
+        def blur(planes):
             return torch.nn.functional.conv2d(planes[:, None], taps, padding=5)[:, 0]
 
         mx, my = blur(out), blur(goal)
@@ -131,7 +131,7 @@ def test_removal_is_what_the_error_grows_by(topk: int) -> None:
     rng = np.random.default_rng(4)
     cpu = Cpu(target, grid, texels)
     optimizer = cpu.optimizer(False, {"mean": 1.0, "scale": 1.0, "rotation": 1.0, "bias": 1.0, "feature": 1.0})
-    optimizer.add(rng.random((14, 2)), 6.0, rng.random((14, 3)), 0)
+    optimizer.add(rng.random((14, 2)), 6.0, rng.random((14, 3)))
     growth = cpu.removal(optimizer)
     reference, l2 = Reference(target, grid, texels), LossWeights(l2=1.0)
     before = reference.gradient(optimizer.splats(), l2)[0].l2

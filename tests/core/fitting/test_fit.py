@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from imagegs_blender.core.decoding import decode
+from imagegs_blender.core.devices import points
 from imagegs_blender.core.encoding import encode
 from imagegs_blender.core.errors import Cancelled, ImageGSError
-from imagegs_blender.core.fitting import placement
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.process import worker
 from imagegs_blender.core.settings import PRESETS, FitSettings

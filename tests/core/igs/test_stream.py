@@ -35,7 +35,6 @@ def random_gaussians(count: int, planes: int, seed: int = 0) -> Gaussians:
         rng.uniform(-7, 7, count).astype(np.float32),
         rng.normal(0.5, 0.3, (count, planes)).astype(np.float32),
         rng.normal(0, 0.3, count).astype(np.float32),
-        np.zeros(count, np.uint8),
         640,
         480,
         True,
