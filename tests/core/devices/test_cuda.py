@@ -18,7 +18,7 @@ from imagegs_blender.core.devices.types import Grid, Rows  # noqa: E402
 from imagegs_blender.core.fitting import fit as fitting  # noqa: E402
 from imagegs_blender.core.gaussians import CUTOFF  # noqa: E402
 from imagegs_blender.core.settings import FitSettings  # noqa: E402
-from imagegs_blender.core.textures import texture_stack
+from imagegs_blender.core.textures import texture_stack  # noqa: E402
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap  # noqa: E402
 from tests.core.devices.emulator import Emulator  # noqa: E402
 from tests.core.devices.test_devices import LOSSES, PARTS, random_splats, random_target  # noqa: E402
