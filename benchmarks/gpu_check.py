@@ -127,7 +127,7 @@ def floor(planes: int, count: int, topk: int, loss: LossWeights, entries: int) -
 
     Bytes: target and texel weights once (with SSIM the picture, its slope and two numbers per texel written and read), an
     entry's list and gradient written and read, a splat's numbers and moments read and written. Operations: q of every texel of
-    an entry's tile, twice to blend and once for the gradient; of the K that are kept, their weight, blend and gradient; SSIM.
+    an entry's block, twice to blend and once for the gradient; of the K that are kept, their weight, blend and gradient; SSIM.
     """
     texels, sums = SIZE * SIZE, 6 + planes
     moved = 4.0 * texels * (planes + 1) + entries * (4 * 8 + 2 * 4 * sums) + count * 4 * sums * 8
@@ -166,7 +166,7 @@ def by_kernel(device: Cuda, optimizer: Any, loss: LossWeights) -> dict[str, floa
 
 
 def decoding(device: Cuda) -> float:
-    """Gigapixels (texels of all planes) per second: tile lists and blending of the splats that the pipeline holds."""
+    """Gigapixels (texels of all planes) per second: block lists and blending of the splats that the pipeline holds."""
     pipeline, numbers = device._pipeline, device._numbers
     assert pipeline is not None and numbers is not None
     out = torch.empty_like(device._loaded().target)

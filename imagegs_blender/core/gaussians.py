@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 CUTOFF = 12.0
-"""A Gaussian has no weight where q > CUTOFF (e^-12 = 6e-6): the support that tile lists and cells are built for."""
+"""A Gaussian has no weight where q > CUTOFF (e^-12 = 6e-6): the support that block lists and cells are built for."""
 
 EPS = 1e-5
 """Added to the sum of weights. Of the order of the weight at the cutoff, so texels far from all Gaussians fade to 0."""

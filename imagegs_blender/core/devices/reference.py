@@ -22,7 +22,7 @@ def render(gaussians: Gaussians, width: int | None = None, height: int | None = 
 
 
 def offsets(splats: Splats, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """dx, dy (height * width, N) float64: texel centre minus Gaussian centre, the shortest way round where it wraps."""
+    """dx, dy (height * width, N) float64: texel center minus Gaussian center, the shortest way round where it wraps."""
     y, x = np.divmod(np.arange(grid.width * grid.height), grid.width)
     dx = (x + 0.5)[:, None] - splats.center[None, :, 0].astype(np.float64)
     dy = (y + 0.5)[:, None] - splats.center[None, :, 1].astype(np.float64)
@@ -33,7 +33,7 @@ def offsets(splats: Splats, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 
 def weights(splats: Splats, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """w (P, N) with zeros outside the top-K and the cutoff, and the normaliser (P, 1)."""
+    """w (P, N) with zeros outside the top-K and the cutoff, and the normalizer (P, 1)."""
     dx, dy = offsets(splats, grid)
     a, b, c = splats.conic.astype(np.float64).T
     q = a * dx**2 + b * dx * dy + c * dy**2 + splats.bias
@@ -44,14 +44,18 @@ def weights(splats: Splats, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     return w, (w.sum(1, keepdims=True) + EPS if grid.topk else np.ones((len(q), 1)))
 
 
-def blend(w: np.ndarray, normaliser: np.ndarray, feature: np.ndarray, grid: Grid) -> np.ndarray:
-    """sum w f / normaliser as (C, height, width) float32."""
-    flat = (w / normaliser) @ feature.astype(np.float64)
+def blend(w: np.ndarray, normalizer: np.ndarray, feature: np.ndarray, grid: Grid) -> np.ndarray:
+    """sum w f / normalizer as (C, height, width) float32."""
+    flat = (w / normalizer) @ feature.astype(np.float64)
     return flat.T.reshape(-1, grid.height, grid.width).astype(np.float32)
 
 
+MOST_SHARE = 0.99
+"""In removal(), what a Gaussian's share of a texel counts as at most. Where it is alone, nothing would be left without it."""
+
+
 class Reference:
-    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalised to mean 1."""
+    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1."""
 
     def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None) -> None:
         self.target, self.grid = target.astype(np.float64), grid
@@ -62,22 +66,42 @@ class Reference:
         return blend(*weights(splats, self.grid), splats.feature, self.grid)
 
     def gradient(self, splats: Splats, loss_weights: LossWeights) -> tuple[Loss, Splats]:
-        w, normaliser = weights(splats, self.grid)
+        w, normalizer = weights(splats, self.grid)
         feature = splats.feature.astype(np.float64)
-        out = (w / normaliser) @ feature  # (P, C)
+        out = (w / normalizer) @ feature  # (P, C)
         loss, g = self._loss(out.T.reshape(self.target.shape), loss_weights)
         g = g.reshape(len(g), -1).T  # dL/dout (P, C)
 
-        g_feature = (w / normaliser).T @ g
+        g_feature = (w / normalizer).T @ g
         toward = g @ feature.T  # dL/dw_i before normalisation: g . f_i
         if self.grid.topk:
-            toward = (toward - (g * out).sum(1, keepdims=True)) / normaliser
+            toward = (toward - (g * out).sum(1, keepdims=True)) / normalizer
         gq = -w * toward  # dw/dq = -w
         dx, dy = offsets(splats, self.grid)
         a, b, c = splats.conic.astype(np.float64).T
         g_center = -np.stack([(gq * (2 * a * dx + b * dy)).sum(0), (gq * (b * dx + 2 * c * dy)).sum(0)], 1)
         g_conic = np.stack([(gq * dx * dx).sum(0), (gq * dx * dy).sum(0), (gq * dy * dy).sum(0)], 1)
         return loss, Splats(g_center, g_conic, gq.sum(0), g_feature)
+
+    def removal(self, splats: Splats) -> np.ndarray:
+        """(N,) float64: how much the weighted sum of squared errors over all planes would grow without each Gaussian.
+
+        Without Gaussian i, whose share of the weights is s = w_i / (sum w + EPS), a normalized blend is
+        out + t (out - f_i) with t = s / (1 - s); a plain sum is out - w_i f_i. Who would take its place among the K
+        nearest is not considered. EPS is left out of 1 - s, so the answer is a little off where a texel is hardly reached.
+        """
+        w, normalizer = weights(splats, self.grid)
+        share = w / normalizer
+        feature = splats.feature.astype(np.float64)
+        out = share @ feature  # (P, C)
+        texels = self.texel_weights.reshape(-1)
+        difference = out - self.target.reshape(len(self.target), -1).T
+        growth = np.empty(len(feature))
+        for i, f in enumerate(feature):
+            s = np.minimum(share[:, i : i + 1], MOST_SHARE)
+            moved = s / (1 - s) * (out - f) if self.grid.topk else -w[:, i : i + 1] * f
+            growth[i] = ((moved * (moved + 2 * difference)).sum(1) * texels).sum()
+        return growth
 
     def _loss(self, out: np.ndarray, weights: LossWeights) -> tuple[Loss, np.ndarray]:
         r, texels, count = out - self.target, self.texel_weights, out.size
@@ -109,7 +133,7 @@ def mean_ssim(x: np.ndarray, y: np.ndarray, texels: np.ndarray) -> tuple[float, 
 
 
 def window() -> np.ndarray:
-    """(11,) the normalised Gaussian window of SSIM."""
+    """(11,) the normalized Gaussian window of SSIM."""
     t = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
     g = np.exp(-(t**2) / (2 * SSIM_SIGMA**2))
     return g / g.sum()

@@ -46,7 +46,7 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of texels that a step may do with: first, first + stride, ... of every tile; stride 1, 2, 4, 8 or 16."""
+    """Rows of texels that a step may do with: first, first + stride, ... of every block; stride 1, 2, 4, 8 or 16."""
 
     first: int = 0
     stride: int = 1

@@ -114,7 +114,7 @@ VARIANTS = {
 
 @pytest.mark.parametrize("architecture", VARIANTS)
 def test_kernels_compile_for_every_gpu(architecture: str) -> None:
-    """Without warnings, and so that a block of every kernel fits on the GPU: registers, shared memory, hardly any spills."""
+    """Without warnings; a thread block of every kernel fits on the GPU: registers, shared memory, hardly any spills."""
     try:
         compiler = nvrtc.load()
     except ImageGSError as error:

@@ -50,13 +50,13 @@ def test_kernels_agree_with_reference(topk: int, planes: int, wrap: bool, losses
 
 
 @pytest.mark.parametrize("wrap", [False, True])
-def test_tile_lists_are_those_of_the_cpu(wrap: bool) -> None:
-    """By tile, then by splat, then by copy; with some splats that are large, faint, or reach nothing."""
+def test_block_lists_are_those_of_the_cpu(wrap: bool) -> None:
+    """By block, then by splat, then by copy; with some splats that are large, faint, or reach nothing."""
     grid = Grid(150, 90, wrap, 4)
-    splats = random_splats(4500, 5, grid, seed=11)  # more than one block scans
+    splats = random_splats(4500, 5, grid, seed=11)  # more than one thread block scans
     splats.conic[:3] *= 0.004
     splats.bias[3:6] = 12.5
-    expected = blocks.tile_lists(splats, grid)
+    expected = blocks.block_lists(splats, grid)
     device = Cuda(np.zeros((5, 90, 150), np.float32), grid, None, Emulator())
     device.render(splats)
     pipeline = device._pipeline
@@ -131,6 +131,8 @@ def test_rows_and_removal_are_those_of_the_cpu() -> None:
             np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max(), err_msg=part)
     theirs, ours = cpu.removal(started(cpu, 150)), gpu.removal(started(gpu, 150))
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+    expected = Reference(target, grid, texels).removal(started(cpu, 150).splats())
+    np.testing.assert_allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -206,8 +208,8 @@ def test_short_memory_is_saved_and_said() -> None:
         device = Cuda(target, grid, texels, Small(entries=2200, target_bytes=10**9))
         measured, gradient = device.gradient(splats, LOSSES[loss])
         assert device.notes[-1] in (
-            "GPU memory was short: tiles in 2 batches",
-            "GPU memory was short: tiles in 4 batches",
+            "GPU memory was short: blocks in 2 batches",
+            "GPU memory was short: blocks in 4 batches",
         )
         assert measured.total == pytest.approx(expected.total, rel=1e-5)
         for part in PARTS:
@@ -235,7 +237,7 @@ def test_lists_that_outgrow_their_memory_are_made_again() -> None:
     assert loss.total == pytest.approx(cpu.gradient(large, LOSSES["l2"])[0].total, rel=1e-5)
 
 
-def test_tile_lists_are_those_of_gsplat() -> None:
+def test_block_lists_are_those_of_gsplat() -> None:
     """gsplat lists the tiles of bounding boxes: what is left of them where the ellipse q = CUTOFF meets the tile's texels."""
     reference = pytest.importorskip(
         "gsplat.cuda._torch_impl", reason="gsplat is not installed: tile lists are not compared with its own"

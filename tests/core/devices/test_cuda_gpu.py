@@ -57,8 +57,8 @@ def test_forward_and_gradient_agree_with_reference(topk: int, planes: int, wrap:
             assert far(getattr(gradient, part), getattr(slope, part)) < 1e-4, f"{name} {part}"
 
 
-def test_many_tiles_agree_with_the_cpu() -> None:
-    """More splats and tiles than one block scans, lists longer than a chunk, several bands."""
+def test_many_blocks_agree_with_the_cpu() -> None:
+    """More splats and blocks than one thread block scans, lists longer than a chunk, several bands."""
     grid = Grid(1100, 1300, True, 4)
     rng = np.random.default_rng(2)
     splats = random_splats(20_000, 4, grid, seed=9)

@@ -123,6 +123,18 @@ def test_steps_on_some_rows_add_up_to_a_step_on_all(topk: int) -> None:
         np.testing.assert_allclose(mean, expected, atol=2e-5 * np.abs(expected).max(), err_msg=part)
 
 
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize("topk", [0, 4, 16])
+def test_removal_agrees_with_reference(topk: int, wrap: bool) -> None:
+    grid = Grid(50, 37, wrap, topk)
+    target, texels = random_target(3, grid, seed=1)
+    cpu, rng = Cpu(target, grid, texels), np.random.default_rng(5)
+    optimizer = cpu.optimizer(False, {"mean": 1.0, "scale": 1.0, "rotation": 1.0, "bias": 1.0, "feature": 1.0})
+    optimizer.add(rng.random((150, 2)), 2.0, rng.random((150, 3)))
+    expected = Reference(target, grid, texels).removal(optimizer.splats())
+    np.testing.assert_allclose(cpu.removal(optimizer), expected, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("topk", [0, 16])
 def test_removal_is_what_the_error_grows_by(topk: int) -> None:
     """With no more than K Gaussians nobody takes a removed one's place, and the answer is exact."""

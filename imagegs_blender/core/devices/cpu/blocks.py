@@ -1,4 +1,4 @@
-"""Which Gaussians reach which tile: exact ellipse-tile intersection, one list per tile, deterministic."""
+"""Which Gaussians reach which block: exact ellipse-block intersection, one list per block, deterministic."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numba import njit, prange
 from ...gaussians import CUTOFF
 from ..types import Grid, Splats
 
-TILE = 16
+BLOCK = 16
 
 
 @dataclass(frozen=True)
-class TileLists:
-    """Entries (Gaussian, copy) sorted by tile, then by Gaussian.
+class BlockLists:
+    """Entries (Gaussian, copy) sorted by block, then by Gaussian.
 
-    start      (tiles + 1,) int64: entries of tile t are start[t] .. start[t + 1]; tiles row by row
+    start      (blocks + 1,) int64: entries of block t are start[t] .. start[t + 1]; blocks row by row
     gaussian   (entries,) int32
     copy       (entries,) int8: 3 * (v + 1) + (u + 1) for the copy of the Gaussian shifted by (u width, v height)
     by_gaussian  (N + 1,) int64 and slot (entries,) int64: Gaussian i's entries are slot[by_gaussian[i] : by_gaussian[i + 1]]
@@ -30,15 +30,15 @@ class TileLists:
     slot: np.ndarray
 
 
-def tile_lists(splats: Splats, grid: Grid) -> TileLists:
-    """Lists for all tiles of the grid."""
-    columns, rows = -(-grid.width // TILE), -(-grid.height // TILE)
+def block_lists(splats: Splats, grid: Grid) -> BlockLists:
+    """Lists for all blocks of the grid."""
+    columns, rows = -(-grid.width // BLOCK), -(-grid.height // BLOCK)
     size = (grid.width, grid.height, grid.wrap)
     per_gaussian = _count(splats.center, splats.conic, splats.bias, *size)
     by_gaussian = np.zeros(len(per_gaussian) + 1, np.int64)
     np.cumsum(per_gaussian, out=by_gaussian[1:])
-    tile, copy = _list(splats.center, splats.conic, splats.bias, *size, by_gaussian)
-    return TileLists(*_sort_by_tile(tile, copy, by_gaussian, columns * rows))
+    block, copy = _list(splats.center, splats.conic, splats.bias, *size, by_gaussian)
+    return BlockLists(*_sort_by_block(block, copy, by_gaussian, columns * rows))
 
 
 @njit(cache=True)
@@ -75,12 +75,12 @@ def _span(conic, bias, y0, y1, extent_x, extent_y):
 
 
 @njit(cache=True)
-def _visit(center, conic, bias, width, height, wrap, tile, copy, at):
-    """Walk the tiles that one Gaussian reaches; write them to tile and copy from `at` on unless tile is empty.
+def _visit(center, conic, bias, width, height, wrap, block, copy, at):
+    """Walk the blocks that one Gaussian reaches; write them to block and copy from `at` on unless block is empty.
 
-    Tiles are tested by their texel centres: a tile is reached where some of its centres' hull meets the ellipse.
+    Blocks are tested by their texel centres: a block is reached where some of its centres' hull meets the ellipse.
     """
-    columns, rows = -(-width // TILE), -(-height // TILE)
+    columns, rows = -(-width // BLOCK), -(-height // BLOCK)
     extent_x, extent_y = _extent(conic, bias)
     found = 0
     if extent_x < 0:
@@ -90,23 +90,23 @@ def _visit(center, conic, bias, width, height, wrap, tile, copy, at):
         cy = center[1] + v * height
         if cy + extent_y < 0.5 or cy - extent_y > height - 0.5:
             continue
-        first_row = max(0, int(np.floor((cy - extent_y - np.float32(0.5)) / TILE)))
-        last_row = min(rows - 1, int(np.floor((cy + extent_y) / TILE)))
+        first_row = max(0, int(np.floor((cy - extent_y - np.float32(0.5)) / BLOCK)))
+        last_row = min(rows - 1, int(np.floor((cy + extent_y) / BLOCK)))
         for u in range(-reach, reach + 1):
             cx = center[0] + u * width
             if cx + extent_x < 0.5 or cx - extent_x > width - 0.5:
                 continue
             for row in range(first_row, last_row + 1):
-                y0 = np.float32(row * TILE + 0.5) - cy
-                left, right = _span(conic, bias, y0, y0 + np.float32(TILE - 1), extent_x, extent_y)
+                y0 = np.float32(row * BLOCK + 0.5) - cy
+                left, right = _span(conic, bias, y0, y0 + np.float32(BLOCK - 1), extent_x, extent_y)
                 if left > right or cx + right < 0.5 or cx + left > width - 0.5:
                     continue
-                # the first tile whose last centre is at or right of the left edge; float noise is given 1/100 texel
-                first = max(0, int(np.ceil((cx + left - np.float32(TILE - 0.5) - np.float32(0.01)) / TILE)))
-                final = min(columns - 1, int(np.floor((cx + right - np.float32(0.5) + np.float32(0.01)) / TILE)))
+                # the first block whose last centre is at or right of the left edge; float noise is given 1/100 texel
+                first = max(0, int(np.ceil((cx + left - np.float32(BLOCK - 0.5) - np.float32(0.01)) / BLOCK)))
+                final = min(columns - 1, int(np.floor((cx + right - np.float32(0.5) + np.float32(0.01)) / BLOCK)))
                 for column in range(first, final + 1):
-                    if len(tile) > 0:
-                        tile[at + found] = row * columns + column
+                    if len(block) > 0:
+                        block[at + found] = row * columns + column
                         copy[at + found] = 3 * (v + 1) + (u + 1)
                     found += 1
     return found
@@ -115,34 +115,34 @@ def _visit(center, conic, bias, width, height, wrap, tile, copy, at):
 @njit(parallel=True, cache=True)
 def _count(center, conic, bias, width, height, wrap):
     count = np.empty(len(center), np.int64)
-    tile, copy = np.empty(0, np.int32), np.empty(0, np.int8)
+    block, copy = np.empty(0, np.int32), np.empty(0, np.int8)
     for i in prange(len(center)):
-        count[i] = _visit(center[i], conic[i], bias[i], width, height, wrap, tile, copy, 0)
+        count[i] = _visit(center[i], conic[i], bias[i], width, height, wrap, block, copy, 0)
     return count
 
 
 @njit(parallel=True, cache=True)
 def _list(center, conic, bias, width, height, wrap, by_gaussian):
-    tile, copy = np.empty(by_gaussian[-1], np.int32), np.empty(by_gaussian[-1], np.int8)
+    block, copy = np.empty(by_gaussian[-1], np.int32), np.empty(by_gaussian[-1], np.int8)
     for i in prange(len(center)):
-        _visit(center[i], conic[i], bias[i], width, height, wrap, tile, copy, by_gaussian[i])
-    return tile, copy
+        _visit(center[i], conic[i], bias[i], width, height, wrap, block, copy, by_gaussian[i])
+    return block, copy
 
 
 @njit(cache=True)
-def _sort_by_tile(tile, copy, by_gaussian, tiles):
-    """Counting sort: stable, so the Gaussians of a tile stay in order."""
-    start = np.zeros(tiles + 1, np.int64)
-    for t in tile:
+def _sort_by_block(block, copy, by_gaussian, blocks):
+    """Counting sort: stable, so the Gaussians of a block stay in order."""
+    start = np.zeros(blocks + 1, np.int64)
+    for t in block:
         start[t + 1] += 1
-    for t in range(tiles):
+    for t in range(blocks):
         start[t + 1] += start[t]
     following = start[:-1].copy()
-    gaussian, sorted_copy = np.empty(len(tile), np.int32), np.empty(len(tile), np.int8)
-    slot = np.empty(len(tile), np.int64)
+    gaussian, sorted_copy = np.empty(len(block), np.int32), np.empty(len(block), np.int8)
+    slot = np.empty(len(block), np.int64)
     for i in range(len(by_gaussian) - 1):
         for k in range(by_gaussian[i], by_gaussian[i + 1]):
-            at = following[tile[k]]
-            following[tile[k]] = at + 1
+            at = following[block[k]]
+            following[block[k]] = at + 1
             gaussian[at], sorted_copy[at], slot[k] = i, copy[k], at
     return start, gaussian, sorted_copy, by_gaussian, slot

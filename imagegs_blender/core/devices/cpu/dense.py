@@ -1,4 +1,4 @@
-"""The CPU without tiles: every texel sees every Gaussian, by the definition in reference.py. Slow, for small pictures."""
+"""The CPU without blocks: every texel sees every Gaussian, by the definition in reference.py. Slow, for small pictures."""
 
 from __future__ import annotations
 

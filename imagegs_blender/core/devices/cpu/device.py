@@ -10,14 +10,14 @@ from .. import points
 from ..optimizer import Optimizer
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
 from . import kernels
-from .blocks import TILE, TileLists, tile_lists
+from .blocks import BLOCK, BlockLists, block_lists
 from .ssim import mean_ssim
 
 
 class Cpu:
-    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalised to mean 1.
+    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1.
 
-    Holds the target padded to whole tiles, and the picture and its slope only when a loss needs them (SSIM).
+    Holds the target padded to whole blocks, and the picture and its slope only when a loss needs them (SSIM).
     """
 
     def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None) -> None:
@@ -32,7 +32,7 @@ class Cpu:
         return render(splats, self.grid)
 
     def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
-        lists = tile_lists(splats, self.grid)
+        lists = block_lists(splats, self.grid)
         entries = np.empty((len(lists.gaussian), 6 + splats.feature.shape[1]), np.float32)
         loss = (
             self._with_ssim(splats, lists, weights, entries)
@@ -62,7 +62,7 @@ class Cpu:
 
     def removal(self, optimizer: Optimizer) -> np.ndarray:
         splats = optimizer.splats()
-        lists = tile_lists(splats, self.grid)
+        lists = block_lists(splats, self.grid)
         growth = np.empty(len(lists.gaussian), np.float32)
         kernels.removal(*_arguments(splats, lists, self.grid), self.target.ravel(), self.texels.ravel(), growth)
         sums = np.concatenate([[0.0], np.cumsum(growth[lists.slot], dtype=np.float64)])
@@ -72,7 +72,7 @@ class Cpu:
         return points.draw(density, count, rng)
 
     def _pointwise(
-        self, splats: Splats, lists: TileLists, weights: LossWeights, rows: Rows, entries: np.ndarray
+        self, splats: Splats, lists: BlockLists, weights: LossWeights, rows: Rows, entries: np.ndarray
     ) -> Loss:
         sums = np.zeros((kernels.TASKS, 2))
         count = self.count / rows.stride
@@ -83,7 +83,7 @@ class Cpu:
         l1, l2 = sums.sum(0) / count
         return Loss(weights.l1 * l1 + weights.l2 * l2, l1, l2, None)
 
-    def _with_ssim(self, splats: Splats, lists: TileLists, weights: LossWeights, entries: np.ndarray) -> Loss:
+    def _with_ssim(self, splats: Splats, lists: BlockLists, weights: LossWeights, entries: np.ndarray) -> Loss:
         if self._picture is None:
             shape = self.target.shape
             self._picture = (
@@ -108,22 +108,21 @@ def render(splats: Splats, grid: Grid) -> np.ndarray:
 
 def render_rows(splats: Splats, grid: Grid, ranges: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
     """render() of some rows of texels at a time: (C, end - first, width) for each (first, end)."""
-    lists = tile_lists(splats, grid)
-    size, (start, *entries), (center, *others), *blending = _arguments(splats, lists, grid)
+    size, (start, *entries), (center, *others), *blending = _arguments(splats, block_lists(splats, grid), grid)
     columns, empty = size[2], np.empty(0, np.float32)
     for first, end in ranges:
-        top, bottom = first // TILE, -(-end // TILE)
-        tiles = (start[top * columns : bottom * columns + 1], *entries)
-        moved = (center - np.array([0, top * TILE], np.float32), *others)
-        out = np.empty((splats.feature.shape[1], (bottom - top) * TILE, columns * TILE), np.float32)
-        kernels.render((*size[:3], bottom - top), tiles, moved, *blending, out.ravel(), empty, empty)
-        yield out[:, first - top * TILE : end - top * TILE, : grid.width]
+        top, bottom = first // BLOCK, -(-end // BLOCK)
+        lists = (start[top * columns : bottom * columns + 1], *entries)
+        moved = (center - np.array([0, top * BLOCK], np.float32), *others)
+        out = np.empty((splats.feature.shape[1], (bottom - top) * BLOCK, columns * BLOCK), np.float32)
+        kernels.render((*size[:3], bottom - top), lists, moved, *blending, out.ravel(), empty, empty)
+        yield out[:, first - top * BLOCK : end - top * BLOCK, : grid.width]
 
 
-def _arguments(splats: Splats, lists: TileLists, grid: Grid) -> tuple:
-    """What every kernel starts with: size, lists, splats, a tuple of K zeros, whether weights are normalised."""
+def _arguments(splats: Splats, lists: BlockLists, grid: Grid) -> tuple:
+    """The arguments that every kernel starts with: size, lists, splats, ranks, normalize (kernels.py)."""
     height, width = _padded_size(grid.height, grid.width)
-    size = (grid.width, grid.height, width // TILE, height // TILE)
+    size = (grid.width, grid.height, width // BLOCK, height // BLOCK)
     arrays = tuple(
         np.ascontiguousarray(a, np.float32) for a in (splats.center, splats.conic, splats.bias, splats.feature)
     )
@@ -131,7 +130,7 @@ def _arguments(splats: Splats, lists: TileLists, grid: Grid) -> tuple:
 
 
 def _padded_size(height: int, width: int) -> tuple[int, int]:
-    return -(-height // TILE) * TILE, -(-width // TILE) * TILE
+    return -(-height // BLOCK) * BLOCK, -(-width // BLOCK) * BLOCK
 
 
 def _padded(planes: np.ndarray) -> np.ndarray:

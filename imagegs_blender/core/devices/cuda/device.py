@@ -1,7 +1,7 @@
 """The CUDA device: PyTorch's memory and streams, our kernels (splat.cu), a step as one CUDA graph.
 
 Between steps the numbers of an Optimizer stay on the GPU; they come back when somebody reads them on the host. Where memory is
-short, tiles are worked on in batches, then the target is held as 16-bit floats; notes says so.
+short, blocks are worked on in batches, then the target is held as 16-bit floats; notes says so.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from ...errors import ImageGSError
 from .. import points
-from ..cpu.blocks import TILE
+from ..cpu.blocks import BLOCK
 from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_range
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
 from .driver import gpu
@@ -23,7 +23,7 @@ from .pipeline import GROUPS, MOST_STRIDE, SPLAT_FLOATS, Machine, Numbers, Pipel
 T = TypeVar("T")
 
 ROOM = 1.3
-"""Memory for tile lists over what the splats need when it is reserved: they grow during a fit."""
+"""Memory for block lists over what the splats need when it is reserved: they grow during a fit."""
 
 _COLUMNS: dict[str, Any] = {
     "mean": slice(0, 2),
@@ -48,7 +48,7 @@ class Cuda:
         self.machine = machine or gpu()
         self.name, self.notes = self.machine.name, list[str]()
         self.grid, self._shape = grid, target.shape
-        self._bands, self._rows = 1, -(-grid.height // TILE)
+        self._bands, self._rows = 1, -(-grid.height // BLOCK)
         texels = np.ones(target.shape[1:], np.float32) if texel_weights is None else texel_weights.astype(np.float32)
         texels = (texels / texels.mean(dtype=np.float64)).astype(np.float32)
         self._planes: Planes | None = None
@@ -225,14 +225,14 @@ class Cuda:
         return pipeline
 
     def _reserve(self, needed: int) -> None:
-        """Tile lists have outgrown their memory."""
+        """Block lists have outgrown their memory."""
         assert self._pipeline is not None
         n = self._pipeline.n
         self._forget()
         self._pipeline = self._fitting(lambda: self._made(n, _room(needed)))
 
     def _complete(self, work: Callable[[], tuple[torch.Tensor, Pipeline]]) -> tuple[torch.Tensor, Pipeline]:
-        """work() again until its tile lists fit."""
+        """work() again until its block lists fit."""
         while True:
             result, pipeline = self._fitting(work)
             self.machine.wait()
@@ -242,7 +242,7 @@ class Cuda:
             self._reserve(needed)
 
     def _fitting(self, work: Callable[[], T]) -> T:
-        """work(); where memory is short, again with more batches of tiles, then with a target of 16-bit floats."""
+        """work(); where memory is short, again with more batches of blocks, then with a target of 16-bit floats."""
         while True:
             try:
                 return work()
@@ -258,7 +258,7 @@ class Cuda:
     def _save_memory(self) -> None:
         if self._planes is not None and 2 * self._bands <= min(self._rows, 16):
             self._bands *= 2
-            self.notes.append(f"GPU memory was short: tiles in {self._bands} batches")
+            self.notes.append(f"GPU memory was short: blocks in {self._bands} batches")
         elif not self._half:
             self._half, self._planes = True, None
             self.notes.append("GPU memory was short: target held as 16-bit floats")
@@ -271,8 +271,8 @@ class Cuda:
 
     def _load_planes(self) -> None:
         target, texels = self._host
-        width = -(-self.grid.width // TILE) * TILE
-        padded = self._rows * TILE, width
+        width = -(-self.grid.width // BLOCK) * BLOCK
+        padded = self._rows * BLOCK, width
         kind = torch.float16 if self._half else torch.float32
         planes = torch.zeros((len(target), *padded), dtype=kind, device=self.machine.device)
         for plane, rows in zip(planes, target, strict=True):

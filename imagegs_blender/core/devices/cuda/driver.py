@@ -15,7 +15,7 @@ from ...errors import ImageGSError
 from . import nvrtc
 
 Launch = Callable[[str, tuple[int, int, int], int, Sequence[Any]], None]
-"""launch(kernel, (blocks x, y, z), threads per block, arguments as ctypes values)."""
+"""launch(kernel, (thread blocks x, y, z), threads per thread block, arguments as ctypes values)."""
 
 
 class Gpu:

@@ -20,7 +20,7 @@ from pathlib import Path
 from ... import files
 from ...errors import ImageGSError
 from ...gaussians import CUTOFF, EPS
-from ..cpu.blocks import TILE
+from ..cpu.blocks import BLOCK
 from ..optimizer import BETA1, BETA2, TINY
 from ..reference import SSIM_C1, SSIM_C2, SSIM_RADIUS, window
 
@@ -59,7 +59,7 @@ def constants() -> str:
     """constants.cuh: the numbers of the definition, as C++."""
     taps = ", ".join(f"{tap:.9e}f" for tap in window())
     return f"""#pragma once
-constexpr int TILE = {TILE}, SSIM_RADIUS = {SSIM_RADIUS};
+constexpr int BLOCK = {BLOCK}, SSIM_RADIUS = {SSIM_RADIUS};
 constexpr float CUTOFF = {CUTOFF:.9e}f, EPS = {EPS:.9e}f, SSIM_C1 = {SSIM_C1:.9e}f, SSIM_C2 = {SSIM_C2:.9e}f;
 constexpr double BETA1 = {BETA1!r}, BETA2 = {BETA2!r}, TINY = {TINY!r};
 __device__ constexpr float tap(int k) {{

@@ -1,7 +1,7 @@
 """The kernels of a step, in order, and the memory that they share.
 
 Everything here only enqueues: sizes are fixed when a Pipeline is made, what depends on the data stays on the device. So a whole
-step can be captured in a CUDA graph. Tile lists that outgrow their memory leave everything as it was; `needed` says by how much.
+step can be captured in a CUDA graph. Block lists that outgrow their memory leave everything as it was; `needed` says by how much.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any, Protocol
 
 import torch
 
-from ..cpu.blocks import TILE
+from ..cpu.blocks import BLOCK
 from ..types import Grid, LossWeights
 from .nvrtc import Variant
 
 SPLAT_FLOATS = 8
 MOST_STRIDE = 4
-"""With every fourth row a block still has two patches of 8 x 4 texels side by side."""
+"""With every fourth row a thread block still has two patches of 8 x 4 texels side by side."""
 
 GROUPS = 5
-_BIN_WARPS, _SCAN_CHUNK, _SCAN_THREADS, _RANK_THREADS, _TEXELS = 4, 4096, 1024, 128, TILE * TILE
+_BIN_WARPS, _SCAN_CHUNK, _SCAN_THREADS, _RANK_THREADS, _TEXELS = 4, 4096, 1024, 128, BLOCK * BLOCK
 _ROW_THREADS, _LOSS_THREADS = 128, 1024
 _SSIM_THREADS, _SSIM_PANEL, _SSIM_STRIP = 128, 108, 64
 
@@ -67,7 +67,7 @@ class Rules(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Planes:
-    """The target (C, H, W), float32 or float16, and the texels' weights (H, W), both padded to whole tiles, on the device."""
+    """The target (C, H, W), float32 or float16, and the texels' weights (H, W), both padded to whole blocks, on the device."""
 
     target: torch.Tensor
     texels: torch.Tensor
@@ -89,45 +89,39 @@ class Numbers:
 
 
 class Pipeline:
-    """For n splats, `bands` batches of tile rows, at most `capacity` entries (a splat in a tile) per batch."""
+    """For n splats, `bands` batches of block rows, at most `capacity` entries (a splat in a block) per batch."""
 
     def __init__(
         self, machine: Machine, grid: Grid, planes: Planes, count: int, n: int, bands: int, capacity: int
     ) -> None:
-        self.machine, self.grid, self.planes, self.count, self.n, self.capacity = (
-            machine,
-            grid,
-            planes,
-            count,
-            n,
-            capacity,
-        )
+        self.machine, self.grid, self.planes = machine, grid, planes
+        self.count, self.n, self.capacity = count, n, capacity
         channels = len(planes.target)
         self.sums_per_splat = 6 + channels
         self._launch = machine.kernels(Variant(channels, grid.topk, planes.target.dtype == torch.float16))
-        self.columns, rows = -(-grid.width // TILE), -(-grid.height // TILE)
+        self.columns, rows = -(-grid.width // BLOCK), -(-grid.height // BLOCK)
         edges = [rows * k // bands for k in range(bands + 1)]
         self.bands = [
             Field(grid.width, grid.height, self.columns, grid.wrap, low, high - low) for low, high in pairwise(edges)
         ]
-        self.tiles = self.columns * rows
-        band_tiles = self.columns * max(band.rows for band in self.bands)
+        self.blocks = self.columns * rows
+        band_blocks = self.columns * max(band.rows for band in self.bands)
         self.splats = self._empty(n, SPLAT_FLOATS)
         self.sums = self._empty(n, self.sums_per_splat)
         self._per_splat, self._by_splat = self._empty(n, dtype=torch.int32), self._empty(n + 1, dtype=torch.int32)
-        self._per_tile, self._start = (
-            self._empty(band_tiles, dtype=torch.int32),
-            self._empty(band_tiles + 1, dtype=torch.int32),
+        self._per_block, self._start = (
+            self._empty(band_blocks, dtype=torch.int32),
+            self._empty(band_blocks + 1, dtype=torch.int32),
         )
-        self._chunks = self._empty(-(-max(n, band_tiles) // _SCAN_CHUNK), dtype=torch.int32)
+        self._chunks = self._empty(-(-max(n, band_blocks) // _SCAN_CHUNK), dtype=torch.int32)
         self._unsorted, self._entries = (
             self._empty(capacity, dtype=torch.int64),
             self._empty(capacity, dtype=torch.int64),
         )
         self._gradient = self._empty(capacity, self.sums_per_splat)
         self._ssim_grid = (-(-grid.width // _SSIM_PANEL), -(-grid.height // _SSIM_STRIP), channels)
-        blocks = max(2 * self.tiles, 3 * self._ssim_grid[0] * self._ssim_grid[1] * channels)
-        self._loss = self._empty(blocks)
+        parts = max(2 * self.blocks, 3 * self._ssim_grid[0] * self._ssim_grid[1] * channels)
+        self._loss = self._empty(parts)
         self._pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
         self._zero = torch.zeros(1, device=machine.device)
         self.report = torch.zeros(4, dtype=torch.float64, device=machine.device)
@@ -206,8 +200,8 @@ class Pipeline:
                 _address(self.sums), _address(self.needed),
             )  # fmt: skip
         x, y, z = self._ssim_grid
-        blocks, columns = (x * y * z, 3) if weights.ssim else (self.tiles, 2)
-        arguments = (_address(self._loss), _int(blocks), _int(columns), _address(self.totals))
+        parts, columns = (x * y * z, 3) if weights.ssim else (self.blocks, 2)
+        arguments = (_address(self._loss), _int(parts), _int(columns), _address(self.totals))
         self._launch("sum_losses", (1, 1, 1), _LOSS_THREADS, arguments)
 
     def render(self, features: torch.Tensor, out: torch.Tensor) -> None:
@@ -254,7 +248,7 @@ class Pipeline:
         listed: bool = False,
         threads: int = _TEXELS,
     ) -> None:
-        """Run a kernel that has a block per tile, on the lists of a band."""
+        """Run a kernel that has a thread block per block, on the lists of a band."""
         if not listed:
             self._list(band)
         scene = Scene(
@@ -264,32 +258,35 @@ class Pipeline:
         self._launch(kernel, (self.columns * band.rows, 1, 1), threads, (scene, *arguments))
 
     def _count(self, band: Field) -> None:
-        n, tiles = self.n, self.columns * band.rows
-        self._per_tile.zero_()
+        n, blocks = self.n, self.columns * band.rows
+        self._per_block.zero_()
         splats = (_address(self.splats), _int(n), band)
         self._launch(
-            "count_tiles",
+            "count_blocks",
             (-(-n // _BIN_WARPS), 1, 1),
             32 * _BIN_WARPS,
-            (*splats, _address(self._per_tile), _address(self._per_splat)),
+            (*splats, _address(self._per_block), _address(self._per_splat)),
         )
         self._scan(self._per_splat, n, self._by_splat)
-        self._scan(self._per_tile, tiles, self._start)
+        self._scan(self._per_block, blocks, self._start)
 
     def _list(self, band: Field) -> None:
-        n, tiles = self.n, self.columns * band.rows
+        n, blocks = self.n, self.columns * band.rows
         self._count(band)
-        self._per_tile.zero_()
+        self._per_block.zero_()
         start, capacity, unsorted = _address(self._start), _int(self.capacity), _address(self._unsorted)
         self._launch(
             "scatter", (-(-n // _BIN_WARPS), 1, 1), 32 * _BIN_WARPS,
-            (_address(self.splats), _int(n), band, start, _address(self._by_splat), capacity, _address(self._per_tile), unsorted),
+            (
+                _address(self.splats), _int(n), band, start, _address(self._by_splat), capacity,
+                _address(self._per_block), unsorted,
+            ),
         )  # fmt: skip
         self._launch(
             "rank_entries",
-            (tiles, 1, 1),
+            (blocks, 1, 1),
             _RANK_THREADS,
-            (start, _int(tiles), capacity, unsorted, _address(self._entries)),
+            (start, _int(blocks), capacity, unsorted, _address(self._entries)),
         )
 
     def _scan(self, values: torch.Tensor, n: int, out: torch.Tensor) -> None:

@@ -1,5 +1,5 @@
-// CUDA C++ on the CPU, enough of it to run splat.cu unchanged: every thread of a block is a fiber that runs until it meets a
-// barrier or a shuffle. Blocks run one after another. With `backwards`, threads run in the opposite order: a kernel that forgets a
+// CUDA C++ on the CPU, enough of it to run splat.cu unchanged: every thread of a thread block is a fiber that runs until it meets a
+// barrier or a shuffle. Thread blocks run one after another. With `backwards`, threads run in the opposite order: a kernel that forgets a
 // barrier then gives other bits.
 #pragma once
 
@@ -99,7 +99,7 @@ inline void release(int first, int last) {
         if (fibers[t].state != DONE) fibers[t].state = READY;
 }
 
-// Run a warp until all of its threads wait for the block or are done.
+// Run a warp until all of its threads wait for the thread block or are done.
 inline void run_warp(int first, int last) {
     while (true) {
         for (int k = first; k < last; k++) {

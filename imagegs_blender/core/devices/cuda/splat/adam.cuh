@@ -120,12 +120,12 @@ KERNEL(ROW_THREADS) sum_entries(const int* by_splat, int n, int capacity, const 
     total[i] = sum;
 }
 
-// Sums over the blocks' losses (blocks, columns), in a fixed order, to total (columns).
-KERNEL(LOSS_THREADS) sum_losses(const float* loss, int blocks, int columns, double* total) {
+// Sums over the thread blocks' losses (parts, columns), in a fixed order, to total (columns).
+KERNEL(LOSS_THREADS) sum_losses(const float* loss, int parts, int columns, double* total) {
     __shared__ double room[LOSS_THREADS];
     for (int column = 0; column < columns; column++) {
         double sum = 0;
-        for (int k = threadIdx.x; k < blocks; k += LOSS_THREADS) sum += loss[(long long)k * columns + column];
+        for (int k = threadIdx.x; k < parts; k += LOSS_THREADS) sum += loss[(long long)k * columns + column];
         __syncthreads();
         room[threadIdx.x] = sum;
         for (int half = LOSS_THREADS / 2; half >= 1; half /= 2) {

@@ -1,4 +1,4 @@
-// Tile lists: count, scan, scatter, rank. The same lists as binning.py: by tile, then by splat, then by copy.
+// Block lists: count, scan, scatter, rank. The same lists as cpu/blocks.py: by block, then by splat, then by copy.
 #pragma once
 
 #include "common.cuh"
@@ -31,7 +31,7 @@ __device__ inline bool span(const Splat& s, float y0, float y1, float ex, float 
     return left <= right;
 }
 
-// Walk the tiles of the band that a splat reaches, a tile row per lane: at(tile, copy, ordinal). Returns how many there are.
+// Walk the blocks of the band that a splat reaches, a block row per lane: at(block, copy, ordinal). Returns how many there are.
 template <class Visitor>
 __device__ int visit(const Splat& s, const Field& field, Visitor at) {
     float ex, ey;
@@ -41,8 +41,8 @@ __device__ int visit(const Splat& s, const Field& field, Visitor at) {
     for (int v = -reach; v <= reach; v++) {
         const float cy = s.y + (float)(v * field.height);
         if (cy + ey < 0.5f || cy - ey > field.height - 0.5f) continue;
-        const int top = max(field.first_row, (int)floorf((cy - ey - 0.5f) / TILE));
-        const int bottom = min(field.first_row + field.rows - 1, (int)floorf((cy + ey) / TILE));
+        const int top = max(field.first_row, (int)floorf((cy - ey - 0.5f) / BLOCK));
+        const int bottom = min(field.first_row + field.rows - 1, (int)floorf((cy + ey) / BLOCK));
         for (int u = -reach; u <= reach; u++) {
             const float cx = s.x + (float)(u * field.width);
             if (cx + ex < 0.5f || cx - ex > field.width - 0.5f) continue;
@@ -50,12 +50,12 @@ __device__ int visit(const Splat& s, const Field& field, Visitor at) {
                 const int row = base + lane;
                 int first = 0, last = -1;
                 float left, right;
-                const float y0 = (float)(row * TILE) + 0.5f - cy;
-                if (row <= bottom && span(s, y0, y0 + (float)(TILE - 1), ex, ey, left, right) && cx + right >= 0.5f &&
+                const float y0 = (float)(row * BLOCK) + 0.5f - cy;
+                if (row <= bottom && span(s, y0, y0 + (float)(BLOCK - 1), ex, ey, left, right) && cx + right >= 0.5f &&
                     cx + left <= field.width - 0.5f) {
-                    // the first tile whose last centre is at or right of the left edge; float noise is given 1/100 texel
-                    first = max(0, (int)ceilf((cx + left - (TILE - 0.5f) - 0.01f) / TILE));
-                    last = min(field.columns - 1, (int)floorf((cx + right - 0.5f + 0.01f) / TILE));
+                    // the first block whose last centre is at or right of the left edge; float noise is given 1/100 texel
+                    first = max(0, (int)ceilf((cx + left - (BLOCK - 0.5f) - 0.01f) / BLOCK));
+                    last = min(field.columns - 1, (int)floorf((cx + right - 0.5f + 0.01f) / BLOCK));
                 }
                 const int count = max(0, last - first + 1);
                 int upto = count;
@@ -73,11 +73,11 @@ __device__ int visit(const Splat& s, const Field& field, Visitor at) {
     return found;
 }
 
-// per_tile (tiles) must be 0 before; per_splat (n).
-KERNEL(BIN_THREADS) count_tiles(const Splat* splats, int n, Field field, int* per_tile, int* per_splat) {
+// per_block (blocks) must be 0 before; per_splat (n).
+KERNEL(BIN_THREADS) count_blocks(const Splat* splats, int n, Field field, int* per_block, int* per_splat) {
     const int i = blockIdx.x * (BIN_THREADS / WARP) + threadIdx.x / WARP;
     if (i >= n) return;
-    const int found = visit(splats[i], field, [&](int tile, int, int) { atomicAdd(&per_tile[tile], 1); });
+    const int found = visit(splats[i], field, [&](int block, int, int) { atomicAdd(&per_block[block], 1); });
     if (threadIdx.x % WARP == 0) per_splat[i] = found;
 }
 
@@ -128,22 +128,22 @@ KERNEL(SCAN_THREADS) scan(const int* values, int n, const int* sums, int* out) {
     }
 }
 
-// Put every entry into its tile's list, in any order. filled (tiles) must be 0 before.
+// Put every entry into its block's list, in any order. filled (blocks) must be 0 before.
 KERNEL(BIN_THREADS) scatter(const Splat* splats, int n, Field field, const int* start, const int* by_splat, int capacity,
                             int* filled, Entry* entries) {
     const int i = blockIdx.x * (BIN_THREADS / WARP) + threadIdx.x / WARP;
     if (i >= n || by_splat[n] > capacity) return;
-    visit(splats[i], field, [&](int tile, int copy, int ordinal) {
-        const int at = start[tile] + atomicAdd(&filled[tile], 1);
+    visit(splats[i], field, [&](int block, int copy, int ordinal) {
+        const int at = start[block] + atomicAdd(&filled[block], 1);
         entries[at] = (Entry)(9 * i + copy) << 32 | (Entry)(by_splat[i] + ordinal);
     });
 }
 
-// A block per tile sorts its list: an entry's place is the number of smaller ones.
-KERNEL(RANK_THREADS) rank_entries(const int* start, int tiles, int capacity, const Entry* entries, Entry* sorted) {
+// A thread block per block sorts its list: an entry's place is the number of smaller ones.
+KERNEL(RANK_THREADS) rank_entries(const int* start, int blocks, int capacity, const Entry* entries, Entry* sorted) {
     __shared__ Entry some[RANK_THREADS];
     const int first = start[blockIdx.x], count = start[blockIdx.x + 1] - first;
-    if (start[tiles] > capacity) return;
+    if (start[blocks] > capacity) return;
     for (int from = 0; from < count; from += RANK_THREADS) {
         const int mine = from + threadIdx.x;
         const Entry entry = mine < count ? entries[first + mine] : 0;

@@ -1,13 +1,13 @@
-// One tile of 16 x 16 texels per block: select, blend, loss, gradient.
+// One block of 16 x 16 texels per thread block: select, blend, loss, gradient.
 //
-// First a thread is a texel: it finds the K smallest q of the tile's list and blends. Then a warp is an entry: its lanes walk the
+// First a thread is a texel: it finds the K smallest q of the block's list and blends. Then a warp is an entry: its lanes walk the
 // texels, sum the entry's share of the gradient in registers and write it once. So nothing is added in memory, there are no
 // atomics, and every run gives the same bits.
 #pragma once
 
 #include "common.cuh"
 
-constexpr int TEXELS = TILE * TILE;
+constexpr int TEXELS = BLOCK * BLOCK;
 constexpr int KEPT = TOPK > 0 ? TOPK : 1;
 constexpr int CHUNK = 128;  // entries of a list held in shared memory at a time
 
@@ -19,7 +19,7 @@ typedef float Target;
 __device__ inline float value_of(Target t) { return t; }
 #endif
 
-// The splats of a band of tiles. features of splat i begin at features[i * stride].
+// The splats of a band of blocks. features of splat i begin at features[i * stride].
 struct Scene {
     const Splat* splats;
     const float* features;
@@ -37,7 +37,7 @@ struct Shared {
     float slope[PLANES][TEXELS];
 };
 
-struct Tile {
+struct Block {
     int first, count, x, y;
 };
 
@@ -45,38 +45,38 @@ __device__ inline bool overflowed(const Scene& scene) {
     return scene.start[scene.field.columns * scene.field.rows] > scene.capacity;
 }
 
-__device__ inline Tile tile_of(const Scene& scene, int index) {
+__device__ inline Block block_of(const Scene& scene, int index) {
     const int first = scene.start[index];
-    return {first, scene.start[index + 1] - first, index % scene.field.columns * TILE,
-            (scene.field.first_row + index / scene.field.columns) * TILE};
+    return {first, scene.start[index + 1] - first, index % scene.field.columns * BLOCK,
+            (scene.field.first_row + index / scene.field.columns) * BLOCK};
 }
 
 // Texel of a thread: a warp has a patch of 8 x 4, so that its lanes keep nearly the same splats.
 __device__ inline int column_of(int thread) { return thread / WARP % 2 * 8 + thread % 8; }
-__device__ inline int row_in_tile(int thread) { return thread / (2 * WARP) * 4 + thread % WARP / 8; }
+__device__ inline int row_in_block(int thread) { return thread / (2 * WARP) * 4 + thread % WARP / 8; }
 
-// The rows of a tile that are looked at: first, first + stride, ... A block has a thread for each of their texels.
+// The rows of a block that are looked at: first, first + stride, ... A thread block has a thread for each of their texels.
 struct Rows {
     int first, stride;
-    __device__ int of(int thread) const { return first + stride * row_in_tile(thread); }
+    __device__ int of(int thread) const { return first + stride * row_in_block(thread); }
 };
 
-__device__ inline void stage(const Scene& scene, const Tile& tile, int base, Splat* staged) {
+__device__ inline void stage(const Scene& scene, const Block& block, int base, Splat* staged) {
     __syncthreads();
-    for (int k = threadIdx.x; k < min(CHUNK, tile.count - base); k += blockDim.x)
-        staged[k] = near(scene.entries[tile.first + base + k], scene.splats, scene.field);
+    for (int k = threadIdx.x; k < min(CHUNK, block.count - base); k += blockDim.x)
+        staged[k] = near(scene.entries[block.first + base + k], scene.splats, scene.field);
     __syncthreads();
 }
 
 // The K-th smallest q of a texel, at most CUTOFF; CUTOFF for K = 0. Leaves the list staged where it fits.
-__device__ inline float select_limit(const Scene& scene, const Tile& tile, float x, float y, Splat* staged) {
+__device__ inline float select_limit(const Scene& scene, const Block& block, float x, float y, Splat* staged) {
     float smallest[KEPT];
 #pragma unroll
     for (int k = 0; k < KEPT; k++) smallest[k] = CUTOFF;
-    for (int base = 0; base < max(tile.count, 1); base += CHUNK) {
-        stage(scene, tile, base, staged);
+    for (int base = 0; base < max(block.count, 1); base += CHUNK) {
+        stage(scene, block, base, staged);
 #pragma unroll 2
-        for (int j = 0; j < min(CHUNK, tile.count - base); j++) {
+        for (int j = 0; j < min(CHUNK, block.count - base); j++) {
             float q = log_weight(staged[j], x, y);
             if (TOPK > 0 && q < smallest[KEPT - 1]) {
 #pragma unroll
@@ -92,15 +92,15 @@ __device__ inline float select_limit(const Scene& scene, const Tile& tile, float
 }
 
 // value = sum w f / (sum w + EPS) over q <= limit (the plain sum for K = 0). Returns 1 / normaliser.
-__device__ inline float blend(const Scene& scene, const Tile& tile, float x, float y, float limit, Splat* staged,
+__device__ inline float blend(const Scene& scene, const Block& block, float x, float y, float limit, Splat* staged,
                               float (&value)[PLANES]) {
     float sum = 0;
 #pragma unroll
     for (int p = 0; p < PLANES; p++) value[p] = 0;
-    for (int base = 0; base < tile.count; base += CHUNK) {
-        if (tile.count > CHUNK) stage(scene, tile, base, staged);
+    for (int base = 0; base < block.count; base += CHUNK) {
+        if (block.count > CHUNK) stage(scene, block, base, staged);
 #pragma unroll 2
-        for (int j = 0; j < min(CHUNK, tile.count - base); j++) {
+        for (int j = 0; j < min(CHUNK, block.count - base); j++) {
             const float q = log_weight(staged[j], x, y);
             if (q <= limit) {
                 const float w = expf(-q);
@@ -127,13 +127,13 @@ __device__ inline void write_sums(float* v, float* row, int count) {
     }
 }
 
-// The gradient of every entry of the tile from what the texels left: (gq, gq dx, gq dy, gq dx^2, gq dx dy, gq dy^2, features...),
+// The gradient of every entry of the block from what the texels left: (gq, gq dx, gq dy, gq dx^2, gq dx dy, gq dy^2, features...),
 // gq = dL/dq, to row row_of(entry) of gradient.
-__device__ inline void entry_gradients(const Scene& scene, const Tile& tile, const Rows& rows, const Shared& room, float* gradient) {
+__device__ inline void entry_gradients(const Scene& scene, const Block& block, const Rows& rows, const Shared& room, float* gradient) {
     constexpr int FIRST = SUMS > WARP ? WARP : power_of_two(SUMS), REST = SUMS > WARP ? power_of_two(SUMS - WARP) : 0;
     const int lane = threadIdx.x % WARP;
-    for (int e = threadIdx.x / WARP; e < tile.count; e += blockDim.x / WARP) {
-        const Entry entry = scene.entries[tile.first + e];
+    for (int e = threadIdx.x / WARP; e < block.count; e += blockDim.x / WARP) {
+        const Entry entry = scene.entries[block.first + e];
         const Splat s = near(entry, scene.splats, scene.field);
         const float* features = scene.features + (long long)s.index * scene.stride;
         float feature[PLANES], sum[FIRST + REST];
@@ -143,7 +143,7 @@ __device__ inline void entry_gradients(const Scene& scene, const Tile& tile, con
         for (int k = 0; k < FIRST + REST; k++) sum[k] = 0;
 #pragma unroll 1
         for (int t = lane; t < blockDim.x; t += WARP) {
-            const float x = tile.x + column_of(t) + 0.5f, y = tile.y + rows.of(t) + 0.5f;
+            const float x = block.x + column_of(t) + 0.5f, y = block.y + rows.of(t) + 0.5f;
             const float q = log_weight(s, x, y);
             if (q <= room.limit[t]) {
                 const float w = expf(-q) * room.scale[t];
@@ -169,23 +169,23 @@ __device__ inline void entry_gradients(const Scene& scene, const Tile& tile, con
     }
 }
 
-// Forward, pointwise loss and gradient in one pass, without storing the picture. Planes and texels are padded to whole tiles,
+// Forward, pointwise loss and gradient in one pass, without storing the picture. Planes and texels are padded to whole blocks,
 // texels (the weight of each) is 0 in the padding; l1 and l2 are loss ratios divided by the number of values.
-// loss (tiles of all bands, 2): weighted sums of |r| and r^2.
-// first_row, a number on the device: of every tile the rows first_row, first_row + stride, ... are looked at, a thread per texel.
+// loss (blocks of all bands, 2): weighted sums of |r| and r^2.
+// first_row, a number on the device: of every block the rows first_row, first_row + stride, ... are looked at, a thread per texel.
 KERNEL(TEXELS) fused(Scene scene, const Target* target, const float* texels, long long plane, float l1, float l2,
                      const float* first_row, int stride, float* gradient, float* loss) {
     __shared__ Shared room;
     __shared__ float sums[TEXELS / WARP];
     if (overflowed(scene)) return;
     const Rows rows = {(int)first_row[0], stride};
-    const Tile tile = tile_of(scene, blockIdx.x);
-    const int t = threadIdx.x, column = tile.x + column_of(t), row = tile.y + rows.of(t);
+    const Block block = block_of(scene, blockIdx.x);
+    const int t = threadIdx.x, column = block.x + column_of(t), row = block.y + rows.of(t);
     const float x = column + 0.5f, y = row + 0.5f;
-    const long long at = (long long)row * (scene.field.columns * TILE) + column;
+    const long long at = (long long)row * (scene.field.columns * BLOCK) + column;
     float value[PLANES];
-    const float limit = select_limit(scene, tile, x, y, room.staged);
-    const float scale = blend(scene, tile, x, y, limit, room.staged, value);
+    const float limit = select_limit(scene, block, x, y, room.staged);
+    const float scale = blend(scene, block, x, y, limit, room.staged, value);
     const float texel = texels[at];
     float pull = 0, loss1 = 0, loss2 = 0;
 #pragma unroll
@@ -201,22 +201,22 @@ KERNEL(TEXELS) fused(Scene scene, const Target* target, const float* texels, lon
     room.scale[t] = scale;
     room.pull[t] = TOPK > 0 ? pull : 0;
     const int index = scene.field.first_row * scene.field.columns + blockIdx.x;
-    const float total1 = block_sum(loss1 * texel, sums), total2 = block_sum(loss2 * texel, sums);
+    const float total1 = thread_block_sum(loss1 * texel, sums), total2 = thread_block_sum(loss2 * texel, sums);
     if (t == 0) loss[2 * index] = total1, loss[2 * index + 1] = total2;
-    entry_gradients(scene, tile, rows, room, gradient);
+    entry_gradients(scene, block, rows, room, gradient);
 }
 
 // The picture: out (planes of `plane` texels). kept (2 planes), where not null: each texel's limit and 1 / normaliser.
 KERNEL(TEXELS) forward(Scene scene, float* out, long long plane, float* kept) {
     __shared__ Splat staged[CHUNK];
     if (overflowed(scene)) return;
-    const Tile tile = tile_of(scene, blockIdx.x);
-    const int column = tile.x + column_of(threadIdx.x), row = tile.y + row_in_tile(threadIdx.x);
+    const Block block = block_of(scene, blockIdx.x);
+    const int column = block.x + column_of(threadIdx.x), row = block.y + row_in_block(threadIdx.x);
     const float x = column + 0.5f, y = row + 0.5f;
-    const long long at = (long long)row * (scene.field.columns * TILE) + column;
+    const long long at = (long long)row * (scene.field.columns * BLOCK) + column;
     float value[PLANES];
-    const float limit = select_limit(scene, tile, x, y, staged);
-    const float scale = blend(scene, tile, x, y, limit, staged, value);
+    const float limit = select_limit(scene, block, x, y, staged);
+    const float scale = blend(scene, block, x, y, limit, staged, value);
 #pragma unroll
     for (int p = 0; p < PLANES; p++) out[p * plane + at] = value[p];
     if (kept) kept[at] = limit, kept[plane + at] = scale;
@@ -226,10 +226,10 @@ KERNEL(TEXELS) forward(Scene scene, float* out, long long plane, float* kept) {
 KERNEL(TEXELS) backward(Scene scene, const float* out, const float* kept, const float* slope, long long plane, float* gradient) {
     __shared__ Shared room;
     if (overflowed(scene)) return;
-    const Tile tile = tile_of(scene, blockIdx.x);
+    const Block block = block_of(scene, blockIdx.x);
     const int t = threadIdx.x;
     const long long at =
-        (long long)(tile.y + row_in_tile(t)) * (scene.field.columns * TILE) + tile.x + column_of(t);
+        (long long)(block.y + row_in_block(t)) * (scene.field.columns * BLOCK) + block.x + column_of(t);
     float pull = 0;
 #pragma unroll
     for (int p = 0; p < PLANES; p++) {
@@ -241,20 +241,20 @@ KERNEL(TEXELS) backward(Scene scene, const float* out, const float* kept, const 
     room.scale[t] = kept[plane + at];
     room.pull[t] = TOPK > 0 ? pull : 0;
     __syncthreads();
-    entry_gradients(scene, tile, {0, 1}, room, gradient);
+    entry_gradients(scene, block, {0, 1}, room, gradient);
 }
 
 // What the picture lacks: error (height, width), the mean over the planes of the squared difference.
 KERNEL(TEXELS) square_error(Scene scene, const Target* target, long long plane, float* error) {
     __shared__ Splat staged[CHUNK];
     if (overflowed(scene)) return;
-    const Tile tile = tile_of(scene, blockIdx.x);
-    const int column = tile.x + column_of(threadIdx.x), row = tile.y + row_in_tile(threadIdx.x);
+    const Block block = block_of(scene, blockIdx.x);
+    const int column = block.x + column_of(threadIdx.x), row = block.y + row_in_block(threadIdx.x);
     const float x = column + 0.5f, y = row + 0.5f;
-    const long long at = (long long)row * (scene.field.columns * TILE) + column;
+    const long long at = (long long)row * (scene.field.columns * BLOCK) + column;
     float value[PLANES], sum = 0;
-    const float limit = select_limit(scene, tile, x, y, staged);
-    blend(scene, tile, x, y, limit, staged, value);
+    const float limit = select_limit(scene, block, x, y, staged);
+    blend(scene, block, x, y, limit, staged, value);
 #pragma unroll
     for (int p = 0; p < PLANES; p++) {
         const float r = value[p] - value_of(target[p * plane + at]);
@@ -264,29 +264,29 @@ KERNEL(TEXELS) square_error(Scene scene, const Target* target, long long plane, 
         error[(long long)row * scene.field.width + column] = sum / PLANES;
 }
 
-// gain[row_of(entry)]: how much the weighted squared error would grow in the tile without the entry's splat. A normalised blend is
+// gain[row_of(entry)]: how much the weighted squared error would grow in the block without the entry's splat. A normalised blend is
 // then out + t (out - f), t = w / (1 - w) with w its share, and a plain sum out - w f. Who would take its place is not considered.
 KERNEL(TEXELS) removal(Scene scene, const Target* target, const float* texels, long long plane, float* gain) {
     __shared__ Shared room;  // slope holds the picture, pull the texels' weights
     if (overflowed(scene)) return;
-    const Tile tile = tile_of(scene, blockIdx.x);
-    const int own = threadIdx.x, pitch = scene.field.columns * TILE;
-    const int column = tile.x + column_of(own), row = tile.y + row_in_tile(own);
+    const Block block = block_of(scene, blockIdx.x);
+    const int own = threadIdx.x, pitch = scene.field.columns * BLOCK;
+    const int column = block.x + column_of(own), row = block.y + row_in_block(own);
     float value[PLANES];
-    const float limit = select_limit(scene, tile, column + 0.5f, row + 0.5f, room.staged);
-    room.scale[own] = blend(scene, tile, column + 0.5f, row + 0.5f, limit, room.staged, value);
+    const float limit = select_limit(scene, block, column + 0.5f, row + 0.5f, room.staged);
+    room.scale[own] = blend(scene, block, column + 0.5f, row + 0.5f, limit, room.staged, value);
     room.pull[own] = texels[(long long)row * pitch + column];
     room.limit[own] = room.pull[own] > 0 ? limit : -FAR;
 #pragma unroll
     for (int p = 0; p < PLANES; p++) room.slope[p][own] = value[p];
     __syncthreads();
-    for (int e = threadIdx.x / WARP; e < tile.count; e += TEXELS / WARP) {
-        const Entry entry = scene.entries[tile.first + e];
+    for (int e = threadIdx.x / WARP; e < block.count; e += TEXELS / WARP) {
+        const Entry entry = scene.entries[block.first + e];
         const Splat s = near(entry, scene.splats, scene.field);
         const float* feature = scene.features + (long long)s.index * scene.stride;
         float sum = 0;
         for (int t = threadIdx.x % WARP; t < TEXELS; t += WARP) {
-            const int x = tile.x + column_of(t), y = tile.y + row_in_tile(t);
+            const int x = block.x + column_of(t), y = block.y + row_in_block(t);
             const float q = log_weight(s, x + 0.5f, y + 0.5f);
             if (q > room.limit[t]) continue;
             const float w = expf(-q), share = fminf(w * room.scale[t], 0.99f), step = TOPK > 0 ? share / (1 - share) : w;

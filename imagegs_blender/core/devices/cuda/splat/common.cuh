@@ -16,7 +16,7 @@ struct alignas(16) Splat {
     int index, reserved;
 };
 
-// The texels, and the band of tile rows that is worked on: first_row .. first_row + rows.
+// The texels, and the band of block rows that is worked on: first_row .. first_row + rows.
 struct Field {
     int width, height, columns, wrap;
     int first_row, rows;
@@ -32,7 +32,7 @@ __device__ inline float half_to_float(unsigned short half) {
 }
 #endif
 
-// A splat in a tile: where its gradient goes, and which copy of which splat: 9 i + 3 (v + 1) + (u + 1).
+// A splat in a block: where its gradient goes, and which copy of which splat: 9 i + 3 (v + 1) + (u + 1).
 typedef unsigned long long Entry;
 
 __device__ inline int row_of(Entry entry) { return (int)(entry & 0xffffffffu); }
@@ -80,8 +80,8 @@ __device__ inline float spread_sum(float* v) {
     return v[0];
 }
 
-// Sum over the block in the first thread; `room` has one number per warp. The order of additions is fixed.
-__device__ inline float block_sum(float value, float* room) {
+// Sum over the thread block in its first thread; `room` has one number per warp. The order of additions is fixed.
+__device__ inline float thread_block_sum(float value, float* room) {
     for (int mask = WARP / 2; mask >= 1; mask /= 2) value += __shfl_xor_sync(ALL, value, mask);
     __syncthreads();
     if (threadIdx.x % WARP == 0) room[threadIdx.x / WARP] = value;

@@ -1,4 +1,4 @@
-// L1, L2 and SSIM with their gradient, streamed as in ssim.py: a block takes a panel of columns of one plane and walks down a strip
+// L1, L2 and SSIM with their gradient, streamed as in ssim.py: a thread block takes a panel of columns of one plane and walks down a strip
 // of rows. A thread is a column: rows are blurred along x through shared memory, along y by sums that each new row adds to.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 constexpr int RADIUS = SSIM_RADIUS, SPAN = 2 * SSIM_RADIUS + 1;
 constexpr int SSIM_THREADS = 128;
-constexpr int PANEL = SSIM_THREADS - 4 * RADIUS;  // columns whose gradient a block computes
+constexpr int PANEL = SSIM_THREADS - 4 * RADIUS;  // columns whose gradient a thread block computes
 constexpr int STRIP = 64;
 
 // Blurs along y a column that comes in from above: add(v) of row y returns the blur of row y - RADIUS.
@@ -28,11 +28,11 @@ struct Falling {
 };
 
 // slope = dL/dout, 0 in the padding. l1, l2 and ssim are loss ratios divided by the number of values.
-// loss (blocks, 3): weighted sums of |r|, r^2 and SSIM.
+// loss (thread blocks, 3): weighted sums of |r|, r^2 and SSIM.
 KERNEL(SSIM_THREADS) ssim_loss(Field field, const float* out, const Target* target, const float* texels, long long plane, float l1,
                                float l2, float ssim, float* slope, float* loss) {
     __shared__ float row_x[SSIM_THREADS], row_y[SSIM_THREADS], parts[3][SSIM_THREADS], sums[SSIM_THREADS / WARP];
-    const int t = threadIdx.x, pitch = field.columns * TILE;
+    const int t = threadIdx.x, pitch = field.columns * BLOCK;
     const int x = blockIdx.x * PANEL - 2 * RADIUS + t;
     const int top = blockIdx.y * STRIP, bottom = min(top + STRIP, field.height);
     const bool inside = x >= 0 && x < field.width;
@@ -95,8 +95,8 @@ KERNEL(SSIM_THREADS) ssim_loss(Field field, const float* out, const Target* targ
             slope[at] = weight * fmaf(2 * l2, r, r > 0 ? l1 : r < 0 ? -l1 : 0) - ssim * by_ssim;
         }
     }
-    const int block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
-    const float total1 = block_sum(sum1, sums), total2 = block_sum(sum2, sums);
-    const float total3 = block_sum(sum3, sums);
-    if (t == 0) loss[3 * block] = total1, loss[3 * block + 1] = total2, loss[3 * block + 2] = total3;
+    const int index = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    const float total1 = thread_block_sum(sum1, sums), total2 = thread_block_sum(sum2, sums);
+    const float total3 = thread_block_sum(sum3, sums);
+    if (t == 0) loss[3 * index] = total1, loss[3 * index + 1] = total2, loss[3 * index + 2] = total3;
 }
