@@ -8,7 +8,9 @@ and the decoded value, for the K Gaussians of smallest q_i(x) <= CUTOFF, with w_
 
     out(x) = sum w_i feature_i / (sum w_i + EPS)
 
-(Image-GS, Zhang et al., SIGGRAPH 2025, eq. 1-3; the bias, a log amplitude, is ours and 0 in preset "paper").
+(Image-GS, Zhang et al., SIGGRAPH 2025, eq. 1-3; the bias, a log amplitude, is ours and 0 in preset "paper"). Weights that
+are divided by their sum are the normalized gating of Steered Mixture-of-Experts (Verhack et al., "Steered Mixture-of-Experts
+for Light Field Images and Video", IEEE Transactions on Multimedia 2020).
 With topk = 0 the output is the plain sum of w_i feature_i over all Gaussians with q_i <= CUTOFF.
 """
 
@@ -32,7 +34,7 @@ MAX_PLANES = 32
 class Gaussians:
     """N Gaussians over C planes, as a structure of arrays.
 
-    mean      (N, 2) float32, texture coordinates: x to the right, y down, 0..1 over the texture; the centre of
+    mean      (N, 2) float32, texture coordinates: x to the right, y down, 0..1 over the texture; the center of
               texel (column i, row j) is ((i + 0.5) / width, (j + 0.5) / height)
     scale     (N, 2) float32, standard deviations along the two axes, texels of the fitted resolution, > 0
     rotation  (N,)   float32, radians, angle of the first axis, counted from +x towards +y (downwards)
@@ -40,7 +42,7 @@ class Gaussians:
     bias      (N,)   float32, added to q; larger is weaker
     width, height    the fitted resolution, texels
     wrap             True where the texture repeats: distances are taken on the torus
-    topk             K, 1..16; 0 for the plain unnormalised sum
+    topk             K, 1..16; 0 for the plain unnormalized sum
     gamma            the decoded value, limited to 0..1, is raised to 1 / gamma
     """
 
@@ -65,14 +67,20 @@ class Gaussians:
 
     def conic(self) -> np.ndarray:
         """(N, 3) float32 (a, b, c) with q = a dx^2 + b dx dy + c dy^2 + bias, dx and dy in texels."""
-        cos, sin = np.cos(self.rotation), np.sin(self.rotation)
-        u, v = 0.5 / self.scale[:, 0] ** 2, 0.5 / self.scale[:, 1] ** 2
-        a = u * cos * cos + v * sin * sin
-        b = 2 * (u - v) * cos * sin
-        c = u * sin * sin + v * cos * cos
-        return np.stack([a, b, c], axis=1).astype(np.float32)
+        return conic(self.scale, self.rotation).astype(np.float32)
 
     def take(self, index: np.ndarray) -> Gaussians:
         """The Gaussians at index (any NumPy index of the first axis), in that order."""
         arrays = {name: getattr(self, name)[index] for name in ("mean", "scale", "rotation", "feature", "bias")}
         return replace(self, **arrays)
+
+
+def conic(scale: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """(N, 3) (a, b, c) of ellipses with standard deviations scale (N, 2) and rotation (N,): q = a dx^2 + b dx dy + c dy^2.
+
+    The first axis is at angle rotation, radians; with u, v = 1 / (2 scale^2) and R the rotation by it, the matrix
+    ((a, b / 2), (b / 2, c)) is R diag(u, v) R^T. devices/cuda/splat/splats.cuh computes the same.
+    """
+    cos, sin = np.cos(rotation), np.sin(rotation)
+    u, v = 0.5 / scale[:, 0] ** 2, 0.5 / scale[:, 1] ** 2
+    return np.stack([u * cos * cos + v * sin * sin, 2 * (u - v) * cos * sin, u * sin * sin + v * cos * cos], 1)

@@ -67,9 +67,10 @@ class FitSettings:
     importance_weight   how much more the loss counts a texel of full importance than one of none; 1: alike
     init_scale      standard deviation of new Gaussians, texels; None: from the density, 0.78 sqrt(area / (pi N))
     add_scale       standard deviation of Gaussians added later, in units of the initial one
-    inverse_scale   optimise 1 / scale (Image-GS) instead of log scale
+    inverse_scale   optimize 1 / scale (Image-GS) instead of log scale
     gamma           planes are fitted, and stored, raised to this power
-    tiles           False: every texel sees every Gaussian, in plain NumPy; slow, for small pictures
+    tiles           Image-GS's name for the blocks of a device. False: every texel sees every Gaussian, in plain NumPy;
+                    slow, for small pictures
     pos_lr          Adam rate of the mean, texture coordinates; with relative_lr in units of the initial scale
     scale_lr, rot_lr, feat_lr, bias_lr   Adam rates of 1/scale or log scale, radians, plane values, q; bias_lr 0: no bias
     l1, l2, ssim    loss ratios

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ImageGSError
-from ..fitting.saliency import gaussian_filter, normalised
+from ..fitting.saliency import gaussian_filter, normalized
 from ..textures.resample import resize
 from ..textures.texture_stack import Role, TextureStack
 
@@ -52,7 +52,7 @@ def predict(stack: TextureStack, folder: str | Path, smoothing: float | None = N
         read_out = [*_readouts(picture, weights[0]), *_readouts(picture, weights[1])]
         seen = _decode(read_out, weights[2])[0, 0].numpy()
     large = resize(np.ascontiguousarray(seen, np.float32), stack.width, stack.height, False)
-    return normalised(gaussian_filter(large, 20.0 if smoothing is None else smoothing))
+    return normalized(gaussian_filter(large, 20.0 if smoothing is None else smoothing))
 
 
 def shapes() -> tuple[dict[str, tuple[int, ...]], ...]:

@@ -70,11 +70,16 @@ def main() -> int:
     return 0
 
 
-class Place:
-    """Where the fits of one request run. Raises ImageGSError where settings.device can't be had."""
+class DeviceChoice:
+    """Where the fits of one request run.
+
+    name    cpu or cuda
+    notes   what the device did because memory was short, in words
+    Raises ImageGSError where settings.device can't be had.
+    """
 
     def __init__(self, settings: FitSettings) -> None:
-        self._tiles = settings.tiles
+        self._blocks = settings.tiles
         if not settings.tiles and settings.device == "cuda":
             raise ImageGSError("disable-tiles fits on the CPU: leave it out, or choose device cpu")
         self.name = choose(settings.device) if settings.tiles else "cpu"
@@ -84,7 +89,7 @@ class Place:
     def device(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None) -> Device:
         """The device that holds a target."""
         if self.name == "cpu":
-            return (Cpu if self._tiles else Dense)(target, grid, texel_weights)
+            return (Cpu if self._blocks else Dense)(target, grid, texel_weights)
         from .cuda.device import Cuda
 
         made = Cuda(target, grid, texel_weights)

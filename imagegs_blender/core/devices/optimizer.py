@@ -7,18 +7,23 @@ from collections.abc import Iterable
 import numpy as np
 from numba import njit, prange
 
-from ..gaussians import CUTOFF, Gaussians
+from ..gaussians import CUTOFF, Gaussians, conic
 from .types import Grid, Splats
 
 NAMES = ("mean", "scale", "rotation", "bias", "feature")
 _MOMENTS = ("first", "second", "steps")
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-15
+"""Adam's decay of both moments (its authors' choice), and what keeps it from dividing by zero."""
+
 MIN_SCALE = 0.2
+"""Smallest standard deviation, texels: such a Gaussian is e^-3 of its peak half a texel away. Chosen by trial."""
+
 MAX_BIAS = 3.0
+"""Limit of a bias: amplitudes from e^-3 to e^3. Chosen by trial; the support of the wrapped ones is bounded by it, too."""
 
 
 class Optimizer:
-    """Gaussians under optimisation.
+    """Gaussians under optimization.
 
     value[name] are the free numbers: mean (N, 2) in texels, scale (N, 2) as log scale or 1 / scale, rotation (N,),
     bias (N,), feature (N, C). rate[name] are Adam's rates; frozen names keep their value.
@@ -63,9 +68,8 @@ class Optimizer:
 
     def splats(self) -> Splats:
         """The current Gaussians as the device sees them."""
-        u, v, cos, sin = self._frame()
-        conic = np.stack([u * cos * cos + v * sin * sin, 2 * (u - v) * cos * sin, u * sin * sin + v * cos * cos], 1)
-        return Splats(self.value["mean"], conic, self.value["bias"], self.value["feature"])
+        shape = conic(self._scale(), self.value["rotation"])
+        return Splats(self.value["mean"], shape, self.value["bias"], self.value["feature"])
 
     def step(self, gradient: Splats, slow_down: float) -> None:
         """One Adam step; the rates are multiplied by slow_down."""
@@ -126,14 +130,10 @@ class Optimizer:
     def _scale(self) -> np.ndarray:
         return (1 / self.value["scale"] if self.inverse_scale else np.exp(self.value["scale"])).astype(np.float32)
 
-    def _frame(self) -> tuple[np.ndarray, ...]:
-        half_inverse_square = 0.5 / self._scale() ** 2
-        rotation = self.value["rotation"]
-        return half_inverse_square[:, 0], half_inverse_square[:, 1], np.cos(rotation), np.sin(rotation)
-
     def _chain(self, by_conic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gradients of scale parameters (N, 2) and rotation (N,) from those of the conic (a, b, c)."""
-        u, v, cos, sin = self._frame()
+        """Gradients of scale parameters (N, 2) and rotation (N,) from those of gaussians.conic(), (N, 3)."""
+        rotation, (u, v) = self.value["rotation"], (0.5 / self._scale() ** 2).T
+        cos, sin = np.cos(rotation), np.sin(rotation)
         ga, gb, gc = by_conic.T
         by_u = ga * cos * cos + 2 * gb * cos * sin + gc * sin * sin
         by_v = ga * sin * sin - 2 * gb * cos * sin + gc * cos * cos

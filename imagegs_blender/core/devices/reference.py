@@ -8,11 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..gaussians import CUTOFF, EPS, Gaussians
+from ..ssim import SSIM_C1, SSIM_C2, SSIM_RADIUS, window
 from .types import Grid, Loss, LossWeights, Splats, project
-
-SSIM_RADIUS = 5
-SSIM_SIGMA = 1.5
-SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 
 
 def render(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:
@@ -130,13 +127,6 @@ def mean_ssim(x: np.ndarray, y: np.ndarray, texels: np.ndarray) -> tuple[float, 
     by_mx = 2 * my * n2 / (d1 * d2) - 2 * mx * ssim / d1 - 2 * mx * by_vx - my * by_cov
     gradient = blur(scale * by_mx) + 2 * x * blur(scale * by_vx) + y * blur(scale * by_cov)
     return float((ssim * texels).mean()), gradient
-
-
-def window() -> np.ndarray:
-    """(11,) the normalized Gaussian window of SSIM."""
-    t = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
-    g = np.exp(-(t**2) / (2 * SSIM_SIGMA**2))
-    return g / g.sum()
 
 
 def blur(planes: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..gaussians import Gaussians
 class Splats:
     """Gaussians as the kernels see them, or the gradient of the loss with respect to each of these numbers.
 
-    center   (N, 2) float32, texels, the centre of the first texel is (0.5, 0.5)
+    center   (N, 2) float32, texels, the center of the first texel is (0.5, 0.5)
     conic    (N, 3) float32 (a, b, c): q = a dx^2 + b dx dy + c dy^2 + bias, dx and dy in texels
     bias     (N,)   float32
     feature  (N, C) float32
@@ -27,7 +27,7 @@ class Splats:
 
 @dataclass(frozen=True)
 class Grid:
-    """The texels that splats are evaluated at, and how they blend. topk 0 is the plain, unnormalised sum."""
+    """The texels that splats are evaluated at, and how they blend. topk 0 is the plain, unnormalized sum."""
 
     width: int
     height: int

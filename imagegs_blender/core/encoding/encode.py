@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..decoding import decode
-from ..devices.choice import Place
+from ..devices.choice import DeviceChoice
 from ..fitting import placement
-from ..fitting.fit import Observer, Progress, Report, fit
+from ..fitting.fit import Observer, OnProgress, Progress, fit
 from ..gaussians import Gaussians
 from ..igs import stream
 from ..quality import metrics
@@ -45,7 +45,7 @@ class Encoded:
 
 
 def encode(
-    textures: TextureStack, settings: FitSettings, progress: Report | None = None, observer: Observer | None = None
+    textures: TextureStack, settings: FitSettings, progress: OnProgress | None = None, observer: Observer | None = None
 ) -> Encoded:
     """Fit, quantise, write, and measure the decoded result.
 
@@ -66,7 +66,7 @@ def encode(
         "bppc": 8 * len(data) / texels / textures.channel_count,
         "num_gaussians": len(result.codes),
         "steps": work.steps,
-        "device": str(work.place),
+        "device": str(work.device),
         "unused": 0.0 if textures.weights is None else float(np.mean(textures.weights <= 0)),
         **work.measured(data),
         **work.regions(data),
@@ -77,10 +77,10 @@ def encode(
 
 class _Work:
     def __init__(
-        self, textures: TextureStack, settings: FitSettings, progress: Report | None, observer: Observer | None
+        self, textures: TextureStack, settings: FitSettings, progress: OnProgress | None, observer: Observer | None
     ) -> None:
         self.textures, self.settings, self.progress, self.observer = textures, settings, progress, observer
-        self.place = Place(settings)
+        self.device = DeviceChoice(settings)
         self.started = time.perf_counter()
         self.rate = Rate(textures, settings)
         self.originals = texture_stack.images(textures.planes, textures.maps, textures.wrap)
@@ -105,7 +105,7 @@ class _Work:
 
         gaussians, self.steps = fit(
             self.textures, settings, count, self.progress, rate.round if settings.quantize else rate.snap,
-            recount if rate.budget is not None else None, self.observer, self.place,
+            recount if rate.budget is not None else None, self.observer, self.device,
         )  # fmt: skip
         return gaussians, rate.pack(gaussians)
 
@@ -161,6 +161,7 @@ class _Work:
         return metrics.compare(self.originals, decoded, self.roles, False, self.unused)["psnr"]["overall"]
 
     def _time_to_measure(self) -> float:
+        """Seconds that packing, decoding and measuring are expected to take. Chosen by trial."""
         return 0.3 + 1.5e-7 * sum(pixels.size for pixels in self.originals.values())
 
 

@@ -1,16 +1,15 @@
-"""fit(): the schedule. When Gaussians are added, when rates fall, when parameters are frozen to their codes, when it ends."""
+"""fit(): Gaussians are placed, grow in stages, and settle: parameters are frozen to their codes one after another."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from ..devices.choice import Place
+from ..devices.choice import DeviceChoice
 from ..devices.interface import Device
 from ..devices.optimizer import MIN_SCALE, scale_range
 from ..devices.types import Grid, Loss, LossWeights, Rows, project
@@ -18,13 +17,14 @@ from ..gaussians import Gaussians
 from ..settings import FitSettings
 from ..textures.texture_stack import TextureStack
 from . import placement, restoration
-from .schedule import Plateau, decay, reversed_bits
+from .budget import GROWING_SHARE, SETTLING_SHARE, TIMED_STEPS, TimeBudget
+from .schedule import Additions, Plateau, decay, reversed_bits
 from .solve import solve_features
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One report: phase in words, step of steps, PSNR of the unrounded planes in dB (None before it is known), seconds."""
+    """How far a fit is: phase in words, step of steps, PSNR of the unrounded planes in dB (None before it is known), seconds."""
 
     phase: str
     step: int
@@ -33,11 +33,25 @@ class Progress:
     seconds: float
 
 
-Report = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
+"""Hears how far the fit is, and may raise Cancelled."""
 Snap = Callable[[Gaussians], Gaussians]
 """Rounds Gaussians to what the stream can hold, in the same order."""
 Count = Callable[[Gaussians, float], int]
-"""How many Gaussians there should be in the end, judged by those there are and their mean squared error."""
+"""The final number of Gaussians, estimated from the current ones and their mean squared error."""
+
+_AREA_SHARE = 0.78
+"""Initial standard deviation, in radii of the disk whose area is a Gaussian's share of the picture. Chosen by trial."""
+
+_SETTLING_RATE, _SETTLING_DECAY = 0.3, 10.0
+"""While a parameter settles, the rates of the others fall from this share of theirs by this factor. Chosen by trial."""
+
+_SETTLING = (("mean",), ("rotation", "scale"), ("bias",))
+"""What is frozen to its codes, in this order; features come last, and the stream rounds them."""
+
+_SOLVE_ITERATIONS, _SOLVE_START = 9, 3
+"""Iterations that solve for the features in the end, and what they start with, in steps' worth of work; see "What was
+tried" in docs/benchmarks.md."""
 
 
 class Observer(Protocol):
@@ -64,30 +78,34 @@ def fit(
     stack: TextureStack,
     settings: FitSettings,
     count: int,
-    progress: Report | None = None,
+    progress: OnProgress | None = None,
     snap: Snap | None = None,
     recount: Count | None = None,
     observer: Observer | None = None,
-    place: Place | None = None,
+    choice: DeviceChoice | None = None,
 ) -> tuple[Gaussians, int]:
     """Fit `count` Gaussians to a stack; returns them and the number of steps taken.
 
-    place is where it runs; by default what settings.device asks for.
+    choice is where it runs; by default what settings.device asks for.
     With recount, the final count is asked again at each addition.
 
     With snap, the last settle_ratio of the steps freezes means, rotations, scales and biases to their codes, one after
     another, while the rest is refitted (features last: they are what the stream rounds at the end); with quantize instead
-    every step sees snapped Gaussians. The progress callback may raise Cancelled.
+    every step sees snapped Gaussians.
     """
-    return Fit(stack, settings, count, progress, snap, recount, observer, place or Place(settings)).run()
+    return Fit(stack, settings, count, progress, snap, recount, observer, choice or DeviceChoice(settings)).run()
 
 
 class Fit:
-    """A fit under way. Public attributes are for observers to read.
+    """A fit under way. Observers may read these, gaussians() and state(), and nothing else.
 
-    stack      what is fitted, planes raised to gamma
+    original   the stack as it was given
+    stack      what is fitted: its planes raised to gamma
+    settings   the request
+    count      Gaussians planned for the end
+    device, optimizer   what is compared with the stack, and the Gaussians
     step       steps taken
-    steps      planned
+    steps      steps planned
     """
 
     def __init__(
@@ -95,30 +113,29 @@ class Fit:
         stack: TextureStack,
         settings: FitSettings,
         count: int,
-        progress: Report | None,
+        progress: OnProgress | None,
         snap: Snap | None,
         recount: Count | None,
         observer: Observer | None,
-        place: Place,
+        choice: DeviceChoice,
     ) -> None:
         self.original, self.settings, self.count, self.snap, self.recount = stack, settings, count, snap, recount
         self.stack = stack if settings.gamma == 1 else replace(stack, planes=stack.planes ** np.float32(settings.gamma))
         self.observer = observer
         self.progress = progress or (lambda _: None)
         self.rng = np.random.default_rng(settings.seed)
-        self.started = time.perf_counter()
+        self.budget = TimeBudget(settings.time_budget)
         self.steps = settings.max_steps
         if settings.add_steps:
             self.steps = max(self.steps, settings.add_steps * settings.add_times + settings.post_min_steps)
-        self.compiled = 0.0  # seconds until the first step was done: kernels are compiled in it
         self.loss = LossWeights(settings.l1, settings.l2, settings.ssim)
-        self.enough = 0.0  # mean squared error at which the fit ends
+        self.enough = 0.0  # mean squared error at which the fit ends; at 0, only a perfect one does
         if settings.restore:
             self.loss = LossWeights(**{settings.restore: 1.0})
             self.enough = restoration.mean_square(self.stack.planes, settings)
         grid = Grid(stack.width, stack.height, stack.wrap, settings.topk)
-        self.device: Device = place.device(self.stack.planes, grid, stack.weights)
-        density_scale = 0.78 * np.sqrt(stack.width * stack.height / (np.pi * count))
+        self.device: Device = choice.device(self.stack.planes, grid, stack.weights)
+        density_scale = _AREA_SHARE * np.sqrt(stack.width * stack.height / (np.pi * count))
         low, high = scale_range(grid)
         self.scale = float(np.clip(settings.init_scale or density_scale, low, high))
         texel = self.scale if settings.relative_lr else max(stack.width, stack.height)
@@ -127,36 +144,40 @@ class Fit:
             "bias": settings.bias_lr, "feature": settings.feat_lr,
         }  # fmt: skip
         self.optimizer = self.device.optimizer(settings.inverse_scale, rate)
-        self.plateau = Plateau(settings)
-        self.step = self.stage = 0
+        self.additions, self.plateau = Additions(settings), Plateau(settings)
+        self.step = 0
         self.error = 0.0  # mean squared error of the last step
 
     def run(self) -> tuple[Gaussians, int]:
-        settings, observer = self.settings, self.observer
-        earlier = observer.begin(self) if observer else None
+        """The fitted Gaussians and the steps taken."""
+        earlier = self.observer.begin(self) if self.observer else None
         if earlier:
             self._go_on_from(earlier)
         else:
-            first = max(1, round(settings.initial_ratio * self.count))
-            self._place(first if self._addition_steps() else self.count)
-        while self.step < self._growing():
-            if self.step == _TIMED_STEPS and settings.time_budget is not None:
-                self._hurry()
-            due = self._addition_steps()[self.stage :]
-            if due and self.step >= due[0]:
-                self._end_stage()
-                self._add(self._missing() // len(due))
-                due = due[1:]
-            loss = self._step("fitting", self._slow_down())
-            ended = loss.l2 <= self.enough or not due and self.plateau.stalled(loss)
-            if observer:
-                observer.stepped(self, loss)
-            if ended or self._late(0.85):
-                break
+            first = max(1, round(self.settings.initial_ratio * self.count))
+            self._begin_with(first if self.additions.steps(self._growing()) else self.count)
+        self._grow()
         self._end_stage()
-        if self.snap and settings.settle_ratio and not settings.quantize:
+        if self.snap and self.settings.settle_ratio and not self.settings.quantize:
             self._settle(self.steps - self._growing())
         return self.gaussians(), self.step
+
+    def _grow(self) -> None:
+        """Steps and additions, until all steps are taken, the picture is good enough, nothing is gained, or it is late."""
+        while self.step < self._growing():
+            if self.step == TIMED_STEPS and self.budget.seconds is not None:
+                self.steps = max(self.step + 1, min(self.steps, self.step + self.budget.steps_left(self.step)))
+            ahead = self.additions.ahead(self._growing())
+            if ahead and self.step >= ahead[0]:
+                self._end_stage()
+                self._add(self._missing() // len(ahead))
+                ahead = ahead[1:]
+            loss = self._step("fitting", self._slow_down())
+            ended = loss.l2 <= self.enough or (not ahead and self.plateau.stalled(loss))
+            if self.observer:
+                self.observer.stepped(self, loss)
+            if ended or self.budget.spent(GROWING_SHARE):
+                break
 
     def gaussians(self) -> Gaussians:
         """The Gaussians as they are now."""
@@ -165,7 +186,7 @@ class Fit:
     def state(self) -> dict[str, np.ndarray]:
         """All that the rest of the fit depends on, as arrays by name."""
         numbers = {
-            "step": self.step, "stage": self.stage, "steps": self.steps, "count": self.count, "error": self.error,
+            "step": self.step, "stage": self.additions.stage, "steps": self.steps, "count": self.count, "error": self.error,
             "rng": self.rng.bit_generator.state, "plateau": self.plateau.state(),
         }  # fmt: skip
         return {**self.optimizer.state(), "numbers": np.array(json.dumps(numbers))}
@@ -173,14 +194,15 @@ class Fit:
     def _go_on_from(self, state: dict[str, np.ndarray]) -> None:
         self.optimizer.restore(state)
         numbers = json.loads(str(state["numbers"]))
-        for name in ("step", "stage", "steps", "count", "error"):
+        for name in ("step", "steps", "count", "error"):
             setattr(self, name, numbers[name])
+        self.additions.stage = numbers["stage"]
         self.rng.bit_generator.state = numbers["rng"]
         self.plateau.restore(numbers["plateau"])
 
     def _end_stage(self) -> None:
         if self.observer:
-            self.observer.stage_ended(self, self.stage)
+            self.observer.stage_ended(self, self.additions.stage)
 
     def _slow_down(self) -> float:
         """What the rates are multiplied by."""
@@ -194,33 +216,12 @@ class Fit:
         """Steps before parameters are frozen."""
         return self.steps - (int(self.settings.settle_ratio * self.steps) if self.snap else 0)
 
-    def _addition_steps(self) -> list[int]:
-        """The steps at which Gaussians are added."""
-        settings = self.settings
-        if settings.initial_ratio * self.count >= self.count:
-            return []
-        growing = self._growing()
-        spacing = settings.add_steps or max(1, int(growing * settings.add_share) // max(settings.add_times, 1))
-        return [k * spacing for k in range(1, settings.add_times + 1) if k * spacing < growing]
-
-    def _hurry(self) -> None:
-        """As many steps as the time budget allows, judged by the steps so far (the later ones have more Gaussians)."""
-        assert self.settings.time_budget is not None
-        elapsed = time.perf_counter() - self.started
-        each = 1.35 * (elapsed - self.compiled) / (self.step - 1)
-        left = int((self.settings.time_budget - elapsed) / each)
-        self.steps = max(self.step + 1, min(self.steps, self.step + left))
-
-    def _late(self, share: float) -> bool:
-        budget = self.settings.time_budget
-        return budget is not None and time.perf_counter() - self.started > share * budget
-
     def _missing(self) -> int:
         if self.recount is not None:
             self.count = self.recount(self.optimizer.gaussians(), self.error)
         return max(0, self.count - len(self.optimizer))
 
-    def _place(self, count: int) -> None:
+    def _begin_with(self, count: int) -> None:
         """The first Gaussians."""
         density = placement.importance(self.original, self.settings)
         mean = self.device.draw(density, count, self.rng)
@@ -240,7 +241,7 @@ class Fit:
             feature = self._texels(lacking, mean)
         else:
             feature = self.rng.random((count, len(planes)))
-        self.stage += 1
+        self.additions.stage += 1
         self._new(mean, max(self.scale * settings.add_scale, MIN_SCALE), feature)
 
     def _prune(self) -> int:
@@ -273,41 +274,32 @@ class Fit:
             loss = self.device.step(
                 self.optimizer, self.loss, slow_down, Rows(reversed_bits(self.step, stride), stride)
             )
-        if not self.compiled:
-            self.compiled = time.perf_counter() - self.started
+        self.budget.stepped()
         self.step += 1
         self.error = loss.l2
-        self._report(phase, loss.psnr)
+        self._tell(phase, loss.psnr)
         return loss
 
-    def _report(self, phase: str, psnr: float) -> None:
-        seconds = time.perf_counter() - self.started
-        self.progress(Progress(phase, self.step, max(self.step, self.steps), psnr, seconds))
+    def _tell(self, phase: str, psnr: float) -> None:
+        self.progress(Progress(phase, self.step, max(self.step, self.steps), psnr, self.budget.elapsed()))
 
     def _settle(self, steps: int) -> None:
         """Freeze one parameter after another to its code and refit the rest; features in the end, in closed form if L2."""
         assert self.snap is not None
         solvable = self.loss == LossWeights(l2=self.loss.l2) and not self.enough
-        closed = min(_SOLVE_STEPS, steps) if solvable else 0
-        stages = [("mean",), ("rotation", "scale"), ("bias",)]
-        for stage, names in enumerate(stages):
+        closed = min(_SOLVE_ITERATIONS + _SOLVE_START, steps) if solvable else 0
+        for turn, names in enumerate(_SETTLING):
             self.optimizer.freeze(self.snap(self.optimizer.gaussians()), names)
-            first, until = ((steps - closed) * part // len(stages) for part in (stage, stage + 1))
+            first, until = ((steps - closed) * part // len(_SETTLING) for part in (turn, turn + 1))
             for k in range(first, until):
-                if self._late(0.97):
+                if self.budget.spent(SETTLING_SHARE):
                     break
-                loss = self._step("settling", 0.3 * 10.0 ** -((k - first) / max(1, until - first)))
+                along = (k - first) / max(1, until - first)
+                loss = self._step("settling", _SETTLING_RATE * _SETTLING_DECAY**-along)
                 if loss.l2 <= self.enough:
                     break
-        if closed and not self._late(0.97):
-            solved = solve_features(self.device, self.optimizer.splats(), closed - 3)
+        if closed and not self.budget.spent(SETTLING_SHARE):
+            solved = solve_features(self.device, self.optimizer.splats(), closed - _SOLVE_START)
             self.optimizer.value["feature"] = solved
             self.step += closed
-            self._report("settling", self.device.gradient(self.optimizer.splats(), self.loss)[0].psnr)
-
-
-_TIMED_STEPS = 8
-"""Steps after which the time of a step is known."""
-
-_SOLVE_STEPS = 12
-"""Steps' worth of work for the features in the end: 9 iterations and what they start with."""
+            self._tell("settling", self.device.gradient(self.optimizer.splats(), self.loss)[0].psnr)

@@ -1,7 +1,7 @@
 """How damaged a picture is, judged from the picture alone: where a fit that restores it must stop.
 
-Gaussians take up what is smooth and large before what is noise. By the discrepancy principle (Morozov 1966) a fit has what
-can be had when what it leaves is as large as the damage: more would be a copy of the damage.
+Gaussians take up smooth and large shapes before noise. By the discrepancy principle (Morozov 1966) the fit stops when the
+error that it leaves is as large as the damage: from there on it would copy the damage.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ docs/restoration.md."""
 
 
 def mean_square(planes: np.ndarray, settings: FitSettings) -> float:
-    """The squared error of planes (C, H, W) at which a fit is to stop: of noise_sigma, else of what is estimated."""
+    """The squared error of planes (C, H, W) at which a fit is to stop: that of noise_sigma, or an estimate."""
     if settings.noise_sigma is not None:
         return (settings.noise_sigma / 255) ** 2
     return float(np.mean([noise(plane) ** 2 + (_BLOCK_SHARE * blockiness(plane)) ** 2 for plane in planes]))
@@ -38,7 +38,7 @@ def blockiness(plane: np.ndarray) -> float:
     """Standard deviation of the error that differs from block to block of a JPEG, whatever its grid's offset.
 
     Where two blocks meet, the picture jumps by the difference of two such errors: half of what the squared difference of
-    neighbours has there above the usual.
+    neighbors has there above the usual.
     """
     found = []
     for p in (plane, plane.T):

@@ -16,8 +16,8 @@ _SMOOTHING = 2.5
 def spectral_residual(planes: np.ndarray, smoothing: float) -> np.ndarray:
     """(H, W) float32, 0..1: the saliency of planes (C, H, W), averaged over them and smoothed by `smoothing` texels.
 
-    What is unusual in a picture is what its log amplitude spectrum has above the spectrum's own local average; put back
-    together with the phase it gives the places.
+    The log amplitude spectrum less its own local average is the unusual part of a picture; with the original phase, its
+    inverse transform shows where that part is.
     """
     height, width = planes.shape[1:]
     scale = min(1.0, _SIDE / min(width, height))
@@ -30,7 +30,7 @@ def spectral_residual(planes: np.ndarray, smoothing: float) -> np.ndarray:
         residual = logs - _box3(logs)
         total += np.abs(np.fft.ifft2(np.exp(residual) * spectrum / (amplitude + 1e-9))) ** 2
     small = gaussian_filter(total, _SMOOTHING)
-    return normalised(gaussian_filter(resize(small.astype(np.float32), width, height, False), smoothing))
+    return normalized(gaussian_filter(resize(small.astype(np.float32), width, height, False), smoothing))
 
 
 def gaussian_filter(values: np.ndarray, sigma: float) -> np.ndarray:
@@ -52,7 +52,7 @@ def gaussian_filter(values: np.ndarray, sigma: float) -> np.ndarray:
     return values
 
 
-def normalised(values: np.ndarray) -> np.ndarray:
+def normalized(values: np.ndarray) -> np.ndarray:
     """values scaled to 0..1, float32; where all are equal, ones."""
     low, high = float(values.min()), float(values.max())
     if high <= low:
@@ -68,6 +68,6 @@ def _column(kernel: np.ndarray, length: int, axis: int) -> np.ndarray:
 
 
 def _box3(values: np.ndarray) -> np.ndarray:
-    """Mean of the 3 x 3 neighbours; a spectrum is periodic."""
+    """Mean of the 3 x 3 neighbors; a spectrum is periodic."""
     rows = values + np.roll(values, 1, 0) + np.roll(values, -1, 0)
     return (rows + np.roll(rows, 1, 1) + np.roll(rows, -1, 1)) / 9

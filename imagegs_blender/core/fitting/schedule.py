@@ -1,21 +1,47 @@
-"""How the rates of a fit fall, and when it has stopped gaining."""
+"""When Gaussians are added, how the rates of a fit fall, and when it has stopped gaining."""
 
 from __future__ import annotations
 
 from ..devices.types import Loss
 from ..settings import FitSettings
 
+_LAST_DECAY = 30.0
+"""What the rates are divided by at the end. Chosen by trial."""
+
 
 def decay(along: float, share: float) -> float:
-    """1, then over the last `share` of the way (0..1) geometrically down to 1/30."""
+    """1, then over the last `share` (0..1) of the way geometrically down to 1 / _LAST_DECAY; along is 0..1."""
     past = (along - (1 - share)) / share if share else 0.0
-    return float(30.0 ** -max(0.0, past))
+    return float(_LAST_DECAY ** -max(0.0, past))
 
 
 def reversed_bits(step: int, size: int) -> int:
-    """Every number below size, a power of 2, once in size steps, neighbours far apart (van der Corput)."""
+    """Every number below size, a power of 2, once in size steps, neighbors far apart (van der Corput)."""
     bits = size.bit_length() - 1
     return int(f"{step % size:0{bits}b}"[::-1], 2) if bits else 0
+
+
+class Additions:
+    """When Gaussians are added to those of the start. A stage is what lies between two additions.
+
+    stage   additions made so far
+    """
+
+    def __init__(self, settings: FitSettings) -> None:
+        self.settings = settings
+        self.stage = 0
+
+    def steps(self, growing: int) -> list[int]:
+        """The steps at which Gaussians are added, of a fit in which they grow for so many steps; none where all are there."""
+        settings = self.settings
+        if settings.initial_ratio >= 1:
+            return []
+        spacing = settings.add_steps or max(1, int(growing * settings.add_share) // max(settings.add_times, 1))
+        return [k * spacing for k in range(1, settings.add_times + 1) if k * spacing < growing]
+
+    def ahead(self, growing: int) -> list[int]:
+        """Those not made yet."""
+        return self.steps(growing)[self.stage :]
 
 
 class Plateau:
@@ -51,7 +77,7 @@ class Plateau:
         return self.decays > settings.max_decay_times
 
     def state(self) -> dict[str, float]:
-        """What restore() takes."""
+        """All that the schedule depends on: restore() takes it."""
         return {name: getattr(self, name) for name in _STATE}
 
     def restore(self, state: dict[str, float]) -> None:

@@ -1,7 +1,7 @@
 """Features of a fixed geometry in closed form: the picture is linear in them, so the best in the L2 sense solves H f = b.
 
 H is never built. A device's gradient of the L2 loss is H f - b, which is all that conjugate gradients need. The
-preconditioner is H applied to ones: how much weight a Gaussian has in all.
+preconditioner is H applied to ones: the total weight of each Gaussian.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _L2 = LossWeights(l2=1.0)
 
 
 def solve_features(device: Device, splats: Splats, iterations: int) -> np.ndarray:
-    """(N, C) float32 features that minimise the weighted L2 loss, by preconditioned conjugate gradients from splats' own.
+    """(N, C) float32 features that minimize the weighted L2 loss, by preconditioned conjugate gradients from splats' own.
 
     Every plane is a system of its own with the same H; they advance together.
     """

@@ -146,7 +146,7 @@ class Job:
             self._reports.put(Progress(**json.loads(line)))
 
 
-def run(stack: TextureStack, settings: FitSettings, progress: encode.Report | None = None) -> Encoded:
+def run(stack: TextureStack, settings: FitSettings, progress: encode.OnProgress | None = None) -> Encoded:
     """The same, waiting for it. What the progress callback raises ends the child and is passed on."""
     job = Job(stack, settings)
     job.start()

@@ -9,12 +9,8 @@ import numpy as np
 from numba import njit, prange
 
 from ..errors import ImageGSError
+from ..ssim import SSIM_C1, SSIM_C2, window
 from ..textures.texture_stack import Role, value_range
-
-_RADIUS = 5
-_SIGMA = 1.5
-_C1 = 0.01**2
-_C2 = 0.03**2
 
 
 def compare(
@@ -75,7 +71,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     Wang et al. 2004: Gaussian window of 11 x 11 texels, sigma 1.5, K1 0.01, K2 0.03. Outside the image is 0, and every
     texel counts, as in Image-GS (fused-ssim with padding "same").
     """
-    rows = _ssim_rows(np.ascontiguousarray(a), np.ascontiguousarray(b), _window())
+    rows = _ssim_rows(np.ascontiguousarray(a), np.ascontiguousarray(b), window().astype(np.float32))
     return float(rows.sum() / a.size)
 
 
@@ -144,26 +140,20 @@ def _directions(pixels: np.ndarray) -> np.ndarray:
     return pixels[..., :3].astype(np.float32) * np.float32(2 / scale) - 1
 
 
-def _window() -> np.ndarray:
-    x = np.arange(-_RADIUS, _RADIUS + 1)
-    g = np.exp(-0.5 * (x / _SIGMA) ** 2)
-    return (g / g.sum()).astype(np.float32)
-
-
 @njit(parallel=True, cache=True)
-def _ssim_rows(a, b, window):
+def _ssim_rows(a, b, taps):
     """Sum of SSIM over each row of a, b (h, w) uint8: the window's sums go down the columns, then along the row.
 
     SSIM = (2 ma mb + C1) (2 cov + C2) / ((ma^2 + mb^2 + C1) (va + vb + C2)), with means m, variances v.
     """
     height, width = a.shape
-    radius = len(window) // 2
+    radius = len(taps) // 2
     sums = np.zeros(height)
     unit = np.float32(1 / 255)
     for y in prange(height):
         column = np.zeros((5, width + 2 * radius), np.float32)
-        for k in range(max(0, radius - y), min(len(window), radius - y + height)):
-            row_a, row_b, weight = a[y + k - radius], b[y + k - radius], window[k]
+        for k in range(max(0, radius - y), min(len(taps), radius - y + height)):
+            row_a, row_b, weight = a[y + k - radius], b[y + k - radius], taps[k]
             for x in range(width):
                 p, q = row_a[x] * unit, row_b[x] * unit
                 column[0, x + radius] += weight * p
@@ -172,14 +162,16 @@ def _ssim_rows(a, b, window):
                 column[3, x + radius] += weight * q * q
                 column[4, x + radius] += weight * p * q
         mean = np.zeros((5, width), np.float32)
-        for k in range(len(window)):
+        for k in range(len(taps)):
             for moment in range(5):
                 for x in range(width):
-                    mean[moment, x] += window[k] * column[moment, x + k]
+                    mean[moment, x] += taps[k] * column[moment, x + k]
         total = 0.0
         for x in range(width):
             ma, mb = mean[0, x], mean[1, x]
             va, vb, cov = mean[2, x] - ma * ma, mean[3, x] - mb * mb, mean[4, x] - ma * mb
-            total += (2 * ma * mb + _C1) * (2 * cov + _C2) / ((ma * ma + mb * mb + _C1) * (va + vb + _C2))
+            total += (
+                (2 * ma * mb + SSIM_C1) * (2 * cov + SSIM_C2) / ((ma * ma + mb * mb + SSIM_C1) * (va + vb + SSIM_C2))
+            )
         sums[y] = total
     return sums

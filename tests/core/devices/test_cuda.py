@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: the CUDA device is not tested here")
 
 from imagegs_blender.core.decoding import decode  # noqa: E402
-from imagegs_blender.core.devices.choice import Place  # noqa: E402
+from imagegs_blender.core.devices.choice import DeviceChoice  # noqa: E402
 from imagegs_blender.core.devices.cpu import blocks  # noqa: E402
 from imagegs_blender.core.devices.cpu.device import Cpu  # noqa: E402
 from imagegs_blender.core.devices.cuda import device as cuda  # noqa: E402
@@ -162,9 +162,9 @@ def test_a_fit_reaches_what_the_cpu_reaches(monkeypatch: pytest.MonkeyPatch) -> 
     grid = Grid(textures.width, textures.height, textures.wrap, settings.topk)
     reached = []
     for device in (Cpu(textures.planes, grid), Cuda(textures.planes, grid, None, Emulator())):
-        place = Place(settings)
-        monkeypatch.setattr(place, "device", lambda *_, device=device: device)
-        gaussians, steps = fitting.fit(textures, settings, 60, place=place)
+        choice = DeviceChoice(settings)
+        monkeypatch.setattr(choice, "device", lambda *_, device=device: device)
+        gaussians, steps = fitting.fit(textures, settings, 60, choice=choice)
         assert steps == 60 and len(gaussians) == 60
         reached.append(-10 * np.log10(np.mean((decode.planes(gaussians) - textures.planes) ** 2)))
     assert reached[1] == pytest.approx(reached[0], abs=0.1)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from imagegs_blender.core.devices.cpu.device import Cpu
-from imagegs_blender.core.devices.reference import SSIM_C1, SSIM_C2, Reference, blend, weights, window
+from imagegs_blender.core.devices.reference import Reference, blend, weights
 from imagegs_blender.core.devices.types import Grid, LossWeights, Rows, Splats
 from imagegs_blender.core.gaussians import CUTOFF, EPS
+from imagegs_blender.core.ssim import SSIM_C1, SSIM_C2, window
 
 PARTS = ("center", "conic", "bias", "feature")
 LOSSES = {

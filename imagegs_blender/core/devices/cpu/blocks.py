@@ -78,7 +78,7 @@ def _span(conic, bias, y0, y1, extent_x, extent_y):
 def _visit(center, conic, bias, width, height, wrap, block, copy, at):
     """Walk the blocks that one Gaussian reaches; write them to block and copy from `at` on unless block is empty.
 
-    Blocks are tested by their texel centres: a block is reached where some of its centres' hull meets the ellipse.
+    Blocks are tested by their texel centers: a block is reached where some of its centers' hull meets the ellipse.
     """
     columns, rows = -(-width // BLOCK), -(-height // BLOCK)
     extent_x, extent_y = _extent(conic, bias)
@@ -101,7 +101,7 @@ def _visit(center, conic, bias, width, height, wrap, block, copy, at):
                 left, right = _span(conic, bias, y0, y0 + np.float32(BLOCK - 1), extent_x, extent_y)
                 if left > right or cx + right < 0.5 or cx + left > width - 0.5:
                     continue
-                # the first block whose last centre is at or right of the left edge; float noise is given 1/100 texel
+                # the first block whose last center is at or right of the left edge; float noise is given 1/100 texel
                 first = max(0, int(np.ceil((cx + left - np.float32(BLOCK - 0.5) - np.float32(0.01)) / BLOCK)))
                 final = min(columns - 1, int(np.floor((cx + right - np.float32(0.5) + np.float32(0.01)) / BLOCK)))
                 for column in range(first, final + 1):

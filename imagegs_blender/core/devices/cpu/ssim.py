@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from ..reference import SSIM_C1, SSIM_C2, SSIM_RADIUS, window
+from ...ssim import SSIM_C1, SSIM_C2, SSIM_RADIUS, window
 from ..types import LossWeights
 from .simd import LANES, fma, full, load, maximum, minimum, store, total
 
@@ -18,7 +18,7 @@ PANEL = 256
 STRIP = 256
 _R = SSIM_RADIUS
 _TAPS = 2 * _R + 1
-_PAD = LANES  # columns of zeros (or neighbours) kept on both sides of a panel; at least 2 * _R
+_PAD = LANES  # columns of zeros (or neighbors) kept on both sides of a panel; at least 2 * _R
 
 
 def mean_ssim(out, target, texels, size, weights: LossWeights, slope) -> tuple[float, float, float]:
@@ -59,13 +59,46 @@ def _column(ring, pitch, y, x, taps):
     return value
 
 
+@njit(inline="always")
+def _statistics(mx, my, xx, yy, xy):
+    """(SSIM, and its derivatives by the mean, the variance and the covariance of x) from blurred x, y, x^2, y^2, x y.
+
+    The formulas of reference.mean_ssim().
+    """
+    zero, one, two = full(np.float32(0)), full(np.float32(1)), full(np.float32(2))
+    c1, c2 = full(np.float32(SSIM_C1)), full(np.float32(SSIM_C2))
+    vx, vy, cov = xx - mx * mx, yy - my * my, xy - mx * my
+    n1, n2 = fma(two * mx, my, c1), fma(two, cov, c2)
+    i1, i2 = one / (fma(mx, mx, my * my) + c1), one / (vx + vy + c2)
+    ssim = n1 * n2 * i1 * i2
+    by_v = zero - ssim * i2
+    by_c = two * n1 * i1 * i2
+    by_m = two * my * n2 * i1 * i2 - two * mx * ssim * i1 - two * mx * by_v - my * by_c
+    return ssim, by_m, by_v, by_c
+
+
+@njit(inline="always")
+def _pointwise_slope(r, w1, w2):
+    """d(w1 |r| + w2 r^2) / dr."""
+    sign = minimum(maximum(r * full(np.float32(1e30)), full(np.float32(-1))), full(np.float32(1)))
+    return fma(full(np.float32(2) * w2), r, full(w1) * sign)
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
 def _stream(out, target, texels, slope, shape, size, taps, weights, sums):
+    """mean_ssim() over all panels and strips.
+
+    out, target, texels, slope   float32, flat: C padded planes, but texels one
+    shape     (planes, padded height, padded width, panels, strips)
+    size      (width, height) of the picture
+    taps      (11,) float32, the window
+    weights   (l1, l2, ssim): loss ratios divided by the number of values
+    sums      (planes * panels * strips, 3) float64, written: sums of |r|, r^2 and SSIM, weighted by texels
+    """
     planes, height, width, panels, strips = shape
     true_width, true_height = size
     w1, w2, ws = np.float32(weights[0]), np.float32(weights[1]), np.float32(weights[2])
-    zero, one, two = full(np.float32(0)), full(np.float32(1)), full(np.float32(2))
-    c1, c2 = full(np.float32(SSIM_C1)), full(np.float32(SSIM_C2))
+    zero, two = full(np.float32(0)), full(np.float32(2))
     for task in prange(planes * panels * strips):
         plane, panel, strip = task // (panels * strips), task // strips % panels, task % strips
         x0, x1 = panel * PANEL, min(width, (panel + 1) * PANEL)
@@ -118,15 +151,9 @@ def _stream(out, target, texels, slope, shape, size, taps, weights, sums):
             if 0 <= m < true_height:
                 for x in range(inner - _PAD, outer + _PAD, LANES):
                     mx, my = _column(ring_x, pitch, ym, x, taps), _column(ring_y, pitch, ym, x, taps)
-                    vx = _column(ring_xx, pitch, ym, x, taps) - mx * mx
-                    vy = _column(ring_yy, pitch, ym, x, taps) - my * my
-                    cov = _column(ring_xy, pitch, ym, x, taps) - mx * my
-                    n1, n2 = fma(two * mx, my, c1), fma(two, cov, c2)
-                    i1, i2 = one / (fma(mx, mx, my * my) + c1), one / (vx + vy + c2)
-                    ssim = n1 * n2 * i1 * i2
-                    by_v = zero - ssim * i2
-                    by_c = two * n1 * i1 * i2
-                    by_m = two * my * n2 * i1 * i2 - two * mx * ssim * i1 - two * mx * by_v - my * by_c
+                    xx, yy = _column(ring_xx, pitch, ym, x, taps), _column(ring_yy, pitch, ym, x, taps)
+                    xy = _column(ring_xy, pitch, ym, x, taps)
+                    ssim, by_m, by_v, by_c = _statistics(mx, my, xx, yy, xy)
                     # texels count by weight; padding has weight 0 and outside the plane nothing counts
                     column = x - shift
                     texel = load(texels, m * width + column) if 0 <= column < width else zero
@@ -153,10 +180,9 @@ def _stream(out, target, texels, slope, shape, size, taps, weights, sums):
                 texel = load(texels, n * width + x - shift)
                 sum_l1 = fma(maximum(r, zero - r), texel, sum_l1)
                 sum_l2 = fma(r * r, texel, sum_l2)
-                sign = minimum(maximum(r * full(np.float32(1e30)), full(np.float32(-1))), one)
                 by_ssim = _column(ring_m, pitch, yn, x, taps) + two * a * _column(ring_v, pitch, yn, x, taps)
                 by_ssim = fma(b, _column(ring_c, pitch, yn, x, taps), by_ssim)
-                g = texel * fma(full(np.float32(2) * w2), r, full(w1) * sign) - full(ws) * by_ssim
+                g = texel * _pointwise_slope(r, w1, w2) - full(ws) * by_ssim
                 store(slope, at + x, g)
             for x in range(max(x0, true_width), x1):  # padding
                 slope[base + n * width + x] = 0

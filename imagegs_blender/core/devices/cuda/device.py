@@ -18,7 +18,8 @@ from ..cpu.blocks import BLOCK
 from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_range
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
 from .driver import gpu
-from .pipeline import GROUPS, MOST_STRIDE, SPLAT_FLOATS, Machine, Numbers, Pipeline, Planes, Rules
+from .layout import GROUPS, SPLAT_FLOATS, Rules
+from .pipeline import MOST_STRIDE, Machine, Numbers, Pipeline, Planes
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ _COLUMNS: dict[str, Any] = {
 
 
 class Cuda:
-    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalised to mean 1.
+    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1.
 
     name    the GPU's
     notes   what was done because memory was short, in words
@@ -346,6 +347,7 @@ class Resident(Optimizer):
 
     @property
     def value(self) -> dict[str, np.ndarray]:
+        """The free numbers. The first reading after a step waits for the GPU and copies all numbers from it."""
         self.to_host()
         return self._value
 
@@ -356,6 +358,7 @@ class Resident(Optimizer):
 
     @property
     def moments(self) -> dict[str, tuple[np.ndarray, ...]]:
+        """Adam's moments. The first reading after a step waits for the GPU and copies all numbers from it."""
         self.to_host()
         return self._moments
 

@@ -20,9 +20,11 @@ from pathlib import Path
 from ... import files
 from ...errors import ImageGSError
 from ...gaussians import CUTOFF, EPS
+from ...ssim import SSIM_C1, SSIM_C2, SSIM_RADIUS, window
 from ..cpu.blocks import BLOCK
 from ..optimizer import BETA1, BETA2, TINY
-from ..reference import SSIM_C1, SSIM_C2, SSIM_RADIUS, window
+from ..reference import MOST_SHARE
+from . import layout
 
 LEAST_CAPABILITY = (7, 5)
 
@@ -56,11 +58,13 @@ def sources() -> dict[str, str]:
 
 
 def constants() -> str:
-    """constants.cuh: the numbers of the definition, as C++."""
+    """constants.cuh: the numbers of the definition, and of the layout, as C++."""
     taps = ", ".join(f"{tap:.9e}f" for tap in window())
     return f"""#pragma once
 constexpr int BLOCK = {BLOCK}, SSIM_RADIUS = {SSIM_RADIUS};
 constexpr float CUTOFF = {CUTOFF:.9e}f, EPS = {EPS:.9e}f, SSIM_C1 = {SSIM_C1:.9e}f, SSIM_C2 = {SSIM_C2:.9e}f;
+constexpr float MOST_SHARE = {MOST_SHARE!r}f;
+{layout.definitions()}
 constexpr double BETA1 = {BETA1!r}, BETA2 = {BETA2!r}, TINY = {TINY!r};
 __device__ constexpr float tap(int k) {{
     constexpr float taps[] = {{{taps}}};

@@ -16,20 +16,38 @@ import torch
 
 from ..cpu.blocks import BLOCK
 from ..types import Grid, LossWeights
+from .layout import (
+    BIN_THREADS,
+    GROUPS,
+    LOSS_THREADS,
+    RANK_THREADS,
+    ROW_THREADS,
+    SCAN_CHUNK,
+    SCAN_THREADS,
+    SPLAT_FLOATS,
+    SSIM_PANEL,
+    SSIM_STRIP,
+    SSIM_THREADS,
+    WARP,
+    Field,
+    Rules,
+    Scene,
+)
 from .nvrtc import Variant
 
-SPLAT_FLOATS = 8
 MOST_STRIDE = 4
 """With every fourth row a thread block still has two patches of 8 x 4 texels side by side."""
 
-GROUPS = 5
-_BIN_WARPS, _SCAN_CHUNK, _SCAN_THREADS, _RANK_THREADS, _TEXELS = 4, 4096, 1024, 128, BLOCK * BLOCK
-_ROW_THREADS, _LOSS_THREADS = 128, 1024
-_SSIM_THREADS, _SSIM_PANEL, _SSIM_STRIP = 128, 108, 64
+_TEXELS = BLOCK * BLOCK
+_BIN_SPLATS = BIN_THREADS // WARP
 
 
 class Machine(Protocol):
-    """A GPU, or what stands for one in tests."""
+    """A GPU, or what stands for one in tests; driver.Gpu says what each of these does.
+
+    device   PyTorch's name for it
+    name     its own
+    """
 
     device: str
     name: str
@@ -40,29 +58,6 @@ class Machine(Protocol):
     def wait(self) -> None: ...
     def memory(self) -> tuple[int, int]: ...
     def release(self) -> None: ...
-
-
-class Field(ctypes.Structure):
-    """Field of common.cuh."""
-
-    _fields_ = [(name, ctypes.c_int) for name in ("width", "height", "columns", "wrap", "first_row", "rows")]
-
-
-class Scene(ctypes.Structure):
-    """Scene of blend.cuh."""
-
-    _fields_ = [
-        ("splats", ctypes.c_void_p), ("features", ctypes.c_void_p), ("stride", ctypes.c_int), ("field", Field),
-        ("start", ctypes.c_void_p), ("entries", ctypes.c_void_p), ("capacity", ctypes.c_int),
-    ]  # fmt: skip
-
-
-class Rules(ctypes.Structure):
-    """Rules of adam.cuh."""
-
-    _fields_ = [("inverse_scale", ctypes.c_int), ("wrap", ctypes.c_int)] + [
-        (name, ctypes.c_float) for name in ("width", "height", "lowest_scale", "highest_scale", "max_bias")
-    ]
 
 
 @dataclass(frozen=True)
@@ -113,13 +108,13 @@ class Pipeline:
             self._empty(band_blocks, dtype=torch.int32),
             self._empty(band_blocks + 1, dtype=torch.int32),
         )
-        self._chunks = self._empty(-(-max(n, band_blocks) // _SCAN_CHUNK), dtype=torch.int32)
+        self._chunks = self._empty(-(-max(n, band_blocks) // SCAN_CHUNK), dtype=torch.int32)
         self._unsorted, self._entries = (
             self._empty(capacity, dtype=torch.int64),
             self._empty(capacity, dtype=torch.int64),
         )
         self._gradient = self._empty(capacity, self.sums_per_splat)
-        self._ssim_grid = (-(-grid.width // _SSIM_PANEL), -(-grid.height // _SSIM_STRIP), channels)
+        self._ssim_grid = (-(-grid.width // SSIM_PANEL), -(-grid.height // SSIM_STRIP), channels)
         parts = max(2 * self.blocks, 3 * self._ssim_grid[0] * self._ssim_grid[1] * channels)
         self._loss = self._empty(parts)
         self._pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
@@ -143,7 +138,7 @@ class Pipeline:
         self._run(
             "chain",
             self.n,
-            _ROW_THREADS,
+            ROW_THREADS,
             value,
             n,
             rules,
@@ -153,13 +148,13 @@ class Pipeline:
             _address(numbers.steps),
         )
         self._run(
-            "adam", self.n * self.sums_per_splat, _ROW_THREADS, value, n, rules, _address(rates), *guard, _address(self.sums),
+            "adam", self.n * self.sums_per_splat, ROW_THREADS, value, n, rules, _address(rates), *guard, _address(self.sums),
             _address(numbers.steps), _address(numbers.first), _address(numbers.second),
         )  # fmt: skip
 
     def project(self, numbers: Numbers, rules: Rules) -> None:
         """The free numbers -> splats."""
-        self._run("project", self.n, _ROW_THREADS, _address(numbers.value), _int(self.n), rules, _address(self.splats))
+        self._run("project", self.n, ROW_THREADS, _address(numbers.value), _int(self.n), rules, _address(self.splats))
 
     def gradient(
         self, features: torch.Tensor, weights: LossWeights, first_row: torch.Tensor | None = None, stride: int = 1
@@ -179,7 +174,7 @@ class Pipeline:
             for band in self.bands:
                 self._blend("forward", band, features, _address(out), plane, _address(kept))
             self._launch(
-                "ssim_loss", self._ssim_grid, _SSIM_THREADS,
+                "ssim_loss", self._ssim_grid, SSIM_THREADS,
                 (self.bands[0], _address(out), target, texels, plane, *ratios, _address(slope), _address(self._loss)),
             )  # fmt: skip
         for index, band in enumerate(self.bands):
@@ -195,14 +190,14 @@ class Pipeline:
                     _address(self._gradient), _address(self._loss), threads=_TEXELS // stride,
                 )  # fmt: skip
             self._run(
-                "collect", self.n * 32, _ROW_THREADS, _address(self.splats), _int(self.n), _address(self._by_splat),
+                "collect", self.n * WARP, ROW_THREADS, _address(self.splats), _int(self.n), _address(self._by_splat),
                 _int(self.capacity), _address(self._gradient), _int(index > 0), _int(index == len(self.bands) - 1),
                 _address(self.sums), _address(self.needed),
             )  # fmt: skip
         x, y, z = self._ssim_grid
         parts, columns = (x * y * z, 3) if weights.ssim else (self.blocks, 2)
         arguments = (_address(self._loss), _int(parts), _int(columns), _address(self.totals))
-        self._launch("sum_losses", (1, 1, 1), _LOSS_THREADS, arguments)
+        self._launch("sum_losses", (1, 1, 1), LOSS_THREADS, arguments)
 
     def render(self, features: torch.Tensor, out: torch.Tensor) -> None:
         """The picture to out (C, padded H, padded W)."""
@@ -221,7 +216,7 @@ class Pipeline:
         for index, band in enumerate(self.bands):
             self._blend("removal", band, features, *planes, _address(self._gradient))
             self._run(
-                "sum_entries", self.n, _ROW_THREADS, _address(self._by_splat), _int(self.n), _int(self.capacity),
+                "sum_entries", self.n, ROW_THREADS, _address(self._by_splat), _int(self.n), _int(self.capacity),
                 _address(self._gradient), _int(index > 0), _address(growth),
             )  # fmt: skip
             torch.maximum(self.needed, self._by_splat[-1:], out=self.needed)
@@ -263,8 +258,8 @@ class Pipeline:
         splats = (_address(self.splats), _int(n), band)
         self._launch(
             "count_blocks",
-            (-(-n // _BIN_WARPS), 1, 1),
-            32 * _BIN_WARPS,
+            (-(-n // _BIN_SPLATS), 1, 1),
+            BIN_THREADS,
             (*splats, _address(self._per_block), _address(self._per_splat)),
         )
         self._scan(self._per_splat, n, self._by_splat)
@@ -276,7 +271,7 @@ class Pipeline:
         self._per_block.zero_()
         start, capacity, unsorted = _address(self._start), _int(self.capacity), _address(self._unsorted)
         self._launch(
-            "scatter", (-(-n // _BIN_WARPS), 1, 1), 32 * _BIN_WARPS,
+            "scatter", (-(-n // _BIN_SPLATS), 1, 1), BIN_THREADS,
             (
                 _address(self.splats), _int(n), band, start, _address(self._by_splat), capacity,
                 _address(self._per_block), unsorted,
@@ -285,14 +280,14 @@ class Pipeline:
         self._launch(
             "rank_entries",
             (blocks, 1, 1),
-            _RANK_THREADS,
+            RANK_THREADS,
             (start, _int(blocks), capacity, unsorted, _address(self._entries)),
         )
 
     def _scan(self, values: torch.Tensor, n: int, out: torch.Tensor) -> None:
-        grid, arguments = (-(-n // _SCAN_CHUNK), 1, 1), (_address(values), _int(n), _address(self._chunks))
-        self._launch("chunk_sums", grid, _SCAN_THREADS, arguments)
-        self._launch("scan", grid, _SCAN_THREADS, (*arguments, _address(out)))
+        grid, arguments = (-(-n // SCAN_CHUNK), 1, 1), (_address(values), _int(n), _address(self._chunks))
+        self._launch("chunk_sums", grid, SCAN_THREADS, arguments)
+        self._launch("scan", grid, SCAN_THREADS, (*arguments, _address(out)))
 
     def _run(self, kernel: str, items: int, threads: int, *arguments: Any) -> None:
         self._launch(kernel, (-(-items // threads), 1, 1), threads, arguments)

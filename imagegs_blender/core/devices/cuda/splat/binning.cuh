@@ -3,10 +3,6 @@
 
 #include "common.cuh"
 
-constexpr int BIN_THREADS = 128;   // a warp per splat
-constexpr int SCAN_THREADS = 1024;
-constexpr int SCAN_CHUNK = 4 * SCAN_THREADS;
-constexpr int RANK_THREADS = 128;
 constexpr int MOST = 0x7fffffff;
 
 // Half width and half height of the ellipse q = CUTOFF, texels; false where it is empty.
@@ -53,7 +49,7 @@ __device__ int visit(const Splat& s, const Field& field, Visitor at) {
                 const float y0 = (float)(row * BLOCK) + 0.5f - cy;
                 if (row <= bottom && span(s, y0, y0 + (float)(BLOCK - 1), ex, ey, left, right) && cx + right >= 0.5f &&
                     cx + left <= field.width - 0.5f) {
-                    // the first block whose last centre is at or right of the left edge; float noise is given 1/100 texel
+                    // the first block whose last center is at or right of the left edge; float noise is given 1/100 texel
                     first = max(0, (int)ceilf((cx + left - (BLOCK - 0.5f) - 0.01f) / BLOCK));
                     last = min(field.columns - 1, (int)floorf((cx + right - 0.5f + 0.01f) / BLOCK));
                 }

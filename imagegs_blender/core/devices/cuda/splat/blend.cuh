@@ -29,8 +29,9 @@ struct Scene {
     const Entry* entries;
     int capacity;
 };
+static_assert(sizeof(Scene) == SCENE_BYTES, "Scene of layout.py");
 
-// What a texel leaves for the gradient: its limit, 1 / normaliser, sum_c g_c out_c, and g_c = dL/dout_c.
+// What a texel leaves for the gradient: its limit, 1 / normalizer, sum_c g_c out_c, and g_c = dL/dout_c.
 struct Shared {
     Splat staged[CHUNK];
     float limit[TEXELS], scale[TEXELS], pull[TEXELS];
@@ -91,7 +92,7 @@ __device__ inline float select_limit(const Scene& scene, const Block& block, flo
     return smallest[KEPT - 1];
 }
 
-// value = sum w f / (sum w + EPS) over q <= limit (the plain sum for K = 0). Returns 1 / normaliser.
+// value = sum w f / (sum w + EPS) over q <= limit (the plain sum for K = 0). Returns 1 / normalizer.
 __device__ inline float blend(const Scene& scene, const Block& block, float x, float y, float limit, Splat* staged,
                               float (&value)[PLANES]) {
     float sum = 0;
@@ -206,7 +207,7 @@ KERNEL(TEXELS) fused(Scene scene, const Target* target, const float* texels, lon
     entry_gradients(scene, block, rows, room, gradient);
 }
 
-// The picture: out (planes of `plane` texels). kept (2 planes), where not null: each texel's limit and 1 / normaliser.
+// The picture: out (planes of `plane` texels). kept (2 planes), where not null: each texel's limit and 1 / normalizer.
 KERNEL(TEXELS) forward(Scene scene, float* out, long long plane, float* kept) {
     __shared__ Splat staged[CHUNK];
     if (overflowed(scene)) return;
@@ -264,7 +265,7 @@ KERNEL(TEXELS) square_error(Scene scene, const Target* target, long long plane, 
         error[(long long)row * scene.field.width + column] = sum / PLANES;
 }
 
-// gain[row_of(entry)]: how much the weighted squared error would grow in the block without the entry's splat. A normalised blend is
+// gain[row_of(entry)]: how much the weighted squared error would grow in the block without the entry's splat. A normalized blend is
 // then out + t (out - f), t = w / (1 - w) with w its share, and a plain sum out - w f. Who would take its place is not considered.
 KERNEL(TEXELS) removal(Scene scene, const Target* target, const float* texels, long long plane, float* gain) {
     __shared__ Shared room;  // slope holds the picture, pull the texels' weights
@@ -289,7 +290,7 @@ KERNEL(TEXELS) removal(Scene scene, const Target* target, const float* texels, l
             const int x = block.x + column_of(t), y = block.y + row_in_block(t);
             const float q = log_weight(s, x + 0.5f, y + 0.5f);
             if (q > room.limit[t]) continue;
-            const float w = expf(-q), share = fminf(w * room.scale[t], 0.99f), step = TOPK > 0 ? share / (1 - share) : w;
+            const float w = expf(-q), share = fminf(w * room.scale[t], MOST_SHARE), step = TOPK > 0 ? share / (1 - share) : w;
             float grown = 0;
             for (int p = 0; p < PLANES; p++) {
                 const float out = room.slope[p][t], moved = step * ((TOPK > 0 ? out : 0) - feature[p]);

@@ -5,9 +5,8 @@
 
 #define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
 
-constexpr int WARP = 32;
 constexpr unsigned ALL = 0xffffffffu;
-constexpr int SUMS = 6 + PLANES;  // what a splat has: bias, centre (2), conic (3), feature (C)
+constexpr int SUMS = 6 + PLANES;  // what a splat has: bias, center (2), conic (3), feature (C)
 
 // q = a dx^2 + b dx dy + c dy^2 + bias around (x, y), texels.
 struct alignas(16) Splat {
@@ -15,12 +14,14 @@ struct alignas(16) Splat {
     float c, bias;
     int index, reserved;
 };
+static_assert(sizeof(Splat) == 4 * SPLAT_FLOATS, "SPLAT_FLOATS of layout.py");
 
 // The texels, and the band of block rows that is worked on: first_row .. first_row + rows.
 struct Field {
     int width, height, columns, wrap;
     int first_row, rows;
 };
+static_assert(sizeof(Field) == FIELD_BYTES, "Field of layout.py");
 
 constexpr float FAR = 3e38f;
 

@@ -5,9 +5,6 @@
 #include "blend.cuh"
 
 constexpr int RADIUS = SSIM_RADIUS, SPAN = 2 * SSIM_RADIUS + 1;
-constexpr int SSIM_THREADS = 128;
-constexpr int PANEL = SSIM_THREADS - 4 * RADIUS;  // columns whose gradient a thread block computes
-constexpr int STRIP = 64;
 
 // Blurs along y a column that comes in from above: add(v) of row y returns the blur of row y - RADIUS.
 struct Falling {
@@ -33,8 +30,8 @@ KERNEL(SSIM_THREADS) ssim_loss(Field field, const float* out, const Target* targ
                                float l2, float ssim, float* slope, float* loss) {
     __shared__ float row_x[SSIM_THREADS], row_y[SSIM_THREADS], parts[3][SSIM_THREADS], sums[SSIM_THREADS / WARP];
     const int t = threadIdx.x, pitch = field.columns * BLOCK;
-    const int x = blockIdx.x * PANEL - 2 * RADIUS + t;
-    const int top = blockIdx.y * STRIP, bottom = min(top + STRIP, field.height);
+    const int x = blockIdx.x * SSIM_PANEL - 2 * RADIUS + t;
+    const int top = blockIdx.y * SSIM_STRIP, bottom = min(top + SSIM_STRIP, field.height);
     const bool inside = x >= 0 && x < field.width;
     const bool blurs = t >= RADIUS && t < SSIM_THREADS - RADIUS, own = t >= 2 * RADIUS && t < SSIM_THREADS - 2 * RADIUS && inside;
     out += blockIdx.z * plane, target += blockIdx.z * plane, slope += blockIdx.z * plane;
