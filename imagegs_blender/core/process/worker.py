@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..decoding.decode import Decoded
 from ..encoding import encode
 from ..encoding.encode import Encoded, Progress
 from ..encoding.report import FitReport
@@ -126,7 +127,8 @@ class Job:
                     raise ImageGSError(_crash(folder / "stderr.txt", code, self._python))
                 report = json.loads((folder / "report.json").read_text("utf-8"))
                 data = (folder / "result.igs").read_bytes()
-                self._result = Encoded(stream.read(data), data, FitReport.from_json(report))
+                found = stream.read(data)
+                self._result = Encoded(found, data, FitReport.from_json(report), Decoded(found))
             finally:
                 self._end()
         return self._result
@@ -149,7 +151,7 @@ class Job:
             self._reports.put(Progress(**json.loads(line)))
 
 
-def run(stack: TextureStack, settings: FitSettings, progress: encode.Report | None = None) -> Encoded:
+def run(stack: TextureStack, settings: FitSettings, progress: encode.OnProgress | None = None) -> Encoded:
     """The same, waiting for it. What the progress callback raises ends the child and is passed on."""
     job = Job(stack, settings)
     job.start()

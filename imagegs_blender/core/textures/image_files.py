@@ -19,7 +19,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from .. import files
 from ..errors import ImageGSError
 from . import roles
-from .texture_stack import MAX_SIZE, Depth, SourceMap
+from .texture_stack import LARGEST_SIDE, Depth, SourceMap
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".tif", ".tiff", ".bmp", ".exr", ".hdr")
 """The files that a folder is searched for; everything else in it is ignored."""
@@ -32,7 +32,7 @@ def read_map(path: str | Path) -> SourceMap:
     """Read one image file; role and color space are guessed from its name (roles.guess).
 
     Palette, 1-bit and keyed transparency become 8-bit L, LA, RGB or RGBA.
-    Raises ImageGSError where the file is missing, damaged, of an unsupported kind, or larger than MAX_SIZE.
+    Raises ImageGSError where the file is missing, damaged, of an unsupported kind, or larger than LARGEST_SIDE.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -145,8 +145,8 @@ def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
 
 
 def _check(path: Path, image: Image.Image) -> None:
-    if max(image.size) > MAX_SIZE:
-        raise ImageGSError(f"{path}: {image.width} x {image.height}; the limit is {MAX_SIZE} texels a side")
+    if max(image.size) > LARGEST_SIDE:
+        raise ImageGSError(f"{path}: {image.width} x {image.height}; the limit is {LARGEST_SIDE} texels a side")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # in a JPEG the others are previews
         raise ImageGSError(f"{path}: holds {frames} pictures; save one of them as a file of its own")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ImageGSError
-from .texture_stack import MAX_SIZE, Depth
+from .texture_stack import LARGEST_SIDE, Depth
 
 if TYPE_CHECKING:
     from OpenImageIO import ImageInput, ImageSpec
@@ -87,8 +87,8 @@ def _module(path: Path) -> ModuleType:
 
 
 def _check(path: Path, source: ImageInput, spec: ImageSpec) -> None:
-    if max(spec.width, spec.height) > MAX_SIZE:
-        raise ImageGSError(f"{path}: {spec.width} x {spec.height}; the limit is {MAX_SIZE} texels a side")
+    if max(spec.width, spec.height) > LARGEST_SIDE:
+        raise ImageGSError(f"{path}: {spec.width} x {spec.height}; the limit is {LARGEST_SIDE} texels a side")
     if spec.depth > 1 or spec.deep or source.seek_subimage(1, 0):
         raise ImageGSError(f"{path}: holds several layers; save one of them as a file of its own")
     source.seek_subimage(0, 0)

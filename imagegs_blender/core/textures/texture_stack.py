@@ -13,7 +13,7 @@ from ..errors import ImageGSError
 from ..gaussians import MAX_PLANES
 from .resample import fill, resize
 
-MAX_SIZE = 16384
+LARGEST_SIDE = 16384
 """Largest width and height of a map, texels."""
 
 NORMAL_Z_ERROR = 2.5 / 255
@@ -240,8 +240,8 @@ def _check(maps: Sequence[SourceMap]) -> None:
         if m.pixels.ndim != 3 or m.pixels.shape[2] != len(m.channels) or m.pixels.dtype != _DTYPE[m.depth]:
             raise ImageGSError(f"{m.name}: {m.pixels.dtype} {m.pixels.shape} is not a {m.depth} {m.channels} image")
         height, width = m.pixels.shape[:2]
-        if not (1 <= width <= MAX_SIZE and 1 <= height <= MAX_SIZE):
-            raise ImageGSError(f"{m.name}: {width} x {height}; a map has 1 to {MAX_SIZE} texels a side")
+        if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
+            raise ImageGSError(f"{m.name}: {width} x {height}; a map has 1 to {LARGEST_SIDE} texels a side")
         with np.errstate(invalid="ignore", over="ignore"):
             if m.pixels.dtype == np.float32 and not np.isfinite(np.ptp(m.pixels)):
                 raise ImageGSError(f"{m.name}: holds NaN, infinite or huge values; replace them with finite numbers")
