@@ -49,7 +49,7 @@ def _add_applications(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("what to fit, and how it is judged")
     group.add_argument(
         "--mask", metavar="FILE",
-        help="grey image of INPUT's size, bright where it matters: steers where Gaussians go and the loss",
+        help="gray image of INPUT's size, bright where it matters: steers where Gaussians go and the loss",
     )  # fmt: skip
     group.add_argument(
         "--saliency-weights", metavar="FOLDER",

@@ -241,8 +241,8 @@ def _start_map(fit: Fit) -> tuple[str, np.ndarray]:
     """Name and picture of the map that the first Gaussians are drawn from."""
     mode = fit.settings.init_mode
     if mode in ("mask", "saliency"):
-        return mode, pictures.grey(placement.importance_map(fit.original, fit.settings))
-    return "gradient", pictures.grey(placement.gradient_magnitude(fit.original.planes, fit.original.wrap))
+        return mode, pictures.gray(placement.importance_map(fit.original, fit.settings))
+    return "gradient", pictures.gray(placement.gradient_magnitude(fit.original.planes, fit.original.wrap))
 
 
 def _due(step: int, every: int) -> bool:

@@ -149,7 +149,7 @@ def build(maps: Sequence[SourceMap], wrap: bool = False, weights: np.ndarray | N
 
     Smaller maps are resampled. Stored once or not at all: equal channels, constant channels, the Z of a normal map
     that X and Y determine (see NORMAL_Z_ERROR). Float maps are scaled to 0..1 by their own range. The color of fully
-    transparent texels of integer color maps is replaced by a smooth continuation of its visible neighbours, so that
+    transparent texels of integer color maps is replaced by a smooth continuation of its visible neighbors, so that
     no edge that nobody sees is stored; alpha stays straight.
 
     weights     (height, width) of the largest map, float >= 0
@@ -254,7 +254,7 @@ def _info(m: SourceMap, store: _Store) -> MapInfo:
 
 def _sources(m: SourceMap, store: _Store) -> tuple[Channel, ...]:
     """Where each channel of the map comes from, after adding the planes this takes to the store."""
-    values, ranges = _normalise(m)
+    values, ranges = _normalized(m)
     if m.role is Role.COLOR and m.channels.endswith("A") and m.depth in (Depth.U8, Depth.U16):
         values[:-1] = fill(values[:-1], values[-1] > 0, store.wrap)
     constant = [bool(v.min() == v.max()) for v in values]
@@ -271,7 +271,7 @@ def _sources(m: SourceMap, store: _Store) -> tuple[Channel, ...]:
     return tuple(sources)
 
 
-def _normalise(m: SourceMap) -> tuple[np.ndarray, list[tuple[float, float]]]:
+def _normalized(m: SourceMap) -> tuple[np.ndarray, list[tuple[float, float]]]:
     """The map's channels (len(channels), h, w) float32 in 0..1, and (low, high) of each."""
     values = np.ascontiguousarray(np.moveaxis(m.pixels, 2, 0)).astype(np.float32)
     unit = (0.0, 1.0)

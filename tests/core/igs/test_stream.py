@@ -58,7 +58,7 @@ def test_round_trip_bit_for_bit(count: int, planes: int, bits: QuantizeBits) -> 
 
 
 def test_codes_are_near_the_gaussians() -> None:
-    """Quantised at 16/12/10/12 bits, every Gaussian keeps its shape: compared as covariance, which has no symmetric twins."""
+    """Quantized at 16/12/10/12 bits, every Gaussian keeps its shape: compared as covariance, which has no symmetric twins."""
     g = random_gaussians(2000, 6)
     restored = quantize.dequantize(quantize.quantize(g, QuantizeBits()))
     assert np.abs(restored.mean - g.mean).max() <= 0.5 / 2**16 + 1e-7
