@@ -151,21 +151,6 @@ class Job:
             self._reports.put(Progress(**json.loads(line)))
 
 
-def run(stack: TextureStack, settings: FitSettings, progress: encode.OnProgress | None = None) -> Encoded:
-    """The same, waiting for it. What the progress callback raises ends the child and is passed on."""
-    job = Job(stack, settings)
-    job.start()
-    try:
-        while not job.done:
-            for report in job.poll():
-                if progress:
-                    progress(report)
-            time.sleep(0.05)
-        return job.result()
-    finally:
-        job.cancel()
-
-
 def devices(python: str | None = None) -> str:
     """What fits of a Python (default: the running one) can run on, in words; asked in a process of its own: seconds.
 
