@@ -18,8 +18,8 @@ import bpy
 
 from ..blend import storage
 from ..core.encoding.encode import Encoded, Progress
+from ..core.encoding.report import FitReport
 from ..core.errors import Cancelled, ImageGSError
-from ..core.igs.stream import read as read_stream
 from ..core.process import worker
 from ..core.settings import FitSettings
 from ..core.textures import texture_stack
@@ -48,11 +48,11 @@ class Update:
 
 @dataclass(frozen=True)
 class Done:
-    """A stack that is compressed: report has codec.Encoded.report's keys, seconds includes reading and building."""
+    """A stack that is compressed; seconds includes reading and building."""
 
     stack: StackPlan
     group: str
-    report: dict[str, Any]
+    report: FitReport
     seconds: float
 
 
@@ -217,11 +217,11 @@ def _discard(prepared: Future[worker.Job]) -> None:
 def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
     """Build the decoder from the stream, as a reader of the file would; returns its name."""
     name = f"Image-GS {plan.name}"
-    group = decoder.create(name, read_stream(encoded.data), plan.extension, plan.tiles, rebuild.wanted_detail())
+    group = decoder.create(name, encoded.stream, plan.extension, plan.tiles, rebuild.wanted_detail())
     before = {m.name: cost.image(m.image.find()) for m in plan.maps}
     record = {
         "settings": asdict(settings),
-        "report": encoded.report,
+        "report": encoded.report.to_json(),
         "extension": plan.extension,
         "originals": {
             m.name: {"image": m.image.name, "labels": m.labels, "alpha_linked": m.alpha_linked} | asdict(before[m.name])

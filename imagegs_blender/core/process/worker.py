@@ -20,9 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..decoding.decode import Decoded
 from ..encoding import encode
 from ..encoding.encode import Encoded, Progress
+from ..encoding.report import FitReport
 from ..errors import Cancelled, ImageGSError
+from ..igs import stream
 from ..settings import FitSettings, QuantizeBits
 from ..textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role, TextureStack
 from ..version import PACKAGE, WANTED, check_python, version
@@ -123,7 +126,9 @@ class Job:
                 if code != 0:
                     raise ImageGSError(_crash(folder / "stderr.txt", code, self._python))
                 report = json.loads((folder / "report.json").read_text("utf-8"))
-                self._result = Encoded((folder / "result.igs").read_bytes(), report)
+                data = (folder / "result.igs").read_bytes()
+                found = stream.read(data)
+                self._result = Encoded(found, data, FitReport.from_json(report), Decoded(found))
             finally:
                 self._end()
         return self._result
@@ -144,21 +149,6 @@ class Job:
         assert self._process is not None and self._process.stdout is not None
         for line in self._process.stdout:
             self._reports.put(Progress(**json.loads(line)))
-
-
-def run(stack: TextureStack, settings: FitSettings, progress: encode.OnProgress | None = None) -> Encoded:
-    """The same, waiting for it. What the progress callback raises ends the child and is passed on."""
-    job = Job(stack, settings)
-    job.start()
-    try:
-        while not job.done:
-            for report in job.poll():
-                if progress:
-                    progress(report)
-            time.sleep(0.05)
-        return job.result()
-    finally:
-        job.cancel()
 
 
 def devices(python: str | None = None) -> str:
@@ -256,7 +246,7 @@ def main(folder: Path) -> int:
         (folder / "error.txt").write_text(str(error), "utf-8")
         return _FAILED
     (folder / "result.igs").write_bytes(encoded.data)
-    (folder / "report.json").write_text(json.dumps(encoded.report), "utf-8")
+    (folder / "report.json").write_text(json.dumps(encoded.report.to_json()), "utf-8")
     if helper is not None:
         helper.wait()  # the kernels are in the cache before a window waits for them
     return 0
