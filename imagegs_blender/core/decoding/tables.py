@@ -34,7 +34,7 @@ from ..textures.texture_stack import MapInfo
 from . import leaves, lod
 from .blocks import Ellipses, blocks_of, needs, reach
 from .copies import COPIES, ITSELF, NONE, gaussian_of, shift_of
-from .layout import Layout
+from .layout import BYTE, HIGH_BYTE, TWO_BYTES, Layout
 from .sheets import deep_planes, locate
 
 NULL_LOG_WEIGHT = -1e4
@@ -46,6 +46,9 @@ NARROW = 1 << 16
 
 LEAVES, FINE_LEAVES = 1.5, 64.0
 """How many times as many leaves may be made for what the texels around each need: magnified textures show it."""
+
+MISSED = 1e-3
+"""Share of the texels that tables may decode from other candidates than their exact top-K, unsaid."""
 
 CLEAR = 224
 """Sides of a table up to here are coordinates of 8 bits well inside of texels; and 256, where byte and texel agree."""
@@ -82,6 +85,16 @@ class Tables:
     def nbytes(self) -> int:
         """Resident bytes of all tables."""
         return sum(table.nbytes for table in self.arrays().values())
+
+    @property
+    def warning(self) -> str:
+        """One line for people where more than MISSED is missed, else ""."""
+        if self.missed <= MISSED:
+            return ""
+        return (
+            f"{100 * self.missed:.1f} % of the texels need more Gaussians than a decoder reads for one texel; "
+            "they look a little different in renders"
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every table by its name, (h, w, 4) float32 or uint8."""
@@ -227,7 +240,7 @@ def rows(tables: Tables) -> np.ndarray:
     for numbers, (low, high) in zip(tables.layout.channels, tables.ranges, strict=True):
         slots = (locate(n, tables.layout.channel_count) for n in numbers)
         found = [codes[sheet, :, channel] for sheet, channel in slots]
-        unit = found[0] / 255 if len(found) == 1 else (256 * found[0] + found[1]) / 65535
+        unit = found[0] / BYTE if len(found) == 1 else (HIGH_BYTE // BYTE * found[0] + found[1]) / TWO_BYTES
         features.append(low + (high - low) * unit)
     return np.column_stack([means[:, :2], form, *features])
 
@@ -270,7 +283,7 @@ def _leaves(ellipses: Ellipses, choices: Sequence[int], most: float) -> _Leaves:
         origin, (columns, rows) = leaves.pack(parts, slots // 2)
         codes = np.full((rows, columns, slots), NONE, np.int32)
         missed = float(leaves.fill(needed, blocks, parts, origin, codes).sum()) / (width * height)
-        if missed <= 1e-3:
+        if missed <= MISSED:
             break
     return _Leaves(codes, np.concatenate([origin, parts], axis=2).astype(np.float32), min(1.0, missed))
 
@@ -320,7 +333,7 @@ def _coded(feature: np.ndarray, layout: Layout) -> tuple[list[np.ndarray], np.nd
     for plane, numbers in enumerate(layout.channels):
         low, high = ranges[plane]
         unit = np.clip((feature[:, plane] - low) / (high - low), 0, 1)
-        code = np.rint((255 if len(numbers) == 1 else 65535) * unit.astype(np.float64)).astype(np.uint16)
+        code = np.rint((BYTE if len(numbers) == 1 else TWO_BYTES) * unit.astype(np.float64)).astype(np.uint16)
         for n, bits in zip(numbers, (0,) if len(numbers) == 1 else (8, 0), strict=True):
             sheet, channel = locate(n, layout.channel_count)
             sheets[sheet][:, channel] = code >> bits & 255

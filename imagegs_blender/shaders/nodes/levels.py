@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import bpy
 
-from ...core.decoding.sheets import locate
+from ...core.decoding import lod
+from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
 from ..table_images import DETAIL, LEVELS, TABLE, TEXELS, address
 from .graph import Graph, Texel, Value
@@ -21,9 +22,12 @@ def limited(level: Value, tables: Tables) -> Value:
 
 
 def share(level: Value, tables: Tables) -> Value:
-    """lod.share."""
+    """lod.share: (level / first)^FADE."""
     part = (level * (1 / tables.tail.first)).clamp(0.0, 1.0)
-    return part * part * part
+    found = part
+    for _ in range(lod.FADE - 1):
+        found = found * part
+    return found
 
 
 def planes(
@@ -54,7 +58,7 @@ def planes(
     found = []
     for plane in range(tables.layout.plane_count):
         sheet, channel = locate(plane, tables.layout.plane_count)
-        found.append(blended[f"A {sheet}"] if channel == 3 else blended[f"RGB {sheet}"].lanes[channel])
+        found.append(blended[f"A {sheet}"] if channel == ALPHA else blended[f"RGB {sheet}"].lanes[channel])
     return found
 
 
@@ -67,7 +71,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
     tree.interface.new_socket("Level", in_out="INPUT", socket_type="NodeSocketFloat")
     for sheet in sheets:
         tree.interface.new_socket(f"RGB {sheet}", in_out="OUTPUT", socket_type="NodeSocketVector")
-        if (sheet, 3) in slots:
+        if (sheet, ALPHA) in slots:
             tree.interface.new_socket(f"A {sheet}", in_out="OUTPUT", socket_type="NodeSocketFloat")
     graph = Graph(tree)
 
@@ -89,7 +93,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
             four = [texel(f"{TEXELS} {sheet}", corner, number) for number in range(4)]
             outputs[f"RGB {sheet}"] = _square([one.rgb for one in four], across, down)
             corner = outputs[f"RGB {sheet}"].times_plus(0.0, corner)
-            if (sheet, 3) in slots:
+            if (sheet, ALPHA) in slots:
                 outputs[f"A {sheet}"] = _square([one.a for one in four], across, down)
         graph.output(outputs)
     graph.arrange()

@@ -18,7 +18,7 @@ import bpy
 import numpy as np
 
 from ...core.decoding import lod
-from ...core.decoding.sheets import locate
+from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import Channel, ColorSpace, MapInfo
@@ -26,7 +26,7 @@ from ...core.textures.udim import Tiles
 from .. import table_images
 from ..table_images import SLOTS
 from . import levels, udim
-from .candidates import STEPS, Reader, Sums, after, weight
+from .candidates import STEPS, Reader, Sums, wait_for, weight
 from .graph import Graph, Value
 from .sorting_network import largest
 
@@ -87,15 +87,15 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
             best = largest(keys, min(tables.layout.topk, tables.layout.candidates))
         with graph.frame("Blend"):
             for one in best:
-                key = after(sums.done, sums.ahead, one)
+                key = wait_for(sums.done, sums.ahead, one)
                 sums.add(reader.place_of_slot(leaf, key), weight(key * (1 / (STEPS * SLOTS))))
     else:
         for first in range(0, tables.layout.candidates, 3):  # few values alive at a time
             slots = range(first, min(first + 3, tables.layout.candidates))
             with graph.frame("Weights and features"):
-                ((_, p),) = reader.log_weights(after(sums.done, 1, leaf), position, slots)
+                ((_, p),) = reader.log_weights(wait_for(sums.done, 1, leaf), position, slots)
                 for place, lane in zip(reader.places[-len(slots) :], p.lanes, strict=False):
-                    sums.add(after(sums.done, sums.ahead, place), weight(lane))
+                    sums.add(wait_for(sums.done, sums.ahead, place), weight(lane))
     with graph.frame("Planes"):
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
@@ -166,7 +166,7 @@ class Planes:
 
     def scalar(self, plane: int) -> Value:
         sheet, channel = locate(plane, self.tables.layout.plane_count)
-        return self.alphas[sheet] if channel == 3 else self.texels[sheet].lanes[channel]
+        return self.alphas[sheet] if channel == ALPHA else self.texels[sheet].lanes[channel]
 
     def vector(self, planes: Sequence[int]) -> Value:
         slots = [locate(plane, self.tables.layout.plane_count) for plane in planes]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...core import files
-from ...core.decoding import tables
+from ...core.decoding import lod, tables
 from ...core.decoding.sheets import locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
@@ -97,6 +97,7 @@ def _source(stack: Tables, arrays: dict[str, np.ndarray]) -> str:
         "DETAIL": tail.detail, "WIDTH": stack.width, "HEIGHT": stack.height,
         "COLUMNS": stack.blocks.shape[1], "ROWS": stack.blocks.shape[0],
         "LEAVES": tables.candidates(stack).shape[1], "SHEET": tail.sheets[0].shape[1], "EPS": EPS,
+        "FADED": " * ".join(["share"] * lod.FADE),
     }  # fmt: skip
     return re.sub(r"@(\w+)@", lambda found: str(words[found[1]]), text)
 

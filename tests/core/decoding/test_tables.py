@@ -78,6 +78,8 @@ def test_what_does_not_fit_is_reported() -> None:
     found = np.moveaxis(lookup(built, *centers(64, 64)), 2, 0)
     wrong = (np.abs(found - reference.render(gaussians)) > 1e-3).any(0).mean()
     assert 0 < wrong <= built.missed < 1
+    assert built.warning.startswith(f"{100 * built.missed:.1f} % of the texels need more Gaussians")
+    assert tables.build(gaussians, max_candidates=128).warning == ""
 
 
 def test_small_and_the_same_every_time() -> None:
