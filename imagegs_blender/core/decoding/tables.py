@@ -4,7 +4,7 @@
     conics     1 float texel per Gaussian: (A, B, C, 0) with D = (x, y, x + y) - M in texels of the fitted resolution and
                the log-weight p = -q = A D.x^2 + B D.y^2 + C D.z^2 + p0. The sum coordinate turns the mixed term of the
                conic into a third square, so p is one dot product.
-               Coordinates are counted from the centre of the texture (small numbers keep float32 exact).
+               Coordinates are counted from the center of the texture (small numbers keep float32 exact).
     features   1 byte texel per Gaussian in each of several sheets. A plane has one channel, or two (high and low byte)
                where it belongs to a map of more than 8 bits, in plain sums, and on demand; ranges say what the least
                and the largest code stand for
@@ -117,7 +117,7 @@ def build(
     maps            what the planes are for: those of maps of more than 8 bits are kept finer
     max_candidates  M, the slots per leaf, rounded up to 2; by default chosen from K
     detail          the finest level of detail that is shown, see limited()
-    fine            two bytes for every plane, and candidates for points between texel centres, too: for what decodes
+    fine            two bytes for every plane, and candidates for points between texel centers, too: for what decodes
                     other points than those, or rounds to bytes once more
 
     Deterministic. Raises ImageGSError where there are no Gaussians or more than the tables can address.
@@ -230,7 +230,7 @@ def candidates(tables: Tables) -> np.ndarray:
 def rows(tables: Tables) -> np.ndarray:
     """(n, 6 + C) float32: the Gaussians as candidates() numbers them, the null Gaussian among them.
 
-    x, y from the centre of the texture and a, b, c, p0 in texels: p = p0 - (a dx^2 + b dx dy + c dy^2); then the features.
+    x, y from the center of the texture and a, b, c, p0 in texels: p = p0 - (a dx^2 + b dx dy + c dy^2); then the features.
     """
     means, conics = tables.means.reshape(-1, 4), tables.conics.reshape(-1, 4)
     mixed = -2 * conics[:, 2]

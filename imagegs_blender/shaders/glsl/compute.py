@@ -58,7 +58,7 @@ def planes(
     wrap: bool = False,
     whole: bool = False,
 ) -> np.ndarray:
-    """lod.planes, on the GPU: (C, height, width) float32, 0..1, at texel centres; default the fitted resolution.
+    """lod.planes, on the GPU: (C, height, width) float32, 0..1, at texel centers; default the fitted resolution.
 
     whole   texels that no Gaussian reaches continue what is around them, over the border where the texture repeats (wrap)
     Raises ImageGSError where there is no GPU to decode on (see missing()).

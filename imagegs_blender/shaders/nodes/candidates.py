@@ -51,7 +51,7 @@ def wait_for(done: list[Value], ahead: int, value: Value) -> Value:
 
 
 class Reader:
-    """Reads the tables (core/tables.py), each value once."""
+    """Reads the tables (core/decoding/tables.py), each value once."""
 
     def __init__(self, graph: Graph, images: dict[str, bpy.types.Image], tables: Tables) -> None:
         self.graph, self.images, self.tables = graph, images, tables
@@ -82,7 +82,11 @@ class Reader:
         return self.graph.combine(column, row).times_plus(self.setting("leaf"), self.setting("first"))
 
     def log_weights(self, leaf: Value, position: Value, slots: Sequence[int]) -> list[tuple[int, Value]]:
-        """(slot, p of it and the two after it) for all slots; where the Gaussians' texels are goes to `places`."""
+        """(slot, p of it and the two after it as a vector) for every third slot.
+
+        position   (x, y, x + y) of the point, texels from the center of the texture
+        The texture coordinates of the Gaussians' texels are appended to `places`, one for each slot.
+        """
         per_texel, step = self.tables.layout.per_texel, self.setting("next")
         cells: dict[int, Texel] = {}
         found, three = [], []
@@ -138,7 +142,7 @@ class Sums:
         self.one_by_one = not 0 < tables.layout.topk * len(self.colors) <= MANY
 
     def add(self, place: Value, weight: Value) -> None:
-        """Count the Gaussian whose texels are there with its weight."""
+        """Add the features of the Gaussian whose texels are at a place, times its weight."""
         self.total = weight if self.total is None else self.total + weight
         texels = self.reader.features(place)
         for i, texel in enumerate(texels):
@@ -154,7 +158,10 @@ class Sums:
         self.done.append(added.lanes[0])
 
     def blended(self) -> tuple[list[Value], list[Value]]:
-        """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over."""
+        """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over.
+
+        The sums are of codes, 0..1: a feature is low + span * code, so its sum is low * sum w + span * sum w code.
+        """
         graph, tables = self.reader.graph, self.reader.tables
         threes, rest = self.colors, self.alphas
         if any(tables.layout.deep):

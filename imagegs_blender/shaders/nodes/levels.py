@@ -1,4 +1,7 @@
-"""The coarse levels of detail as shader nodes (core/lod.py): four closest texels, blended; two levels, blended.
+"""The coarse levels of detail as shader nodes (core/decoding/lod.py): four closest texels, blended; two levels, blended.
+
+    index   = clamp(LOD, first, last) - first
+    planes  = (1 - part) * level(floor(index)) + part * level(floor(index) + 1),  part = index - floor(index)
 
 The nodes that read one level are a group of their own, used twice.
 """
@@ -11,6 +14,7 @@ from ...core.decoding import lod
 from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
 from ..table_images import DETAIL, LEVELS, TABLE, TEXELS, address
+from .candidates import wait_for
 from .graph import Graph, Texel, Value
 
 
@@ -41,17 +45,17 @@ def planes(
 ) -> list[Value]:
     """lod.texels: every plane as a scalar.
 
-    Not read before `after`, one of the planes of the Gaussians, is there: the stack of Cycles is small. Where LOD is
-    a constant that leaves the Gaussians out, so does this dependence.
+    after   one of the planes of the Gaussians: no level is read before it is there (see candidates.py). Where LOD is a
+            constant that leaves the Gaussians out, so does this dependence
     """
     done = graph.mix(after, graph.constant(0.0), share(level, tables))
-    point = done.times_plus(0.0, point)
+    point = wait_for([done], 1, point)
     tail = tables.tail
     tree = _level_tree(f".{name} level", tables, images)
     index = level.clamp(tail.first, tail.last) - float(tail.first)
     low = index.floor()
     fine = graph.group(tree, {"Point": point, "Level": low})
-    point = fine["RGB 0"].times_plus(0.0, point)
+    point = wait_for([fine["RGB 0"]], 1, point)
     coarse = graph.group(tree, {"Point": point, "Level": (low + 1.0).min(float(tail.last - tail.first))})
     part = index - low
     blended = {key: graph.mix(fine[key], coarse[key], part) for key in fine}
@@ -92,7 +96,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
         for sheet in sheets:
             four = [texel(f"{TEXELS} {sheet}", corner, number) for number in range(4)]
             outputs[f"RGB {sheet}"] = _square([one.rgb for one in four], across, down)
-            corner = outputs[f"RGB {sheet}"].times_plus(0.0, corner)
+            corner = wait_for([outputs[f"RGB {sheet}"]], 1, corner)
             if (sheet, ALPHA) in slots:
                 outputs[f"A {sheet}"] = _square([one.a for one in four], across, down)
         graph.output(outputs)
@@ -101,6 +105,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
 
 
 def _square(four: list[Value], across: Value, down: Value) -> Value:
+    """Four texels, row by row, blended by where a point is between their centers, 0..1 across and down."""
     upper = (four[1] - four[0]).times_plus(across, four[0])
     lower = (four[3] - four[2]).times_plus(across, four[2])
     return (lower - upper).times_plus(down, upper)

@@ -30,7 +30,7 @@ def test_lookup_is_the_definition_at_every_texel(topk: int, wrap: bool) -> None:
 
 @pytest.mark.parametrize("topk", [4, 10])
 def test_magnified_four_times_nearly_every_point_is_exact(topk: int) -> None:
-    """Between texel centres a Gaussian of a crowd can be in the top-K of a sliver that no centre sees."""
+    """Between texel centers a Gaussian of a crowd can be in the top-K of a sliver that no center sees."""
     gaussians = scattered(300, 64, 64, 3, True, topk)
     found = lookup(tables.build(gaussians), *centers(256, 256))
     truth = np.moveaxis(reference.render(gaussians, 256, 256), 0, 2)
@@ -64,7 +64,7 @@ def test_bytes_are_coordinates_inside_of_every_texel() -> None:
 
 
 def test_in_a_crowd_the_texels_themselves_go_first() -> None:
-    """One Gaussian a texel: even K slots hold what the centres need."""
+    """One Gaussian a texel: even K slots hold what the centers need."""
     gaussians = scattered(4000, 64, 64, 3)
     built = tables.build(gaussians, max_candidates=4)
     assert built.missed == 0
