@@ -45,7 +45,8 @@ NARROW = 1 << 16
 """Gaussians of which the cells table holds coordinates."""
 
 LEAVES, FINE_LEAVES = 1.5, 64.0
-"""How many times as many leaves may be made for what the texels around each need: magnified textures show it."""
+"""Limit on the number of leaves, relative to the fewest: the extra leaves also cover the texels around each, which a
+magnified texture shows. The fine limit is for build(fine=True)."""
 
 MISSED = 1e-3
 """Share of the texels that tables may decode from other candidates than their exact top-K, unsaid."""
