@@ -116,7 +116,7 @@ def update(tree: bpy.types.ShaderNodeTree, stream: Stream, detail: int = 0) -> N
     group is linked.
     """
     built = build(stream.gaussians, stream.maps, detail=detail, fine=kind(tree) == BAKED)
-    stale = tree.get(table_images.LAYOUT) != table_images.layout(built) and not tree.library
+    stale = tree.get(table_images.LAYOUT) != str(built.layout) and not tree.library
     if kind(tree) != BAKED and stale:
         _clear(tree)
         (node_group if kind(tree) == NODES else script_node).fill(tree, stream.maps, built)
@@ -138,7 +138,7 @@ def show_average(tree: bpy.types.ShaderNodeTree, stream: Stream | None = None) -
     if kind(tree) == BAKED:
         baked.show_average(tree)
         return
-    if stream and kind(tree) == NODES and table_images.parts(tree) is None and table_images.AVERAGE in tree:
+    if stream and kind(tree) == NODES and table_images.layout_of(tree) is None and table_images.AVERAGE in tree:
         _give(tree, udim.outside(stream.maps, np.array(tree[table_images.AVERAGE])))
         return
     average = table_images.averages(tree)

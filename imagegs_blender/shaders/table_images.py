@@ -5,12 +5,12 @@ Images are Non-Color; a .blend stores their names but not their pixels, unless i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import bpy
 import numpy as np
 
+from ..core.decoding.layout import Layout
 from ..core.decoding.lod import average
 from ..core.decoding.tables import Tables, constant
 from ..core.errors import ImageGSError
@@ -47,18 +47,12 @@ AVERAGE = "imagegs_average"
 """Custom property of a decoder: the average of every plane, shown where its stream is lost."""
 
 
-def layout(tables: Tables) -> str:
-    """What nodes are built for: tables of another layout can't be put in their place."""
-    deep = "".join("01"[two] for two in tables.deep)
-    return f"4 M{tables.candidates} K{tables.topk} C{deep} L{tables.tail.first}-{tables.tail.last} P{tables.per_texel}"
-
-
-def parts(group: bpy.types.ShaderNodeTree) -> dict[str, str] | None:
-    """What nodes are built for, by letter: slots M, K, planes C (1 where deep), levels F(irst) to L(ast), P to a texel."""
-    found = re.fullmatch(
-        r"4 M(?P<M>\d+) K(?P<K>\d+) C(?P<C>[01]+) L(?P<F>\d+)-(?P<L>\d+) P(?P<P>\d)", group.get(LAYOUT, "")
-    )
-    return found.groupdict() if found else None
+def layout_of(group: bpy.types.ShaderNodeTree) -> Layout | None:
+    """What a decoder's nodes are built for; None where that was deleted, or another version of the add-on built them."""
+    try:
+        return Layout.parse(str(group.get(LAYOUT, "")))
+    except ImageGSError:
+        return None
 
 
 def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
@@ -74,7 +68,8 @@ def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
     """
     height, width = tables.means.shape[:2]
     rows, columns = tables.cells.shape[:2]
-    per_leaf = tables.candidates // tables.per_texel
+    per_texel = tables.layout.per_texel
+    per_leaf = tables.layout.candidates // per_texel
     found = {
         "grid": (float(tables.blocks.shape[1]), float(tables.blocks.shape[0]), 0.0),
         "row": (1 / width, 1 / (width * height), 0.0),
@@ -82,11 +77,11 @@ def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
         "leaf": (per_leaf / columns, 1 / rows, 0.0),
         "first": (0.5 / columns, 0.5 / rows, 0.0),
         "next": (1 / columns, 0.0, 0.0),
-        "slot": (SLOTS / (tables.per_texel * columns), 0.0, 0.0),
-        "half": ((0.5 / tables.per_texel - 0.5) / columns, 0.0, 0.0),
+        "slot": (SLOTS / (per_texel * columns), 0.0, 0.0),
+        "half": ((0.5 / per_texel - 0.5) / columns, 0.0, 0.0),
     }
     low, high = tables.ranges.astype(float).T
-    for i in range(0, tables.planes, 3):
+    for i in range(0, tables.layout.plane_count, 3):
         for name, values in (("low", low), ("span", high - low)):
             x, y, z = (*values[i : i + 3], 0.0, 0.0)[:3]
             found[f"{name} {i // 3}"] = (x, y, z)
@@ -95,7 +90,7 @@ def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
 
 def note(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
     """Keep what a decoder's nodes are built for, and its average color."""
-    group[LAYOUT] = layout(tables)
+    group[LAYOUT] = str(tables.layout)
     group[AVERAGE] = [float(value) for value in average(tables.tail)]
 
 
@@ -104,21 +99,10 @@ def averages(group: bpy.types.ShaderNodeTree) -> Tables:
 
     Raises ImageGSError where its custom properties were deleted, too.
     """
-    found = parts(group)
-    if found is None:
+    layout = layout_of(group)
+    if layout is None:
         raise ImageGSError(f"{group.name}: its custom properties were deleted; compress its textures again")
-    average = np.array(group.get(AVERAGE, [0.5] * len(found["C"])), np.float32)
-    size = 1 << int(found["L"])
-    return constant(
-        average,
-        size,
-        size,
-        int(found["M"]),
-        int(found["K"]),
-        int(found["F"]),
-        [two == "1" for two in found["C"]],
-        int(found["P"]),
-    )
+    return constant(np.array(group.get(AVERAGE, [0.5] * layout.plane_count), np.float32), layout)
 
 
 def create_images(name: str, tables: Tables) -> dict[str, bpy.types.Image]:
@@ -136,7 +120,7 @@ def update_images(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
 
     Raises ImageGSError where the decoder's nodes were built for another layout.
     """
-    if group.get(LAYOUT) != layout(tables):
+    if group.get(LAYOUT) != str(tables.layout):
         raise ImageGSError(
             f"{group.name}: its nodes are of another version of the add-on; save the file it is linked from anew"
         )

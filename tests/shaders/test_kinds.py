@@ -15,9 +15,9 @@ from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Depth
 from imagegs_blender.shaders import decoder
 from imagegs_blender.shaders.nodes import node_group
+from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
 
 from . import osl_worker, plane
-from .test_decoder import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def agree(rendered: dict[str, np.ndarray], found: stream.Stream, level: float, e
 
 
 def test_baked(tmp_path: Path, found: stream.Stream) -> None:
-    """At every texel centre; and after the file was saved without pixels and opened again."""
+    """At every texel center; and after the file was saved without pixels and opened again."""
     group = node_group.build("Stack", MAPS, tables.build(found.gaussians, found.maps))
     outputs = plane.stage(group, WIDTH, HEIGHT)
     decoder.set_kind(group, decoder.BAKED, found)
@@ -54,7 +54,7 @@ def test_baked(tmp_path: Path, found: stream.Stream) -> None:
 
 @pytest.mark.parametrize("engine", plane.ENGINES)
 def test_baked_levels(tmp_path: Path, found: stream.Stream, engine: str) -> None:
-    """At every texel centre of the images, which have the size of the whole level."""
+    """At every texel center of the images, which have the size of the whole level."""
     built, shots = tables.build(found.gaussians, found.maps), []
     for level in (0.0, 0.5, 1.0, 2.3):
         group = node_group.build("Stack", MAPS, built)

@@ -4,7 +4,7 @@
     conics     1 float texel per Gaussian: (A, B, C, 0) with D = (x, y, x + y) - M in texels of the fitted resolution and
                the log-weight p = -q = A D.x^2 + B D.y^2 + C D.z^2 + p0. The sum coordinate turns the mixed term of the
                conic into a third square, so p is one dot product.
-               Coordinates are counted from the centre of the texture (small numbers keep float32 exact).
+               Coordinates are counted from the center of the texture (small numbers keep float32 exact).
     features   1 byte texel per Gaussian in each of several sheets. A plane has one channel, or two (high and low byte)
                where it belongs to a map of more than 8 bits, in plain sums, and on demand; ranges say what the least
                and the largest code stand for
@@ -24,14 +24,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
 
 from ..errors import ImageGSError
-from ..gaussians import CUTOFF, EPS, MAX_PLANES, Gaussians
+from ..gaussians import MAX_PLANES, Gaussians
 from ..textures.texture_stack import MapInfo
 from . import leaves, lod
+from .blocks import Ellipses, blocks_of, needs, reach
+from .copies import COPIES, ITSELF, NONE, gaussian_of, shift_of
+from .layout import BYTE, HIGH_BYTE, TWO_BYTES, Layout
+from .sheets import deep_planes, locate
 
 NULL_LOG_WEIGHT = -1e4
 MAX_ROWS = 1 << 21
@@ -41,7 +45,11 @@ NARROW = 1 << 16
 """Gaussians of which the cells table holds coordinates."""
 
 LEAVES, FINE_LEAVES = 1.5, 64.0
-"""How many times as many leaves may be made for what the texels around each need: magnified textures show it."""
+"""Limit on the number of leaves, relative to the fewest: the extra leaves also cover the texels around each, which a
+magnified texture shows. The fine limit is for build(fine=True)."""
+
+MISSED = 1e-3
+"""Share of the texels that tables may decode from other candidates than their exact top-K, unsaid."""
 
 CLEAR = 224
 """Sides of a table up to here are coordinates of 8 bits well inside of texels; and 256, where byte and texel agree."""
@@ -52,16 +60,13 @@ class Tables:
     """Tables of one stack.
 
     means, conics   (h, w, 4) float32
-    features        (h, w, 4) uint8 sheets; channel n of `channels` is in channel lod.slot(n, count) of them
+    features        (h, w, 4) uint8 sheets, in which sheets.locate says where a channel of layout.channels is
     ranges          (C, 2) float32: the features that code 0 and the largest code of a plane stand for
-    deep            for each plane whether it has two channels
     blocks          (h, w, 4) float32
     cells           (h, w, 4) uint8
     width, height   the fitted resolution, texels
-    candidates      M
-    topk            K, 0 for the plain sum
-    per_texel       Gaussians in one texel of cells: 2 as coordinates, 1 as a number
-    tail            the coarse levels of detail
+    layout          what a shader that reads them is built for
+    tail            the coarse levels of detail, layout.first to layout.last
     missed          share of the texels whose exact top-K is not among the candidates
     """
 
@@ -69,30 +74,28 @@ class Tables:
     conics: np.ndarray
     features: tuple[np.ndarray, ...]
     ranges: np.ndarray
-    deep: tuple[bool, ...]
     blocks: np.ndarray
     cells: np.ndarray
     width: int
     height: int
-    candidates: int
-    topk: int
-    per_texel: int
+    layout: Layout
     tail: lod.Tail
     missed: float
-
-    @property
-    def planes(self) -> int:
-        return len(self.deep)
-
-    @property
-    def channels(self) -> list[tuple[int, ...]]:
-        """The channels of each plane, high byte first."""
-        return _channels(self.deep)
 
     @property
     def nbytes(self) -> int:
         """Resident bytes of all tables."""
         return sum(table.nbytes for table in self.arrays().values())
+
+    @property
+    def warning(self) -> str:
+        """One line for people where more than MISSED is missed, else ""."""
+        if self.missed <= MISSED:
+            return ""
+        return (
+            f"{100 * self.missed:.1f} % of the texels need more Gaussians than a decoder reads for one texel; "
+            "they look a little different in renders"
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every table by its name, (h, w, 4) float32 or uint8."""
@@ -115,7 +118,7 @@ def build(
     maps            what the planes are for: those of maps of more than 8 bits are kept finer
     max_candidates  M, the slots per leaf, rounded up to 2; by default chosen from K
     detail          the finest level of detail that is shown, see limited()
-    fine            two bytes for every plane, and candidates for points between texel centres, too: for what decodes
+    fine            two bytes for every plane, and candidates for points between texel centers, too: for what decodes
                     other points than those, or rounds to bytes once more
 
     Deterministic. Raises ImageGSError where there are no Gaussians or more than the tables can address.
@@ -134,43 +137,46 @@ def build(
     else:
         choices = (2 * max(1, -(-max_candidates // 2)),)
 
-    size = np.array([gaussians.width, gaussians.height], np.float64)
     mean = gaussians.mean.astype(np.float64)
     if gaussians.wrap:
         mean -= np.floor(mean)
+    size = np.array([gaussians.width, gaussians.height], np.float64)
     mean *= size
     conic, bias = gaussians.conic(), gaussians.bias.astype(np.float32)
-    codes, blocks, missed = _leaves(gaussians, mean, conic, bias, choices, FINE_LEAVES if fine else LEAVES)
-    numbers, source, shift = _numbered(codes, count)
-    if len(source) >= MAX_ROWS:
+    ellipses = Ellipses(mean, conic, bias, size, gaussians.wrap, gaussians.topk)
+    found = _leaves(ellipses, choices, FINE_LEAVES if fine else LEAVES)
+    numbers, rows = _numbered(found.codes, count)
+    if len(rows) >= MAX_ROWS:
         raise ImageGSError(
-            f"decode tables: {count} Gaussians are too many; use at most {MAX_ROWS - len(source) + count - 1}"
+            f"decode tables: {count} Gaussians are too many; use at most {MAX_ROWS - len(rows) + count - 1}"
         )
 
-    offset = np.stack([shift // 3 - 1, shift % 3 - 1], axis=1) * size
-    means, conics = _geometry((mean[source] + offset - size / 2).astype(np.float32), conic[source], bias[source])
+    source, shift = gaussian_of(rows), np.stack(shift_of(rows), axis=1)
+    means, conics = _geometry((mean[source] + shift * size - size / 2).astype(np.float32), conic[source], bias[source])
     every = fine or gaussians.topk == 0  # the errors of a plain sum add up
-    deep = set(range(planes)) if every else lod.deep_planes(maps)
-    flags = tuple(plane in deep for plane in range(planes))
-    features, ranges = _coded(gaussians.feature, flags)
-    sheets = tuple(_sheet(sheet[source]) for sheet in features)
-    height, width = means.shape[:2]
-    cells = _cells(numbers, width, height)
+    deep = set(range(planes)) if every else deep_planes(maps)
+    tail = lod.build(gaussians, maps)
+    layout = Layout(
+        candidates=found.codes.shape[2],
+        topk=gaussians.topk,
+        deep=tuple(plane in deep for plane in range(planes)),
+        first=tail.first,
+        last=tail.last,
+        per_texel=2 if means.shape[0] * means.shape[1] <= NARROW else 1,
+    )
+    sheets, ranges = _coded(gaussians.feature, layout)
     built = Tables(
-        means,
-        conics,
-        sheets,
-        ranges,
-        flags,
-        blocks,
-        cells,
-        gaussians.width,
-        gaussians.height,
-        codes.shape[2],
-        gaussians.topk,
-        2 if width * height <= NARROW else 1,
-        lod.build(gaussians, maps),
-        missed,
+        means=means,
+        conics=conics,
+        features=tuple(_sheet(sheet[source]) for sheet in sheets),
+        ranges=ranges,
+        blocks=found.blocks,
+        cells=_cells(numbers, means.shape[0], means.shape[1], layout.per_texel),
+        width=gaussians.width,
+        height=gaussians.height,
+        layout=layout,
+        tail=tail,
+        missed=found.missed,
     )
     return limited(built, detail) if detail else built
 
@@ -180,100 +186,64 @@ def limited(tables: Tables, detail: int) -> Tables:
     begin at that level or before."""
     tail = lod.limited(tables.tail, detail)
     if tail.detail >= tail.first:
-        tables = constant(
-            lod.average(tail),
-            tables.width,
-            tables.height,
-            tables.candidates,
-            tables.topk,
-            tail.first,
-            tables.deep,
-            tables.per_texel,
-        )
+        tables = constant(lod.average(tail), tables.layout, tables.width, tables.height)
     return replace(tables, tail=tail)
 
 
-def constant(
-    average: np.ndarray,
-    width: int,
-    height: int,
-    candidates: int,
-    topk: int,
-    first: int,
-    deep: Sequence[bool] = (),
-    per_texel: int = 2,
-) -> Tables:
-    """Tables of the same layout as a stack's, a texel each, that give one value per plane everywhere, at every LOD.
+def constant(average: np.ndarray, layout: Layout, width: int | None = None, height: int | None = None) -> Tables:
+    """Tables of a layout, a texel each, that give one value per plane everywhere, at every LOD.
 
-    average      (C,) float32, 0..1
-    first        Tail.first
-    deep         by default none is
-    The others are those of Tables. All slots hold the same Gaussian; in a plain sum (topk 0) it weighs 1 / M.
+    average         (C,) float32, 0..1
+    width, height   the fitted resolution, texels; by default any that has the levels of the layout
+
+    All slots hold the same Gaussian; in a plain sum (topk 0) it weighs 1 / M.
     """
-    flags = tuple(deep) or (False,) * len(average)
-    features, ranges = _coded(average[None], flags)
-    bias = np.array([np.log(candidates) if topk == 0 else 0.0])
+    sheets, ranges = _coded(average[None], layout)
+    bias = np.array([np.log(layout.candidates) if layout.topk == 0 else 0.0])
     means, conics = _geometry(np.zeros((1, 2), np.float32), np.zeros((1, 3)), bias, null=False)
-    blocks = np.array([[[0, 0, 1, 1]]], np.float32)
-    tail = lod.constant(average, width, height, first)
     return Tables(
-        means,
-        conics,
-        tuple(_sheet(sheet, null=False) for sheet in features),
-        ranges,
-        flags,
-        blocks,
-        np.zeros((1, candidates // per_texel, 4), np.uint8),
-        width,
-        height,
-        candidates,
-        topk,
-        per_texel,
-        tail,
-        0.0,
+        means=means,
+        conics=conics,
+        features=tuple(_sheet(sheet, null=False) for sheet in sheets),
+        ranges=ranges,
+        blocks=np.array([[[0, 0, 1, 1]]], np.float32),
+        cells=np.zeros((1, layout.candidates // layout.per_texel, 4), np.uint8),
+        width=width or 1 << layout.last,
+        height=height or 1 << layout.last,
+        layout=layout,
+        tail=lod.constant(average, layout.first, layout.last),
+        missed=0.0,
     )
 
 
 def candidates(tables: Tables) -> np.ndarray:
     """(rows, columns, M) int32: the row numbers of the Gaussians of every leaf."""
     cells = tables.cells.astype(np.int32)
-    if tables.per_texel == 2:
+    if tables.layout.per_texel == 2:
         height, width = tables.means.shape[:2]
         columns, lines = (np.minimum(cells[..., i::2] * n // 255, n - 1) for i, n in enumerate((width, height)))
         numbers = lines * width + columns
     else:
         numbers = 65536 * cells[..., :1] + 256 * cells[..., 1:2] + cells[..., 2:3]
-    return numbers.reshape(len(cells), -1, tables.candidates)
+    return numbers.reshape(len(cells), -1, tables.layout.candidates)
 
 
 def rows(tables: Tables) -> np.ndarray:
     """(n, 6 + C) float32: the Gaussians as candidates() numbers them, the null Gaussian among them.
 
-    x, y from the centre of the texture and a, b, c, p0 in texels: p = p0 - (a dx^2 + b dx dy + c dy^2); then the features.
+    x, y from the center of the texture and a, b, c, p0 in texels: p = p0 - (a dx^2 + b dx dy + c dy^2); then the features.
     """
     means, conics = tables.means.reshape(-1, 4), tables.conics.reshape(-1, 4)
     mixed = -2 * conics[:, 2]
     form = np.stack([mixed / 2 - conics[:, 0], mixed, mixed / 2 - conics[:, 1], means[:, 3]], axis=1)
     codes = np.stack([sheet.reshape(-1, 4) for sheet in tables.features]).astype(np.float32)
     features = []
-    for numbers, (low, high) in zip(tables.channels, tables.ranges, strict=True):
-        found = [codes[sheet, :, channel] for sheet, channel in (lod.slot(n, _count(tables.deep)) for n in numbers)]
-        unit = found[0] / 255 if len(found) == 1 else (256 * found[0] + found[1]) / 65535
+    for numbers, (low, high) in zip(tables.layout.channels, tables.ranges, strict=True):
+        slots = (locate(n, tables.layout.channel_count) for n in numbers)
+        found = [codes[sheet, :, channel] for sheet, channel in slots]
+        unit = found[0] / BYTE if len(found) == 1 else (HIGH_BYTE // BYTE * found[0] + found[1]) / TWO_BYTES
         features.append(low + (high - low) * unit)
     return np.column_stack([means[:, :2], form, *features])
-
-
-def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Decode points from the tables alone, in float32, as shaders do.
-
-    x, y   (...) texture coordinates, y down, 0 <= x, y < 1
-    Returns (..., C) float32.
-    """
-    x, y = np.broadcast_arrays(np.asarray(x, np.float32), np.asarray(y, np.float32))
-    out = np.zeros((x.size, tables.planes), np.float32)
-    size = np.float32(tables.width), np.float32(tables.height)
-    _lookup(rows(tables), tables.blocks, candidates(tables), *size, tables.topk, x.ravel(), y.ravel(), out)
-    return out.reshape(*x.shape, tables.planes)
 
 
 _CANDIDATES = {
@@ -288,52 +258,51 @@ _CANDIDATES = {
 """M by K, measured: fewer slots make many more leaves, more slots a slower shader. The first that covers is taken."""
 
 
-def _channels(deep: Sequence[bool]) -> list[tuple[int, ...]]:
-    numbers = iter(range(2 * len(deep)))
-    return [(next(numbers), next(numbers)) if two else (next(numbers),) for two in deep]
+class _Leaves(NamedTuple):
+    """The leaves of a stack.
 
-
-def _count(deep: Sequence[bool]) -> int:
-    return len(deep) + sum(deep)
-
-
-def _leaves(
-    gaussians: Gaussians, mean: np.ndarray, conic: np.ndarray, bias: np.ndarray, choices: Sequence[int], most: float
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """The candidates (rows, columns, M) of all leaves, as leaves.py writes them; blocks; the share of texels missed.
-
-    M is the first of the choices with which nearly none is.
+    codes   (rows, columns, M) int32: the candidates of every leaf, see copies.py
+    blocks  (h, w, 4) float32, see above
+    missed  share of the texels whose exact top-K is not among the candidates
     """
-    size = np.array([gaussians.width, gaussians.height], np.float64)
-    grid = tuple(max(-(-int(n) // leaves.BLOCK), min(int(n), 8)) for n in size)
-    start, entries = leaves.bin(mean, conic, bias, size, grid, gaussians.wrap)
-    masks, kept = leaves.select(start, entries, mean, conic, bias, size, grid, gaussians.topk)
-    for candidates in choices:
-        split = leaves.split(start, masks, kept, size, grid, candidates, most)
-        origin, extent = leaves.pack(split, candidates // 2)
-        codes = np.full((extent[1], extent[0], candidates), -1, np.int32)
-        missed = leaves.fill(start, entries, masks, kept, size, grid, split, origin, codes)
-        if missed.sum() <= 1e-3 * size.prod():
+
+    codes: np.ndarray
+    blocks: np.ndarray
+    missed: float
+
+
+def _leaves(ellipses: Ellipses, choices: Sequence[int], most: float) -> _Leaves:
+    """The leaves of Gaussians; M is the first of the choices with which nearly no texel is missed.
+
+    most    see leaves.split
+    """
+    width, height = (int(side) for side in ellipses.size)
+    blocks = blocks_of(width, height)
+    needed = needs(reach(ellipses, blocks), ellipses, blocks)
+    for slots in choices:
+        parts = leaves.split(needed, blocks, slots, most)
+        origin, (columns, rows) = leaves.pack(parts, slots // 2)
+        codes = np.full((rows, columns, slots), NONE, np.int32)
+        missed = float(leaves.fill(needed, blocks, parts, origin, codes).sum()) / (width * height)
+        if missed <= MISSED:
             break
-    blocks = np.concatenate([origin, split], axis=2).astype(np.float32)
-    return codes, blocks, min(1.0, float(missed.sum() / size.prod()))
+    return _Leaves(codes, np.concatenate([origin, parts], axis=2).astype(np.float32), min(1.0, missed))
 
 
-def _numbered(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes of candidates as row numbers; which Gaussian each row but the last is, and how it is shifted (leaves.py).
-
-    First the Gaussians themselves, then their copies across the border, last the null Gaussian.
+def _numbered(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the table of Gaussians, by code: first the Gaussians themselves, then those of their copies that are
+    candidates. And the candidates as numbers of these rows, where the one behind the last is the null Gaussian's.
     """
-    used = np.zeros(9 * count + 1, bool)
+    null = COPIES * count  # the last of the arrays below, which is where NONE, -1, is found
+    used = np.zeros(null + 1, bool)
     used[codes] = True
-    used[4:-1:9] = used[-1] = False
-    copies = np.flatnonzero(used)
-    row = np.zeros(9 * count + 1, np.int32)
-    row[4:-1:9] = np.arange(count)
-    row[copies] = count + np.arange(len(copies))
-    row[-1] = count + len(copies)
-    source = np.concatenate([np.arange(count), copies // 9])
-    return row[codes], source, np.concatenate([np.full(count, 4), copies % 9])
+    copies = used[:null].reshape(count, COPIES)
+    copies[:, ITSELF] = False
+    rows = np.concatenate([COPIES * np.arange(count) + ITSELF, np.flatnonzero(copies)])
+    number = np.zeros(null + 1, np.int32)
+    number[rows] = np.arange(len(rows))
+    number[null] = len(rows)
+    return number[codes], rows
 
 
 def _geometry(
@@ -358,24 +327,23 @@ def _sheet(texels: np.ndarray, null: bool = True, last: Sequence[float] = (0, 0,
     return table.reshape(-1, width, 4)
 
 
-def _coded(feature: np.ndarray, deep: Sequence[bool]) -> tuple[list[np.ndarray], np.ndarray]:
+def _coded(feature: np.ndarray, layout: Layout) -> tuple[list[np.ndarray], np.ndarray]:
     """Sheets (n, 4) uint8 of features (n, C), and their ranges (C, 2), from the least to the largest."""
     ranges = np.stack([feature.min(0), np.maximum(feature.max(0), feature.min(0) + 1e-6)], axis=1).astype(np.float32)
-    count = _count(deep)
-    sheets = [np.zeros((len(feature), 4), np.uint8) for _ in range(lod.sheets(count))]
-    for plane, numbers in enumerate(_channels(deep)):
+    sheets = [np.zeros((len(feature), 4), np.uint8) for _ in range(layout.feature_sheets)]
+    for plane, numbers in enumerate(layout.channels):
         low, high = ranges[plane]
         unit = np.clip((feature[:, plane] - low) / (high - low), 0, 1)
-        code = np.rint((255 if len(numbers) == 1 else 65535) * unit.astype(np.float64)).astype(np.uint16)
+        code = np.rint((BYTE if len(numbers) == 1 else TWO_BYTES) * unit.astype(np.float64)).astype(np.uint16)
         for n, bits in zip(numbers, (0,) if len(numbers) == 1 else (8, 0), strict=True):
-            sheet, channel = lod.slot(n, count)
+            sheet, channel = locate(n, layout.channel_count)
             sheets[sheet][:, channel] = code >> bits & 255
     return sheets, ranges
 
 
-def _cells(numbers: np.ndarray, width: int, height: int) -> np.ndarray:
+def _cells(numbers: np.ndarray, height: int, width: int, per_texel: int) -> np.ndarray:
     """Row numbers (rows, columns, M) of tables of that size as byte texels."""
-    if width * height <= NARROW:
+    if per_texel == 2:
         parts = [_byte(numbers % width, width), _byte(numbers // width, height)]
     else:
         parts = [numbers >> 16, numbers >> 8, numbers, 0 * numbers]
@@ -384,33 +352,3 @@ def _cells(numbers: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def _byte(place: np.ndarray, side: int) -> np.ndarray:
     return place if side == 256 else ((2 * place + 1) * 255 + side) // (2 * side)
-
-
-@njit(cache=True, parallel=True)
-def _lookup(rows, blocks, candidates, width, height, topk, x, y, out):
-    """out[i] (C,) for the points x[i], y[i], reading only the tables."""
-    one, half = np.float32(1), np.float32(0.5)
-    count = candidates.shape[2]
-    for i in prange(len(x)):
-        bx, by = x[i] * np.float32(blocks.shape[1]), y[i] * np.float32(blocks.shape[0])
-        block = blocks[min(int(by), blocks.shape[0] - 1), min(int(bx), blocks.shape[1] - 1)]
-        column, row = np.floor((bx - np.floor(bx)) * block[2]), np.floor((by - np.floor(by)) * block[3])
-        leaf = candidates[int(block[1]), int(block[0] + row * block[2] + column)]
-        px, py = (x[i] - half) * width, (y[i] - half) * height
-        p = np.empty(count, np.float32)
-        for m in range(count):
-            g = rows[leaf[m]]
-            dx, dy = px - g[0], py - g[1]
-            p[m] = g[5] - (g[2] * (dx * dx) + g[3] * (dx * dy) + g[4] * (dy * dy))
-        threshold = np.float32(-CUTOFF)
-        if 0 < topk < count:
-            threshold = max(threshold, np.sort(p)[count - topk])
-        total = np.float32(EPS)
-        for m in range(count):
-            if p[m] >= threshold:
-                w = np.exp(p[m])
-                total += w
-                for c in range(out.shape[1]):
-                    out[i, c] += w * rows[leaf[m], 6 + c]
-        if topk > 0:
-            out[i] *= one / total
