@@ -175,6 +175,15 @@ def without_encoding(call: ast.Call) -> str | None:
     return None
 
 
+def test_the_script_for_installed_copies_names_modules_that_exist() -> None:
+    """It imports by text, which no other check reads, and runs only where a zip is built."""
+    text = (ROOT / "tests" / "installed.py").read_text("utf-8")
+    named = re.findall(r'\bmodule\("([\w.]+)"\)', text)
+    assert named
+    for name in named:
+        assert (ROOT / "imagegs_blender" / name.replace(".", "/")).with_suffix(".py").is_file(), name
+
+
 def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
     """Install the zip with Blender's own operator into an empty user folder, use it there, and uninstall it."""
     package = built("linux-x64")
