@@ -1,4 +1,4 @@
-"""The extension as a user gets it: what the zips hold, on which systems our code and the wheels run, installing them.
+"""The extension as a user gets it: the content of the zips, the systems that our code and the wheels run on, installing.
 
 The zips are looked at where `make extension` has left them in build/extension, and skipped with a message elsewhere.
 """
@@ -238,7 +238,7 @@ def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
 
 
 def test_pip_install_gives_the_command(tmp_path: Path) -> None:
-    """pip install . into an empty folder, without the network; what it installed opens a stream."""
+    """pip install . into an empty folder, without the network; the installed command opens a stream."""
     pytest.importorskip("hatchling", reason="pip can build offline where hatchling is installed")
     options = ["--quiet", "--disable-pip-version-check", "--ignore-installed", "--no-deps", "--no-index"]
     options.append("--no-build-isolation")
