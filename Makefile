@@ -1,14 +1,21 @@
 # make demo [BLEND=scene.blend]   compress a scene and show it before and after: build/demo
 # make test                       every test
+# make lint                       ruff's checks, its format, and the types: all that must pass beside the tests
+# make format                     let ruff format every file
+# make types                      the types alone, by mypy
 # make gui-test                   the built extension in a real window: BLENDER="command" make gui-test
 # make extension [PLATFORMS=...]  one zip per platform: build/extension
 # make dev-link                   this checkout as an extension of the Blender versions on this machine
+# make clean                      remove build/
 # Each sets itself up in .venv. PYTHON=... chooses the interpreter (CPython 3.11 or 3.13), VENV=... the environment.
 
 VENV ?= .venv
 export VENV PYTHON BLEND
 
-.PHONY: demo test gui-test extension dev-link clean
+.PHONY: help demo test lint format types gui-test extension dev-link clean
+
+help:
+	@sed -n 's/^# //p' Makefile
 
 demo:
 	@test -z "$$BLEND" || test -f "$$BLEND" || \
@@ -19,6 +26,20 @@ demo:
 test:
 	@bash tools/setup.sh blender,test
 	"$$VENV/bin/python" -m pytest
+
+lint:
+	@bash tools/setup.sh blender,test
+	"$$VENV/bin/python" -m ruff check .
+	"$$VENV/bin/python" -m ruff format --check .
+	"$$VENV/bin/python" -m mypy
+
+format:
+	@bash tools/setup.sh blender,test
+	"$$VENV/bin/python" -m ruff format .
+
+types:
+	@bash tools/setup.sh blender,test
+	"$$VENV/bin/python" -m mypy
 
 gui-test: extension
 	@bash tools/setup.sh blender,test

@@ -1,4 +1,4 @@
-"""The extension as a user gets it: what the zips hold, on which systems our code and the wheels run, installing them.
+"""The extension as a user gets it: the content of the zips, the systems that our code and the wheels run on, installing.
 
 The zips are looked at where `make extension` has left them in build/extension, and skipped with a message elsewhere.
 """
@@ -175,6 +175,15 @@ def without_encoding(call: ast.Call) -> str | None:
     return None
 
 
+def test_the_script_for_installed_copies_names_modules_that_exist() -> None:
+    """It imports by text, which no other check reads, and runs only where a zip is built."""
+    text = (ROOT / "tests" / "installed.py").read_text("utf-8")
+    named = re.findall(r'\bmodule\("([\w.]+)"\)', text)
+    assert named
+    for name in named:
+        assert (ROOT / "imagegs_blender" / name.replace(".", "/")).with_suffix(".py").is_file(), name
+
+
 def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
     """Install the zip with Blender's own operator into an empty user folder, use it there, and uninstall it."""
     package = built("linux-x64")
@@ -203,10 +212,8 @@ def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
     assert after == before, "an extension must not write into its own folder"
     assert list((tmp_path / "user" / "extensions" / ".user").rglob("*.nbi")), "Numba's cache is in the user folder"
 
-    for name in ("operators", "scene", "workflow"):
-        shutil.copytree(ROOT / "tests" / name, work / "tests" / name)
-    for name in ("__init__.py", "conftest.py"):
-        shutil.copy(ROOT / "tests" / name, work / "tests")
+    without = shutil.ignore_patterns("core", "gui", "__pycache__")
+    shutil.copytree(ROOT / "tests", work / "tests", ignore=without, dirs_exist_ok=True)
     shutil.copy(ROOT / "tests" / "as_installed.py", work)
     chosen = [f"tests/operators/test_{name}.py" for name in ("compress", "tools", "undo")]
     quick = "not outlives_blender"  # starts Python with the package by name
@@ -231,7 +238,7 @@ def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
 
 
 def test_pip_install_gives_the_command(tmp_path: Path) -> None:
-    """pip install . into an empty folder, without the network; what it installed opens a stream."""
+    """pip install . into an empty folder, without the network; the installed command opens a stream."""
     pytest.importorskip("hatchling", reason="pip can build offline where hatchling is installed")
     options = ["--quiet", "--disable-pip-version-check", "--ignore-installed", "--no-deps", "--no-index"]
     options.append("--no-build-isolation")
@@ -250,7 +257,7 @@ def test_pip_install_gives_the_command(tmp_path: Path) -> None:
         return run.stdout
 
     assert all(word in imagegs("--help") for word in ("fit", "render", "info", "compare"))
-    assert "num_gaussians: 150" in imagegs("info", str(ROOT / "tests" / "core" / "streams" / "version-1.igs"))
+    assert "num_gaussians: 150" in imagegs("info", str(ROOT / "tests" / "core" / "igs" / "streams" / "version-1.igs"))
     assert MANIFEST["version"] in {
         path.name.split("-")[1].removesuffix(".dist") for path in package.glob("*.dist-info")
     }

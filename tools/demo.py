@@ -1,4 +1,4 @@
-"""What `make demo` runs: compress a .blend, render the same view before and after, and say what it cost.
+"""`make demo`: compress a .blend, render the same view before and after, and say what it cost.
 
 BLEND=scene.blend in the environment names the file; without it the sample scene is built first. Everything that is
 written goes to build/demo.

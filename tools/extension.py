@@ -70,7 +70,7 @@ def build(platform: str, tool: list[str]) -> Path:
 
 
 def stage(folder: Path, platform: str, bundled: list[wheels.Wheel]) -> None:
-    """Fill a folder with what the zip holds; the manifest in it names the platform and its wheels."""
+    """Fill a folder with the content of the zip; the manifest in it names the platform and its wheels."""
     if folder.exists():
         shutil.rmtree(folder)
     sources = {name: ROOT / name for name in DOCUMENTS}
@@ -91,7 +91,7 @@ def stage(folder: Path, platform: str, bundled: list[wheels.Wheel]) -> None:
 
 
 def normalize(built: Path) -> None:
-    """Write a zip again without what differs between two runs: times, modes, the order of a folder's files."""
+    """Write a zip again without the differences between two runs: times, modes, the order of files."""
     temporary = built.with_suffix(".tmp")
     with zipfile.ZipFile(built) as source, zipfile.ZipFile(temporary, "w") as target:
         for name in sorted(source.namelist()):

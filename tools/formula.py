@@ -82,7 +82,7 @@ class Value:
         return low + (high - low) * self
 
     def color(self, low: Color, high: Color) -> bpy.types.NodeSocket:
-        """The same for colors: linear RGB triples, or what color() returned."""
+        """The same for colors: linear RGB triples, or results of color()."""
         node = self.tree.nodes.new("ShaderNodeMix")
         node.data_type = "RGBA"
         self.tree.links.new(self.socket, node.inputs[0])

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what `make demo` and `make test` run in, and stops with one clear line where it can't:
+# Sets up the environment of `make demo`, `make test` and the rest, and stops with one clear line where it can't:
 #
 #   tools/setup.sh EXTRAS            system libraries, then $VENV (default .venv) with imagegs-blender[EXTRAS]
 #   tools/setup.sh --python VERSION  prints the path of a CPython of that version, or fails
@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 VENV=${VENV:-.venv}
 supported=(3.11 3.13) # each Blender LTS is built for one of them
 
-# What bpy links to and EEVEE loads without a display: library:Debian package
+# Libraries that bpy links to, and that EEVEE loads without a display, as library:Debian package
 libraries=(
     libX11.so.6:libx11-6 libXext.so.6:libxext6 libXfixes.so.3:libxfixes3 libXi.so.6:libxi6
     libXrender.so.1:libxrender1 libxkbcommon.so.0:libxkbcommon0 libSM.so.6:libsm6 libICE.so.6:libice6

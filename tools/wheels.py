@@ -79,6 +79,8 @@ def fetch(wheels: list[Wheel]) -> None:
             sys.exit(f"error: pip could not download the wheels for {platform}, {python}; its message is above")
     for wheel in wheels:
         if not wheel.path.is_file():
-            sys.exit(f"error: {wheel.filename} was not what pip chose for its platform; correct tools/wheels.sha256")
+            sys.exit(
+                f"error: {wheel.filename} is not the wheel that pip chose for its platform; correct tools/wheels.sha256"
+            )
         if hashlib.sha256(wheel.path.read_bytes()).hexdigest() != wheel.sha256:
             sys.exit(f"error: {wheel.path}: not the file pinned in tools/wheels.sha256; remove it and run again")
