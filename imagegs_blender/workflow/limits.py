@@ -30,8 +30,8 @@ def _part(group: bpy.types.ShaderNodeTree) -> float:
     Measured with nine planes: three of K = 4 or two of K = 10 render right on 4.5, one more does not; on 5.2 eight and four
     do. One of K = 16 with 32 planes does on both; two of these on 5.2.
     """
-    layout = table_images.parts(group)
-    sizes = (int(layout["K"]), len(layout["C"])) if layout else (0, 0)
+    layout = table_images.layout_of(group)
+    sizes = (layout.topk, layout.plane_count) if layout else (0, 0)
     newer = bpy.app.version >= (5, 0)
     if 0 < sizes[0] <= 4 and sizes[1] <= 9:
         return 1 / 8 if newer else 1 / 3

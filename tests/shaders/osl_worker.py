@@ -40,9 +40,9 @@ def main(folder: Path, jobs: list[str]) -> None:
     from imagegs_blender.shaders.nodes import node_group
     from imagegs_blender.shaders.osl import script
     from imagegs_blender.workflow import rebuild
+    from tests.samples import HEIGHT, WIDTH
 
     from . import plane
-    from .test_decoder import HEIGHT, WIDTH
     from .test_udim import TILES
 
     found = stream.read((folder / "stack.igs").read_bytes())

@@ -17,8 +17,7 @@ from imagegs_blender.core.igs import stream
 from imagegs_blender.shaders import baked, decoder
 from imagegs_blender.shaders.glsl import compute
 from imagegs_blender.shaders.nodes import node_group
-
-from .test_decoder import HEIGHT, MAPS, WIDTH, expected, stack
+from tests.samples import HEIGHT, MAPS, WIDTH, expected, stack
 
 in_background = pytest.mark.skipif(bpy.app.version < (5, 2), reason="4.5 reaches no GPU in the background")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import bpy
@@ -15,93 +14,13 @@ import pytest
 from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.devices import reference
 from imagegs_blender.core.errors import ImageGSError
-from imagegs_blender.core.gaussians import Gaussians
-from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role, normal_z
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role
 from imagegs_blender.shaders import images as packing
 from imagegs_blender.shaders import table_images
 from imagegs_blender.shaders.nodes import node_group
+from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, info, stack
 
 from . import plane
-
-WIDTH, HEIGHT = 160, 128
-JITTER = (-0.005, 0.0, 0.005)
-"""Texels: Cycles samples somewhere in the middle hundredth of a pixel, however narrow its filter."""
-
-
-def info(name: str, role: Role, space: ColorSpace, depth: Depth, channels: str, *sources: Channel | int) -> MapInfo:
-    """A map of the size of the stack; a number stands for the plane of that number."""
-    full = tuple(Channel("plane", source) if isinstance(source, int) else source for source in sources)
-    return MapInfo(name, role, space, depth, channels, WIDTH, HEIGHT, full)
-
-
-def constant(level: float) -> Channel:
-    return Channel("constant", low=level, high=level)
-
-
-MAPS = (
-    info("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGBA", 0, 1, 2, 3),
-    info("normal", Role.NORMAL, ColorSpace.RAW, Depth.U16, "RGB", 4, 5, Channel("normal_z", 4, 5)),
-    info("height", Role.DATA, ColorSpace.RAW, Depth.F32, "L", Channel("plane", 6, low=-0.25, high=0.5)),
-    info("flat", Role.DATA, ColorSpace.LINEAR, Depth.U8, "RGBA", constant(0.25), 6, constant(1.0), constant(0.5)),
-)
-
-
-def stack(topk: int, wrap: bool) -> Gaussians:
-    """Gaussians with features that vary over the texture as a fit's do."""
-    rng = np.random.default_rng(topk)
-    count = 600
-    mean = rng.random((count, 2))
-    scale = 4.6 * np.exp(0.4 * rng.standard_normal((count, 2)))
-    waves = 2 * np.pi * (mean @ rng.integers(-3, 4, (2, 7)) + rng.random(7))
-    feature = 0.5 + 0.35 * np.sin(waves) + 0.05 * rng.standard_normal((count, 7))
-    feature[:, 4:6] = 0.5 + 0.6 * (feature[:, 4:6] - 0.5)
-    arrays = (mean, np.minimum(scale, 12), rng.uniform(0, np.pi, count), feature, 0.2 * rng.standard_normal(count))
-    return Gaussians(*(a.astype(np.float32) for a in arrays), WIDTH, HEIGHT, wrap, topk)
-
-
-def expected(planes: np.ndarray) -> dict[str, np.ndarray]:
-    """Planes (7, H, W) -> output -> (H, W, 3), the color still sRGB-encoded."""
-    p = np.clip(planes, 0, 1)
-    one = np.ones_like(p[0])
-    return {
-        "color": np.stack([p[0], p[1], p[2]], 2),
-        "color Alpha": np.stack([p[3]] * 3, 2),
-        "normal": np.stack([p[4], p[5], normal_z(p[4], p[5])], 2),
-        "height": np.stack([np.maximum(0.75 * p[6] - 0.25, 0)] * 3, 2),  # an emission can't be negative
-        "flat": np.stack([0.25 * one, p[6], one], 2),
-        "flat Alpha": np.stack([0.5 * one] * 3, 2),
-    }
-
-
-def encoded(rendered: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Undo what a decoder does with an sRGB map."""
-    x = rendered["color"].astype(np.float64)
-    srgb = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-9) ** (1 / 2.4) - 0.055)
-    return {name: np.maximum(pixels, 0) for name, pixels in {**rendered, "color": srgb}.items()}
-
-
-def centers(dx: float = 0.0, dy: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.meshgrid((np.arange(WIDTH) + 0.5 + dx) / WIDTH, (np.arange(HEIGHT) + 0.5 + dy) / HEIGHT)
-    return x, y
-
-
-def check(rendered: dict[str, np.ndarray], gaussians: Gaussians, built: tables.Tables, level: float = 0.0) -> None:
-    """Within 1/255 for 99.9 % of the texels, and 2/255 everywhere of what is in reach of Cycles' jitter."""
-    truth = expected(lod.planes(gaussians, built.tail, level) if level else reference.render(gaussians))
-    near = [expected(points(built, level, *centers(*d))) for d in product(JITTER, JITTER)]
-    assert set(rendered) == set(truth)
-    for name, pixels in encoded(rendered).items():
-        off = 255 * np.abs(pixels - truth[name]).max(2)
-        assert (off <= 1).mean() >= 0.999, f"{name}: {off.max()}"
-        worst = 255 * np.min([np.abs(pixels - other[name]).max(2) for other in near], axis=0)
-        assert worst.max() <= 2, f"{name}: {np.argwhere(worst > 2)}"
-
-
-def points(built: tables.Tables, level: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(C, ...): what tables give at points."""
-    share = lod.share(level, built.tail.first)
-    fine = np.clip(np.moveaxis(tables.lookup(built, x, y), -1, 0), 0, 1)
-    return (1 - share) * fine + share * lod.texels(built.tail, level, x, y) if share else fine
 
 
 @pytest.mark.parametrize("engine", plane.ENGINES)
@@ -117,7 +36,7 @@ def test_numbers_of_24_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(tables, "NARROW", 0)
     gaussians = stack(4, True)
     built = tables.build(gaussians)
-    assert built.per_texel == 1
+    assert built.layout.per_texel == 1
     group = node_group.build("Stack", MAPS[:1], built)
     rendered = encoded(plane.render("CYCLES", tmp_path, plane.stage(group, WIDTH, HEIGHT)))
     truth = expected(reference.render(gaussians))

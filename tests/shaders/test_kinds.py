@@ -15,9 +15,9 @@ from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Depth
 from imagegs_blender.shaders import decoder
 from imagegs_blender.shaders.nodes import node_group
+from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
 
 from . import osl_worker, plane
-from .test_decoder import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
 
 
 @pytest.fixture(scope="module")

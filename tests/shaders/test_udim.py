@@ -13,9 +13,9 @@ from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.udim import GUTTER, Tiles
 from imagegs_blender.shaders import decoder
 from imagegs_blender.shaders.nodes import node_group
+from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected, stack
 
 from . import osl_worker, plane
-from .test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
 
 TILES = Tiles((1001, 1002, 1012), WIDTH // 2 - 2 * GUTTER, HEIGHT // 2 - 2 * GUTTER)
 

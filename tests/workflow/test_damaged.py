@@ -20,8 +20,8 @@ from imagegs_blender.shaders import decoder, table_images
 from imagegs_blender.shaders.nodes import node_group
 from imagegs_blender.workflow import summary
 from imagegs_blender.workflow.rebuild import lean_file, problems, rebuild_tables
+from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected, stack
 from tests.shaders import plane
-from tests.shaders.test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
 from tests.workflow import scene
 
 STREAM = stream.write(stack(4, True), MAPS)

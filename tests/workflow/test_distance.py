@@ -10,11 +10,11 @@ import pytest
 
 from imagegs_blender.blend import storage
 from imagegs_blender.core.decoding import tables
-from imagegs_blender.core.gaussians import Gaussians
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
 from imagegs_blender.shaders.nodes import node_group
 from imagegs_blender.workflow import distance
+from tests import samples
 
 SIZE = 256
 
@@ -25,9 +25,8 @@ def node() -> Iterator[bpy.types.ShaderNodeGroup]:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     rng = np.random.default_rng(0)
     count = 40
-    arrays = (rng.random((count, 2)), np.full((count, 2), 30), np.zeros(count), rng.random((count, 1)), np.zeros(count))
-    floats = (a.astype(np.float32) for a in arrays)
-    gaussians = Gaussians(*floats, SIZE, SIZE, True, 4)
+    mean, scale, feature = rng.random((count, 2)), np.full((count, 2), 30), rng.random((count, 1))
+    gaussians = samples.gaussians(mean, scale, np.zeros(count), feature, np.zeros(count), SIZE, SIZE)
     info = MapInfo("grey", Role.DATA, ColorSpace.RAW, Depth.U8, "L", SIZE, SIZE, (Channel("plane", 0),))
     group = node_group.build("Grey", [info], tables.build(gaussians))
     storage.store(group, stream.write(gaussians, (info,)), {})

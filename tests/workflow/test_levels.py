@@ -17,8 +17,8 @@ from imagegs_blender.operators import compare
 from imagegs_blender.shaders import baked, decoder, table_images
 from imagegs_blender.shaders.nodes import node_group
 from imagegs_blender.workflow import limits, rebuild
+from tests.samples import HEIGHT, MAPS, WIDTH, expected, stack
 from tests.shaders import plane
-from tests.shaders.test_decoder import HEIGHT, MAPS, WIDTH, expected, stack
 
 STREAM = stream.write(stack(4, True), MAPS)
 

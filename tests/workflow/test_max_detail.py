@@ -16,8 +16,8 @@ from imagegs_blender.core.igs import stream
 from imagegs_blender.scene import cost
 from imagegs_blender.shaders import baked, decoder
 from imagegs_blender.workflow import rebuild
+from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected, stack
 from tests.shaders import plane
-from tests.shaders.test_decoder import HEIGHT, MAPS, WIDTH, encoded, expected, stack
 
 STREAM = stream.write(stack(4, True), MAPS)
 

@@ -10,7 +10,7 @@ texels(t) is linear between the texels of a level and between levels floor(t) an
 true mip levels of two stacks of 32.3 and 31.9 dB: 34.1 and 33.5 dB at L = 1, 35.3 and 32.8 at 2, 42 at 3, 47 at 4.
 
 The levels lie in one sheet, each with a border of one texel (the other side of a texture that repeats, else the edge
-itself), so that a shader adds up four closest texels and needs no wrap; slot() says which plane is in which channel.
+itself), so that a shader adds up four closest texels and needs no wrap; sheets.locate says which plane is in which channel.
 Averages are taken of the stored values: colors stay sRGB-encoded and straight (hidden colors continue the visible
 ones, see stack.build), normals are X and Y, so their Z comes out unit length. Texels that no
 Gaussian reaches, parts of a texture that no mesh shows, do not count, and what is around goes on in their place (as in
@@ -26,8 +26,9 @@ import numpy as np
 
 from ..gaussians import Gaussians
 from ..textures.resample import averages, bands, fill
-from ..textures.texture_stack import Depth, MapInfo
+from ..textures.texture_stack import MapInfo
 from . import decode
+from .sheets import deep_planes, locate, sheet_count
 
 LAST_FIRST = 3
 """Texels begin at this mip level or before: above it, Gaussians alone miss the true mip level."""
@@ -50,24 +51,20 @@ class Tail:
     levels      (n, 4) float32: x, y of the level's texel (0, 0) in the sheets, its width and height
     sheets      one (h, w, 4) array for every 4 planes: uint8 (0..255 for 0..1), float32 where a plane of it belongs to
                 a map of more than 8 bits
-    planes      C
+    plane_count C
     detail      the finest level that is shown, 0 for all; levels finer than that are not in the sheets (see limited())
     """
 
     first: int
     levels: np.ndarray
     sheets: tuple[np.ndarray, ...]
-    planes: int
+    plane_count: int
     detail: int = 0
 
     @property
     def last(self) -> int:
         """The mip level of one texel."""
         return self.first + len(self.levels) - 1
-
-    @property
-    def nbytes(self) -> int:
-        return self.levels.nbytes + sum(sheet.nbytes for sheet in self.sheets)
 
 
 def build(gaussians: Gaussians, maps: Sequence[MapInfo] = ()) -> Tail:
@@ -87,14 +84,14 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = ()) -> Tail:
     sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]
     boxes, (rows, columns) = _arranged(sizes)
     fine = fill(*_first(gaussians, *sizes[0]), gaussians.wrap)
-    found = [np.zeros((rows, columns, 4), np.float32) for _ in range(sheets(count))]
+    found = [np.zeros((rows, columns, 4), np.float32) for _ in range(sheet_count(count))]
     for x, y, w, h in boxes:
         level, _ = averages(fine, w, h)
         bordered = np.pad(level, ((0, 0), (1, 1), (1, 1)), mode="wrap" if gaussians.wrap else "edge")
         for p, plane in enumerate(bordered):
-            sheet, channel = slot(p, count)
+            sheet, channel = locate(p, count)
             found[sheet][y - 1 : y + h + 1, x - 1 : x + w + 1, channel] = plane
-    keep = {slot(p, count)[0] for p in deep}
+    keep = {locate(p, count)[0] for p in deep}
     stored = [sheet if i in keep else np.rint(255 * sheet).astype(np.uint8) for i, sheet in enumerate(found)]
     return Tail(first, np.array(boxes, np.float32), tuple(stored), count)
 
@@ -118,13 +115,12 @@ def limited(tail: Tail, detail: int) -> Tail:
     return replace(tail, levels=levels, sheets=tuple(sheets), detail=detail)
 
 
-def constant(average: np.ndarray, width: int, height: int, first: int) -> Tail:
-    """Levels that hold one value (C,) per plane; as many levels as a stack of that size has from `first` on."""
-    last = max(1, max(width, height).bit_length() - 1)
+def constant(average: np.ndarray, first: int, last: int) -> Tail:
+    """Levels `first` to `last` that hold one value (C,) per plane, a texel each."""
     levels = np.ones((last - first + 1, 4), np.float32)
-    found = [np.zeros((3, 3, 4), np.float32) for _ in range(sheets(len(average)))]
+    found = [np.zeros((3, 3, 4), np.float32) for _ in range(sheet_count(len(average)))]
     for plane, value in enumerate(average):
-        sheet, channel = slot(plane, len(average))
+        sheet, channel = locate(plane, len(average))
         found[sheet][..., channel] = value
     return Tail(first, levels, tuple(found), len(average))
 
@@ -132,23 +128,6 @@ def constant(average: np.ndarray, width: int, height: int, first: int) -> Tail:
 def average(tail: Tail) -> np.ndarray:
     """(C,) float32: the one texel of the last level."""
     return _level(tail, tail.last, np.array([0.5]), np.array([0.5]))[:, 0]
-
-
-def deep_planes(maps: Sequence[MapInfo]) -> set[int]:
-    """The planes that belong to maps of more than 8 bits."""
-    sources = [source for m in maps if m.depth is not Depth.U8 for source in m.sources]
-    return {s.plane for s in sources if s.kind != "constant"} | {s.plane_y for s in sources if s.kind == "normal_z"}
-
-
-def sheets(planes: int) -> int:
-    """How many sheets of four channels hold that many planes."""
-    return -(-planes // 4)
-
-
-def slot(plane: int, planes: int) -> tuple[int, int]:
-    """(sheet, channel) of a plane: three to the RGB of each sheet, the rest in the alphas."""
-    rest = plane - 3 * sheets(planes)
-    return (plane // 3, plane % 3) if rest < 0 else (rest, 3)
 
 
 def share(lod: float, first: int) -> float:
@@ -209,7 +188,7 @@ def _first(gaussians: Gaussians, width: int, height: int) -> tuple[np.ndarray, n
 
 
 def _bytes(width: int, height: int, planes: int) -> float:
-    return max(1, width) * max(1, height) * 4 / 3 * 4 * sheets(planes)
+    return max(1, width) * max(1, height) * 4 / 3 * 4 * sheet_count(planes)
 
 
 def _arranged(sizes: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int, int, int]], tuple[int, int]]:
@@ -228,8 +207,8 @@ def _level(tail: Tail, level: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     fx, fy = (u - column).astype(np.float32), (v - row).astype(np.float32)
     column, row = column + int(left), row + int(top)
     out = []
-    for plane in range(tail.planes):
-        number, channel = slot(plane, tail.planes)
+    for plane in range(tail.plane_count):
+        number, channel = locate(plane, tail.plane_count)
         sheet = tail.sheets[number]
         p = sheet[..., channel].astype(np.float32) * np.float32(1 / 255 if sheet.dtype == np.uint8 else 1)
         upper = (1 - fx) * p[row, column] + fx * p[row, column + 1]

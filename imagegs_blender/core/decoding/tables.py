@@ -26,12 +26,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit, prange
 
 from ..errors import ImageGSError
-from ..gaussians import CUTOFF, EPS, MAX_PLANES, Gaussians
+from ..gaussians import MAX_PLANES, Gaussians
 from ..textures.texture_stack import MapInfo
 from . import leaves, lod
+from .layout import Layout
+from .sheets import deep_planes, locate
 
 NULL_LOG_WEIGHT = -1e4
 MAX_ROWS = 1 << 21
@@ -52,16 +53,13 @@ class Tables:
     """Tables of one stack.
 
     means, conics   (h, w, 4) float32
-    features        (h, w, 4) uint8 sheets; channel n of `channels` is in channel lod.slot(n, count) of them
+    features        (h, w, 4) uint8 sheets, in which sheets.locate says where a channel of layout.channels is
     ranges          (C, 2) float32: the features that code 0 and the largest code of a plane stand for
-    deep            for each plane whether it has two channels
     blocks          (h, w, 4) float32
     cells           (h, w, 4) uint8
     width, height   the fitted resolution, texels
-    candidates      M
-    topk            K, 0 for the plain sum
-    per_texel       Gaussians in one texel of cells: 2 as coordinates, 1 as a number
-    tail            the coarse levels of detail
+    layout          what a shader that reads them is built for
+    tail            the coarse levels of detail, layout.first to layout.last
     missed          share of the texels whose exact top-K is not among the candidates
     """
 
@@ -69,25 +67,13 @@ class Tables:
     conics: np.ndarray
     features: tuple[np.ndarray, ...]
     ranges: np.ndarray
-    deep: tuple[bool, ...]
     blocks: np.ndarray
     cells: np.ndarray
     width: int
     height: int
-    candidates: int
-    topk: int
-    per_texel: int
+    layout: Layout
     tail: lod.Tail
     missed: float
-
-    @property
-    def planes(self) -> int:
-        return len(self.deep)
-
-    @property
-    def channels(self) -> list[tuple[int, ...]]:
-        """The channels of each plane, high byte first."""
-        return _channels(self.deep)
 
     @property
     def nbytes(self) -> int:
@@ -150,27 +136,29 @@ def build(
     offset = np.stack([shift // 3 - 1, shift % 3 - 1], axis=1) * size
     means, conics = _geometry((mean[source] + offset - size / 2).astype(np.float32), conic[source], bias[source])
     every = fine or gaussians.topk == 0  # the errors of a plain sum add up
-    deep = set(range(planes)) if every else lod.deep_planes(maps)
-    flags = tuple(plane in deep for plane in range(planes))
-    features, ranges = _coded(gaussians.feature, flags)
-    sheets = tuple(_sheet(sheet[source]) for sheet in features)
-    height, width = means.shape[:2]
-    cells = _cells(numbers, width, height)
+    deep = set(range(planes)) if every else deep_planes(maps)
+    tail = lod.build(gaussians, maps)
+    layout = Layout(
+        candidates=codes.shape[2],
+        topk=gaussians.topk,
+        deep=tuple(plane in deep for plane in range(planes)),
+        first=tail.first,
+        last=tail.last,
+        per_texel=2 if means.shape[0] * means.shape[1] <= NARROW else 1,
+    )
+    sheets, ranges = _coded(gaussians.feature, layout)
     built = Tables(
-        means,
-        conics,
-        sheets,
-        ranges,
-        flags,
-        blocks,
-        cells,
-        gaussians.width,
-        gaussians.height,
-        codes.shape[2],
-        gaussians.topk,
-        2 if width * height <= NARROW else 1,
-        lod.build(gaussians, maps),
-        missed,
+        means=means,
+        conics=conics,
+        features=tuple(_sheet(sheet[source]) for sheet in sheets),
+        ranges=ranges,
+        blocks=blocks,
+        cells=_cells(numbers, means.shape[0], means.shape[1], layout.per_texel),
+        width=gaussians.width,
+        height=gaussians.height,
+        layout=layout,
+        tail=tail,
+        missed=missed,
     )
     return limited(built, detail) if detail else built
 
@@ -180,70 +168,46 @@ def limited(tables: Tables, detail: int) -> Tables:
     begin at that level or before."""
     tail = lod.limited(tables.tail, detail)
     if tail.detail >= tail.first:
-        tables = constant(
-            lod.average(tail),
-            tables.width,
-            tables.height,
-            tables.candidates,
-            tables.topk,
-            tail.first,
-            tables.deep,
-            tables.per_texel,
-        )
+        tables = constant(lod.average(tail), tables.layout, tables.width, tables.height)
     return replace(tables, tail=tail)
 
 
-def constant(
-    average: np.ndarray,
-    width: int,
-    height: int,
-    candidates: int,
-    topk: int,
-    first: int,
-    deep: Sequence[bool] = (),
-    per_texel: int = 2,
-) -> Tables:
-    """Tables of the same layout as a stack's, a texel each, that give one value per plane everywhere, at every LOD.
+def constant(average: np.ndarray, layout: Layout, width: int | None = None, height: int | None = None) -> Tables:
+    """Tables of a layout, a texel each, that give one value per plane everywhere, at every LOD.
 
-    average      (C,) float32, 0..1
-    first        Tail.first
-    deep         by default none is
-    The others are those of Tables. All slots hold the same Gaussian; in a plain sum (topk 0) it weighs 1 / M.
+    average         (C,) float32, 0..1
+    width, height   the fitted resolution, texels; by default any that has the levels of the layout
+
+    All slots hold the same Gaussian; in a plain sum (topk 0) it weighs 1 / M.
     """
-    flags = tuple(deep) or (False,) * len(average)
-    features, ranges = _coded(average[None], flags)
-    bias = np.array([np.log(candidates) if topk == 0 else 0.0])
+    sheets, ranges = _coded(average[None], layout)
+    bias = np.array([np.log(layout.candidates) if layout.topk == 0 else 0.0])
     means, conics = _geometry(np.zeros((1, 2), np.float32), np.zeros((1, 3)), bias, null=False)
-    blocks = np.array([[[0, 0, 1, 1]]], np.float32)
-    tail = lod.constant(average, width, height, first)
     return Tables(
-        means,
-        conics,
-        tuple(_sheet(sheet, null=False) for sheet in features),
-        ranges,
-        flags,
-        blocks,
-        np.zeros((1, candidates // per_texel, 4), np.uint8),
-        width,
-        height,
-        candidates,
-        topk,
-        per_texel,
-        tail,
-        0.0,
+        means=means,
+        conics=conics,
+        features=tuple(_sheet(sheet, null=False) for sheet in sheets),
+        ranges=ranges,
+        blocks=np.array([[[0, 0, 1, 1]]], np.float32),
+        cells=np.zeros((1, layout.candidates // layout.per_texel, 4), np.uint8),
+        width=width or 1 << layout.last,
+        height=height or 1 << layout.last,
+        layout=layout,
+        tail=lod.constant(average, layout.first, layout.last),
+        missed=0.0,
     )
 
 
 def candidates(tables: Tables) -> np.ndarray:
     """(rows, columns, M) int32: the row numbers of the Gaussians of every leaf."""
     cells = tables.cells.astype(np.int32)
-    if tables.per_texel == 2:
+    if tables.layout.per_texel == 2:
         height, width = tables.means.shape[:2]
         columns, lines = (np.minimum(cells[..., i::2] * n // 255, n - 1) for i, n in enumerate((width, height)))
         numbers = lines * width + columns
     else:
         numbers = 65536 * cells[..., :1] + 256 * cells[..., 1:2] + cells[..., 2:3]
-    return numbers.reshape(len(cells), -1, tables.candidates)
+    return numbers.reshape(len(cells), -1, tables.layout.candidates)
 
 
 def rows(tables: Tables) -> np.ndarray:
@@ -256,24 +220,12 @@ def rows(tables: Tables) -> np.ndarray:
     form = np.stack([mixed / 2 - conics[:, 0], mixed, mixed / 2 - conics[:, 1], means[:, 3]], axis=1)
     codes = np.stack([sheet.reshape(-1, 4) for sheet in tables.features]).astype(np.float32)
     features = []
-    for numbers, (low, high) in zip(tables.channels, tables.ranges, strict=True):
-        found = [codes[sheet, :, channel] for sheet, channel in (lod.slot(n, _count(tables.deep)) for n in numbers)]
+    for numbers, (low, high) in zip(tables.layout.channels, tables.ranges, strict=True):
+        slots = (locate(n, tables.layout.channel_count) for n in numbers)
+        found = [codes[sheet, :, channel] for sheet, channel in slots]
         unit = found[0] / 255 if len(found) == 1 else (256 * found[0] + found[1]) / 65535
         features.append(low + (high - low) * unit)
     return np.column_stack([means[:, :2], form, *features])
-
-
-def lookup(tables: Tables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Decode points from the tables alone, in float32, as shaders do.
-
-    x, y   (...) texture coordinates, y down, 0 <= x, y < 1
-    Returns (..., C) float32.
-    """
-    x, y = np.broadcast_arrays(np.asarray(x, np.float32), np.asarray(y, np.float32))
-    out = np.zeros((x.size, tables.planes), np.float32)
-    size = np.float32(tables.width), np.float32(tables.height)
-    _lookup(rows(tables), tables.blocks, candidates(tables), *size, tables.topk, x.ravel(), y.ravel(), out)
-    return out.reshape(*x.shape, tables.planes)
 
 
 _CANDIDATES = {
@@ -286,15 +238,6 @@ _CANDIDATES = {
     **dict.fromkeys((14, 15, 16), (28,)),
 }
 """M by K, measured: fewer slots make many more leaves, more slots a slower shader. The first that covers is taken."""
-
-
-def _channels(deep: Sequence[bool]) -> list[tuple[int, ...]]:
-    numbers = iter(range(2 * len(deep)))
-    return [(next(numbers), next(numbers)) if two else (next(numbers),) for two in deep]
-
-
-def _count(deep: Sequence[bool]) -> int:
-    return len(deep) + sum(deep)
 
 
 def _leaves(
@@ -358,24 +301,23 @@ def _sheet(texels: np.ndarray, null: bool = True, last: Sequence[float] = (0, 0,
     return table.reshape(-1, width, 4)
 
 
-def _coded(feature: np.ndarray, deep: Sequence[bool]) -> tuple[list[np.ndarray], np.ndarray]:
+def _coded(feature: np.ndarray, layout: Layout) -> tuple[list[np.ndarray], np.ndarray]:
     """Sheets (n, 4) uint8 of features (n, C), and their ranges (C, 2), from the least to the largest."""
     ranges = np.stack([feature.min(0), np.maximum(feature.max(0), feature.min(0) + 1e-6)], axis=1).astype(np.float32)
-    count = _count(deep)
-    sheets = [np.zeros((len(feature), 4), np.uint8) for _ in range(lod.sheets(count))]
-    for plane, numbers in enumerate(_channels(deep)):
+    sheets = [np.zeros((len(feature), 4), np.uint8) for _ in range(layout.feature_sheets)]
+    for plane, numbers in enumerate(layout.channels):
         low, high = ranges[plane]
         unit = np.clip((feature[:, plane] - low) / (high - low), 0, 1)
         code = np.rint((255 if len(numbers) == 1 else 65535) * unit.astype(np.float64)).astype(np.uint16)
         for n, bits in zip(numbers, (0,) if len(numbers) == 1 else (8, 0), strict=True):
-            sheet, channel = lod.slot(n, count)
+            sheet, channel = locate(n, layout.channel_count)
             sheets[sheet][:, channel] = code >> bits & 255
     return sheets, ranges
 
 
-def _cells(numbers: np.ndarray, width: int, height: int) -> np.ndarray:
+def _cells(numbers: np.ndarray, height: int, width: int, per_texel: int) -> np.ndarray:
     """Row numbers (rows, columns, M) of tables of that size as byte texels."""
-    if width * height <= NARROW:
+    if per_texel == 2:
         parts = [_byte(numbers % width, width), _byte(numbers // width, height)]
     else:
         parts = [numbers >> 16, numbers >> 8, numbers, 0 * numbers]
@@ -384,33 +326,3 @@ def _cells(numbers: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def _byte(place: np.ndarray, side: int) -> np.ndarray:
     return place if side == 256 else ((2 * place + 1) * 255 + side) // (2 * side)
-
-
-@njit(cache=True, parallel=True)
-def _lookup(rows, blocks, candidates, width, height, topk, x, y, out):
-    """out[i] (C,) for the points x[i], y[i], reading only the tables."""
-    one, half = np.float32(1), np.float32(0.5)
-    count = candidates.shape[2]
-    for i in prange(len(x)):
-        bx, by = x[i] * np.float32(blocks.shape[1]), y[i] * np.float32(blocks.shape[0])
-        block = blocks[min(int(by), blocks.shape[0] - 1), min(int(bx), blocks.shape[1] - 1)]
-        column, row = np.floor((bx - np.floor(bx)) * block[2]), np.floor((by - np.floor(by)) * block[3])
-        leaf = candidates[int(block[1]), int(block[0] + row * block[2] + column)]
-        px, py = (x[i] - half) * width, (y[i] - half) * height
-        p = np.empty(count, np.float32)
-        for m in range(count):
-            g = rows[leaf[m]]
-            dx, dy = px - g[0], py - g[1]
-            p[m] = g[5] - (g[2] * (dx * dx) + g[3] * (dx * dy) + g[4] * (dy * dy))
-        threshold = np.float32(-CUTOFF)
-        if 0 < topk < count:
-            threshold = max(threshold, np.sort(p)[count - topk])
-        total = np.float32(EPS)
-        for m in range(count):
-            if p[m] >= threshold:
-                w = np.exp(p[m])
-                total += w
-                for c in range(out.shape[1]):
-                    out[i, c] += w * rows[leaf[m], 6 + c]
-        if topk > 0:
-            out[i] *= one / total

@@ -15,6 +15,7 @@ import gpu
 import numpy as np
 
 from ...core.decoding import decode, lod
+from ...core.decoding.layout import Layout
 from ...core.decoding.tables import Tables, constant
 from ...core.errors import ImageGSError
 from ...core.gaussians import CUTOFF, EPS
@@ -68,7 +69,7 @@ def planes(
     level = max(level, tables.tail.detail)
     size = width or tables.width, height or tables.height
     share = lod.share(level, tables.tail.first)
-    if share == 1 or not whole or tables.topk == 0:
+    if share == 1 or not whole or tables.layout.topk == 0:
         return _decoded(tables, level, share, *size)[:-1]
     found = _decoded(tables, level, 0.0, *size)
     fine = fill(found[:-1], found[-1] >= decode.COVERED, wrap)
@@ -80,7 +81,7 @@ def _decodes_right() -> bool:
     global _tried
     if not _tried:
         values = np.array([0.25, 0.75], np.float32)
-        found = _decoded(constant(values, 8, 8, 4, 1, 1), 0.0, 0.5, 8, 8)
+        found = _decoded(constant(values, Layout(4, 1, (False, False), 1, 3)), 0.0, 0.5, 8, 8)
         _tried = bool(np.allclose(found[:2], values[:, None, None], atol=1e-3))
     return _tried
 
@@ -90,11 +91,10 @@ _tried = False
 
 def _decoded(tables: Tables, level: float, share: float, width: int, height: int) -> np.ndarray:
     """(C + 1, height, width): the planes with this share of the texels, and the share of Gaussians in their sum."""
-    count = tables.planes + 1
+    count = tables.layout.plane_count + 1
     bands = -(-count // 4)
     rows = max(1, min(height, MOST_TEXELS // (width * bands), MOST_ROWS // bands))
-    shader = _shader(tables.planes, len(tables.tail.sheets), sum(map(len, tables.channels)), len(tables.features),
-                     tables.per_texel, tables.candidates, tables.topk, tables.tail.first, tables.tail.last)  # fmt: skip
+    shader = _shader(tables.layout)
     shader.bind()
     inputs = {name: _texture(texels) for name, texels in _sources(tables).items()}
     for name, texture in inputs.items():
@@ -119,7 +119,9 @@ def _decoded(tables: Tables, level: float, share: float, width: int, height: int
 def _sources(tables: Tables) -> dict[str, np.ndarray]:
     """The tables as the shader names them; sheets one below the other."""
     arrays = tables.arrays()
-    ranges = [(low, high - low, *_first(n)) for (low, high), n in zip(tables.ranges, tables.channels, strict=True)]
+    ranges = [
+        (low, high - low, *_first(n)) for (low, high), n in zip(tables.ranges, tables.layout.channels, strict=True)
+    ]
     return {name: _unit(arrays[name]) for name in ("means", "conics", "blocks", "cells", "levels")} | {
         "features": np.concatenate([_unit(sheet) for sheet in tables.features]),
         "ranges": np.array(ranges, np.float32)[None],
@@ -145,23 +147,22 @@ _SAMPLERS = ("means", "conics", "features", "ranges", "blocks", "cells", "levels
 
 
 @lru_cache(maxsize=8)
-def _shader(
-    planes: int,
-    sheets: int,
-    channels: int,
-    features: int,
-    per_texel: int,
-    candidates: int,
-    topk: int,
-    first: int,
-    last: int,
-) -> gpu.types.GPUShader:
+def _shader(layout: Layout) -> gpu.types.GPUShader:
     """The compute shader for tables of one layout."""
     info = gpu.types.GPUShaderCreateInfo()
     constants = {
-        "PLANES": planes, "SHEETS": sheets, "CHANNELS": channels, "FEATURES": features, "PER_TEXEL": per_texel,
-        "CANDIDATES": candidates, "TOPK": topk, "FIRST": first, "LAST": last, "CUTOFF": CUTOFF, "EPS": EPS,
-    }  # fmt: skip
+        "PLANES": layout.plane_count,
+        "SHEETS": layout.level_sheets,
+        "CHANNELS": layout.channel_count,
+        "FEATURES": layout.feature_sheets,
+        "PER_TEXEL": layout.per_texel,
+        "CANDIDATES": layout.candidates,
+        "TOPK": layout.topk,
+        "FIRST": layout.first,
+        "LAST": layout.last,
+        "CUTOFF": CUTOFF,
+        "EPS": EPS,
+    }
     for name, value in constants.items():
         info.define(name, str(value))
     for slot, name in enumerate(_SAMPLERS):

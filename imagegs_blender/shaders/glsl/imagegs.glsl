@@ -19,7 +19,7 @@ ivec2 place(ivec2 bytes)
   return min(bytes * sides / 255, sides - 1);
 }
 
-// The sum over the Gaussians, into planes[], clamped to 0..1 and weighted; lod.slot says where a channel is
+// The sum over the Gaussians, into planes[], clamped to 0..1 and weighted; sheets.locate says where a channel is
 void add_gaussians(vec2 point, float weight)
 {
   vec2 grid = vec2(textureSize(blocks, 0));
@@ -93,7 +93,7 @@ void add_gaussians(vec2 point, float weight)
   planes[PLANES] = total / (total + EPS);
 }
 
-// One level that has texels, into planes[], weighted: four texels, blended; lod.slot says where a plane is
+// One level that has texels, into planes[], weighted: four texels, blended; sheets.locate says where a plane is
 void add_level(int level, vec2 point, float weight)
 {
   vec4 box = texelFetch(levels, ivec2(level, 0), 0);

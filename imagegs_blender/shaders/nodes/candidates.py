@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import bpy
 
-from ...core.decoding import lod
+from ...core.decoding.sheets import locate
 from ...core.decoding.tables import NULL_LOG_WEIGHT, Tables
 from ...core.gaussians import CUTOFF, EPS
 from .. import table_images
@@ -56,7 +56,7 @@ class Reader:
         return Value(self.graph, node.outputs[0])
 
     def texel(self, table: str, vector: Value) -> Texel:
-        extension = "EXTEND" if table in (BLOCKS, CELLS) or self.tables.per_texel == 2 else "REPEAT"
+        extension = "EXTEND" if table in (BLOCKS, CELLS) or self.tables.layout.per_texel == 2 else "REPEAT"
         found = self.graph.image(self.images[table], vector, table, extension)
         found.node[table_images.TABLE] = table
         return found
@@ -72,7 +72,7 @@ class Reader:
 
     def log_weights(self, leaf: Value, position: Value, slots: Sequence[int]) -> list[tuple[int, Value]]:
         """(slot, p of it and the two after it) for all slots; where the Gaussians' texels are goes to `places`."""
-        per_texel, step = self.tables.per_texel, self.setting("next")
+        per_texel, step = self.tables.layout.per_texel, self.setting("next")
         cells: dict[int, Texel] = {}
         found, three = [], []
         for slot in slots:
@@ -98,7 +98,7 @@ class Reader:
         start = leaf + self.setting("half")
         texel = self.texel(CELLS, self.setting("slot").times_plus(slot, start))
         first = self._place(texel, 0)
-        if self.tables.per_texel == 1:
+        if self.tables.layout.per_texel == 1:
             return first
         return self.graph.mix(first, self._place(texel, 1), (key * 0.5).fraction() * 2.0)
 
@@ -107,7 +107,7 @@ class Reader:
 
     def _place(self, texel: Texel, half: int) -> Value:
         """The coordinates in a texel of cells."""
-        if self.tables.per_texel == 1:
+        if self.tables.layout.per_texel == 1:
             number = texel.rgb.dot((255.0 * 65536, 255.0 * 256, 255.0))
             return self.setting("row").times_plus(number, self.setting("middle"))
         return texel.rgb if half == 0 else self.graph.combine(texel.rgb.lanes[2], texel.a)
@@ -118,13 +118,13 @@ class Sums:
 
     def __init__(self, reader: Reader) -> None:
         self.reader, tables = reader, reader.tables
-        count = sum(len(numbers) for numbers in tables.channels)
+        count = tables.layout.channel_count
         self.total: Value | None = None
         self.colors: list[Value | None] = [None] * len(tables.features)
         self.alphas: list[Value | None] = [None] * max(0, count - 3 * len(self.colors))
         self.done: list[Value] = []
         self.ahead = max(1, FEATURES_AHEAD // (4 * len(self.colors)))
-        self.many = not 0 < tables.topk * len(self.colors) <= MANY
+        self.many = not 0 < tables.layout.topk * len(self.colors) <= MANY
 
     def add(self, place: Value, weight: Value) -> None:
         """Count the Gaussian whose texels are there with its weight."""
@@ -145,11 +145,11 @@ class Sums:
         """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over."""
         graph, tables = self.reader.graph, self.reader.tables
         threes, rest = self.colors, self.alphas
-        if any(tables.deep):
+        if any(tables.layout.deep):
             threes, rest = self._joined()
-        scale = 1.0 / (self.total + EPS) if tables.topk else None
+        scale = 1.0 / (self.total + EPS) if tables.layout.topk else None
         share = self.total * scale if scale else self.total
-        lows = [self.reader.setting(f"low {i}") * share for i in range(-(-tables.planes // 3))]
+        lows = [self.reader.setting(f"low {i}") * share for i in range(-(-tables.layout.plane_count // 3))]
         spans = [self.reader.setting(f"span {i}") for i in range(len(lows))]
         found = []
         for i in range(len(lows)):
@@ -162,16 +162,16 @@ class Sums:
     def _joined(self) -> tuple[list[Value], list[Value]]:
         """The sums by plane, 0..1 per weight, where some planes have two channels."""
         graph, tables = self.reader.graph, self.reader.tables
-        count = sum(len(numbers) for numbers in tables.channels)
+        count = tables.layout.channel_count
 
         def channel(number: int) -> Value:
-            sheet, lane = lod.slot(number, count)
+            sheet, lane = locate(number, count)
             return self.alphas[sheet] if lane == 3 else self.colors[sheet].lanes[lane]
 
         units = []
-        for numbers in tables.channels:
+        for numbers in tables.layout.channels:
             high = channel(numbers[0])
             units.append(high if len(numbers) == 1 else (high * (65280 / 65535)) + channel(numbers[1]) * (255 / 65535))
-        threes = lod.sheets(tables.planes)
+        threes = tables.layout.level_sheets
         padded = [*units, *[graph.constant(0.0)] * max(0, 3 * threes - len(units))]
         return [graph.combine(*padded[3 * i : 3 * i + 3]) for i in range(threes)], units[3 * threes :]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bpy
 
-from ...core.decoding import lod
+from ...core.decoding.sheets import locate
 from ...core.decoding.tables import Tables
 from ..table_images import DETAIL, LEVELS, TABLE, TEXELS, address
 from .graph import Graph, Texel, Value
@@ -52,8 +52,8 @@ def planes(
     part = index - low
     blended = {key: graph.mix(fine[key], coarse[key], part) for key in fine}
     found = []
-    for plane in range(tables.planes):
-        sheet, channel = lod.slot(plane, tables.planes)
+    for plane in range(tables.layout.plane_count):
+        sheet, channel = locate(plane, tables.layout.plane_count)
         found.append(blended[f"A {sheet}"] if channel == 3 else blended[f"RGB {sheet}"].lanes[channel])
     return found
 
@@ -61,7 +61,7 @@ def planes(
 def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -> bpy.types.ShaderNodeTree:
     """A group that reads one level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
-    slots = [lod.slot(plane, tables.planes) for plane in range(tables.planes)]
+    slots = [locate(plane, tables.layout.plane_count) for plane in range(tables.layout.plane_count)]
     sheets = range(len(tables.tail.sheets))
     tree.interface.new_socket("Point", in_out="INPUT", socket_type="NodeSocketVector")
     tree.interface.new_socket("Level", in_out="INPUT", socket_type="NodeSocketFloat")

@@ -18,6 +18,7 @@ import bpy
 import numpy as np
 
 from ...core.decoding import lod
+from ...core.decoding.sheets import locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import Channel, ColorSpace, MapInfo
@@ -77,20 +78,20 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     with graph.frame("Block, leaf"):
         leaf = reader.leaf(point)
     sums = Sums(reader)
-    if tables.topk:
+    if tables.layout.topk:
         with graph.frame("Weights of the candidates"):
-            found = reader.log_weights(leaf, position, range(tables.candidates))
+            found = reader.log_weights(leaf, position, range(tables.layout.candidates))
             # whole numbers, ordered like p, whose last digits are the slots
             keys = [(p * STEPS).floor().times_plus(SLOTS, (slot, slot + 1.0, slot + 2.0)) for slot, p in found]
         with graph.frame("The K largest"):
-            best = largest(keys, min(tables.topk, tables.candidates))
+            best = largest(keys, min(tables.layout.topk, tables.layout.candidates))
         with graph.frame("Blend"):
             for one in best:
                 key = after(sums.done, sums.ahead, one)
                 sums.add(reader.place_of_slot(leaf, key), weight(key * (1 / (STEPS * SLOTS))))
     else:
-        for first in range(0, tables.candidates, 3):  # few values alive at a time
-            slots = range(first, min(first + 3, tables.candidates))
+        for first in range(0, tables.layout.candidates, 3):  # few values alive at a time
+            slots = range(first, min(first + 3, tables.layout.candidates))
             with graph.frame("Weights and features"):
                 ((_, p),) = reader.log_weights(after(sums.done, 1, leaf), position, slots)
                 for place, lane in zip(reader.places[-len(slots) :], p.lanes, strict=False):
@@ -158,17 +159,17 @@ def _faded(
 
 
 class Planes:
-    """The decoded planes, 0..1, as scalars or three at a time; texels and alphas as lod.slot numbers them."""
+    """The decoded planes, 0..1, as scalars or three at a time; texels and alphas as sheets.locate numbers them."""
 
     def __init__(self, graph: Graph, tables: Tables, texels: list[Value], alphas: list[Value]) -> None:
         self.graph, self.tables, self.texels, self.alphas = graph, tables, texels, alphas
 
     def scalar(self, plane: int) -> Value:
-        sheet, channel = lod.slot(plane, self.tables.planes)
+        sheet, channel = locate(plane, self.tables.layout.plane_count)
         return self.alphas[sheet] if channel == 3 else self.texels[sheet].lanes[channel]
 
     def vector(self, planes: Sequence[int]) -> Value:
-        slots = [lod.slot(plane, self.tables.planes) for plane in planes]
+        slots = [locate(plane, self.tables.layout.plane_count) for plane in planes]
         if [channel for _, channel in slots] == [0, 1, 2] and len({sheet for sheet, _ in slots}) == 1:
             return self.texels[slots[0][0]]
         return self.graph.combine(*(self.scalar(plane) for plane in planes))

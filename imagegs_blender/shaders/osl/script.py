@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ...core import files
-from ...core.decoding import lod, tables
+from ...core.decoding import tables
+from ...core.decoding.sheets import locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
 from ...core.gaussians import CUTOFF, EPS
@@ -69,11 +70,12 @@ def _coded(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _source(stack: Tables, arrays: dict[str, np.ndarray]) -> str:
     text = (Path(__file__).parent / "imagegs.osl").read_text(encoding="utf-8")
-    tail, planes, topk = stack.tail, stack.planes, stack.topk
+    layout, tail = stack.layout, stack.tail
+    planes, topk = layout.plane_count, layout.topk
     sheets = {name: values.dtype.kind == "f" for name, values in arrays.items() if name.startswith("texels")}
     add = []
     for plane in range(planes):
-        sheet, channel = lod.slot(plane, planes)
+        sheet, channel = locate(plane, planes)
         name = f"texels{sheet}"
         value = f"{name}[4 * at + {channel}]" if sheets[name] else f"((({name}[at]) >> {8 * channel}) & 255) / 255.0"
         add.append(f"                out[{plane}] += w * {value};")
@@ -91,7 +93,7 @@ def _source(stack: Tables, arrays: dict[str, np.ndarray]) -> str:
         "INSERT": "\n".join(f"            low = min({k}, next); {k} = max({k}, next); next = low;" for k in largest[:topk]),
         "LIMIT": f"max({largest[-1]}, -{CUTOFF})" if topk else f"-{CUTOFF}",
         "INDEX": index, "PER_INT": 1 if index.startswith("cells") else 2,
-        "PLANES": planes, "CANDIDATES": stack.candidates, "TOPK": topk, "FIRST": tail.first, "LAST": tail.last,
+        "PLANES": planes, "CANDIDATES": layout.candidates, "TOPK": topk, "FIRST": layout.first, "LAST": layout.last,
         "DETAIL": tail.detail, "WIDTH": stack.width, "HEIGHT": stack.height,
         "COLUMNS": stack.blocks.shape[1], "ROWS": stack.blocks.shape[0],
         "LEAVES": tables.candidates(stack).shape[1], "SHEET": tail.sheets[0].shape[1], "EPS": EPS,

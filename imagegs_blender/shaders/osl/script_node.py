@@ -16,7 +16,7 @@ from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import MapInfo
 from ..nodes import node_group, udim
 from ..nodes.graph import Graph, Value
-from ..table_images import LAYOUT, layout
+from ..table_images import LAYOUT
 from . import script
 
 SCRIPT = "imagegs_script"
@@ -42,7 +42,7 @@ def prepare(tables: Tables) -> Path:
 def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Put the script node into an empty decoder. Raises ImageGSError as prepare() does."""
     path = prepare(tables)
-    tree[LAYOUT] = layout(tables)
+    tree[LAYOUT] = str(tables.layout)
     graph = Graph(tree)
     with graph.frame("Script"):
         inputs = graph.inputs()
@@ -51,15 +51,15 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
             point, inside = inputs["Vector"].times_plus((1, -1, 0), (0, 1, 0)), None
         else:
             point, inside = node_group.wrapped(inputs["Vector"], tree, tables)
-        node = _node(graph, -(-tables.planes // 3))
+        node = _node(graph, -(-tables.layout.plane_count // 3))
         _show(node, path)
         smooth = udim.stretched(inputs["Vector"], tiles) if tiles else point
         tree.links.new(point.socket, node.inputs["Vector"])
         tree.links.new(smooth.socket, node.inputs["Smooth"])
         tree.links.new(inputs["LOD"].socket, node.inputs["LOD"])
         colors = [Value(graph, output) for output in node.outputs]
-        count = lod.sheets(tables.planes)
-        rest = [lane for color in colors[count:] for lane in color.lanes][: tables.planes - 3 * count]
+        count = tables.layout.level_sheets
+        rest = [lane for color in colors[count:] for lane in color.lanes][: tables.layout.plane_count - 3 * count]
     with graph.frame("Maps"):
         planes = node_group.Planes(graph, tables, colors[:count], rest)
         outputs = node_group.map_outputs(graph, maps, planes)

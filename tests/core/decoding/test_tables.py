@@ -10,30 +10,12 @@ import pytest
 from imagegs_blender.core.decoding import tables
 from imagegs_blender.core.devices import reference
 from imagegs_blender.core.errors import ImageGSError
-from imagegs_blender.core.gaussians import Gaussians
+from tests.samples import centers, scattered
 
-
-def scattered(
-    count: int, width: int, height: int, planes: int, wrap: bool = True, topk: int = 4, seed: int = 0
-) -> Gaussians:
-    """Random Gaussians at the density and overlap of a fit, half of them crowded, none reaching half the texture."""
-    rng = np.random.default_rng(seed)
-    mean = rng.random((count, 2))
-    mean[::2] = (0.5 + 0.15 * rng.standard_normal((len(mean[::2]), 2))) % 1
-    size = 0.78 * np.sqrt(width * height / (np.pi * count))
-    scale = np.minimum(size * np.exp(0.5 * rng.standard_normal((count, 2))), 0.09 * min(width, height))
-    bias = 0.3 * rng.standard_normal(count)
-    arrays = (mean, scale, rng.uniform(-np.pi, np.pi, count), rng.random((count, planes)), bias)
-    return Gaussians(*(a.astype(np.float32) for a in arrays), width, height, wrap, topk)
-
+from .lookup import lookup
 
 ROUNDING = 0.5 / 255 + 2e-4
 """Features are held as bytes."""
-
-
-def centers(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
-    return x, y
 
 
 @pytest.mark.parametrize("wrap", [True, False])
@@ -41,7 +23,7 @@ def centers(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
 def test_lookup_is_the_definition_at_every_texel(topk: int, wrap: bool) -> None:
     gaussians = scattered(400, 100, 70, 5, wrap, topk, seed=topk)
     built = tables.build(gaussians)
-    found = tables.lookup(built, *centers(100, 70))
+    found = lookup(built, *centers(100, 70))
     assert built.missed == 0
     np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=ROUNDING)
 
@@ -50,7 +32,7 @@ def test_lookup_is_the_definition_at_every_texel(topk: int, wrap: bool) -> None:
 def test_magnified_four_times_nearly_every_point_is_exact(topk: int) -> None:
     """Between texel centres a Gaussian of a crowd can be in the top-K of a sliver that no centre sees."""
     gaussians = scattered(300, 64, 64, 3, True, topk)
-    found = tables.lookup(tables.build(gaussians), *centers(256, 256))
+    found = lookup(tables.build(gaussians), *centers(256, 256))
     truth = np.moveaxis(reference.render(gaussians, 256, 256), 0, 2)
     assert (np.abs(found - truth).max(2) > ROUNDING).mean() < 2e-2
 
@@ -60,14 +42,14 @@ def test_every_plane_has_its_own_place(planes: int) -> None:
     gaussians = scattered(50, 32, 32, planes)
     built = tables.build(gaussians)
     assert len(built.features) == -(-planes // 4)
-    found = tables.lookup(built, *centers(32, 32))
+    found = lookup(built, *centers(32, 32))
     np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=ROUNDING)
 
 
 @pytest.mark.parametrize(("width", "height", "count"), [(1, 1, 1), (3, 5, 2), (7, 300, 40), (33, 17, 90)])
 def test_odd_sizes(width: int, height: int, count: int) -> None:
     gaussians = scattered(count, width, height, 2, wrap=False)
-    found = tables.lookup(tables.build(gaussians), *centers(width, height))
+    found = lookup(tables.build(gaussians), *centers(width, height))
     np.testing.assert_allclose(np.moveaxis(found, 2, 0), reference.render(gaussians), atol=ROUNDING)
 
 
@@ -86,14 +68,14 @@ def test_in_a_crowd_the_texels_themselves_go_first() -> None:
     gaussians = scattered(4000, 64, 64, 3)
     built = tables.build(gaussians, max_candidates=4)
     assert built.missed == 0
-    found = np.moveaxis(tables.lookup(built, *centers(64, 64)), 2, 0)
+    found = np.moveaxis(lookup(built, *centers(64, 64)), 2, 0)
     np.testing.assert_allclose(found, reference.render(gaussians), atol=ROUNDING)
 
 
 def test_what_does_not_fit_is_reported() -> None:
     gaussians = scattered(200, 64, 64, 3, topk=0)
     built = tables.build(gaussians, max_candidates=8)
-    found = np.moveaxis(tables.lookup(built, *centers(64, 64)), 2, 0)
+    found = np.moveaxis(lookup(built, *centers(64, 64)), 2, 0)
     wrong = (np.abs(found - reference.render(gaussians)) > 1e-3).any(0).mean()
     assert 0 < wrong <= built.missed < 1
 

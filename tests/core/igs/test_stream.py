@@ -12,11 +12,11 @@ import pytest
 
 from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.errors import ImageGSError
-from imagegs_blender.core.gaussians import Gaussians
 from imagegs_blender.core.igs import codes as quantize
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.settings import QuantizeBits
 from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
+from tests.samples import uneven
 
 MAPS = (
     MapInfo("Farbe é", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGBA", 640, 480,
@@ -27,25 +27,10 @@ MAPS = (
 )  # fmt: skip
 
 
-def random_gaussians(count: int, planes: int, seed: int = 0) -> Gaussians:
-    rng = np.random.default_rng(seed)
-    return Gaussians(
-        rng.random((count, 2)).astype(np.float32),
-        np.exp(rng.normal(1, 0.6, (count, 2))).astype(np.float32),
-        rng.uniform(-7, 7, count).astype(np.float32),
-        rng.normal(0.5, 0.3, (count, planes)).astype(np.float32),
-        rng.normal(0, 0.3, count).astype(np.float32),
-        640,
-        480,
-        True,
-        4,
-    )
-
-
 @pytest.mark.parametrize("bits", [QuantizeBits(), QuantizeBits(4, 4, 4, 4), QuantizeBits(16, 16, 16, 16)])
 @pytest.mark.parametrize(("count", "planes"), [(1, 1), (2, 6), (700, 6), (3000, 32)])
 def test_round_trip_bit_for_bit(count: int, planes: int, bits: QuantizeBits) -> None:
-    codes = quantize.quantize(random_gaussians(count, planes), bits)
+    codes = quantize.quantize(uneven(count, planes), bits)
     maps = MAPS if planes >= 6 else ()
     data = stream.pack(codes, maps)
     read = stream.read(data)
@@ -58,7 +43,7 @@ def test_round_trip_bit_for_bit(count: int, planes: int, bits: QuantizeBits) -> 
 
 def test_codes_are_near_the_gaussians() -> None:
     """Quantised at 16/12/10/12 bits, every Gaussian keeps its shape: compared as covariance, which has no symmetric twins."""
-    g = random_gaussians(2000, 6)
+    g = uneven(2000, 6)
     restored = quantize.dequantize(quantize.quantize(g, QuantizeBits()))
     assert np.abs(restored.mean - g.mean).max() <= 0.5 / 2**16 + 1e-7
     assert np.abs(restored.feature - g.feature).max() < 2 / 2**12
@@ -67,7 +52,7 @@ def test_codes_are_near_the_gaussians() -> None:
 
 
 def test_snapped_gaussians_keep_their_codes() -> None:
-    g = random_gaussians(500, 6)
+    g = uneven(500, 6)
     bits = QuantizeBits(12, 6, 5, 6)
     scales = quantize.ScaleGrid.of(g, bits)
     codes = quantize.quantize(g, bits, scales)
@@ -77,7 +62,7 @@ def test_snapped_gaussians_keep_their_codes() -> None:
 
 
 def test_every_flipped_bit_and_every_cut_is_one_clear_error() -> None:
-    data = stream.write(random_gaussians(60, 6), MAPS, QuantizeBits(8, 5, 4, 5))
+    data = stream.write(uneven(60, 6), MAPS, QuantizeBits(8, 5, 4, 5))
     for position in range(len(data)):
         damaged = bytearray(data)
         damaged[position] ^= 1 << position % 8
@@ -91,7 +76,7 @@ def test_every_flipped_bit_and_every_cut_is_one_clear_error() -> None:
 
 def test_what_other_programs_make_of_a_payload_is_one_clear_error() -> None:
     """Checksums are right, but the numbers were not coded with these models: refused in one line, or read as numbers."""
-    data = stream.write(random_gaussians(300, 6), MAPS)
+    data = stream.write(uneven(300, 6), MAPS)
     start = data.index(b"CODE") + 12
     rng = np.random.default_rng(0)
     refused = 0
@@ -107,7 +92,7 @@ def test_what_other_programs_make_of_a_payload_is_one_clear_error() -> None:
 
 
 def test_a_newer_version_says_so() -> None:
-    data = bytearray(stream.write(random_gaussians(5, 6), MAPS))
+    data = bytearray(stream.write(uneven(5, 6), MAPS))
     struct.pack_into("<H", data, 8, stream.VERSION + 1)
     with pytest.raises(ImageGSError, match="version .* update imagegs_blender"):
         stream.read(bytes(data))
@@ -129,7 +114,7 @@ def test_streams_of_earlier_versions_open() -> None:
 )
 def test_plain_numbers_come_back_bit_for_bit(bits: QuantizeBits) -> None:
     """More than 16 bits: each number is within half a step of what was given, float32 exact, and stays as it is."""
-    g = dataclasses.replace(random_gaussians(500, 6), gamma=2.0)
+    g = dataclasses.replace(uneven(500, 6), gamma=2.0)
     data = stream.write(g, MAPS, bits)
     read = stream.read(data)
     assert read.maps == MAPS and read.gaussians.gamma == 2.0
@@ -146,7 +131,7 @@ def test_plain_numbers_come_back_bit_for_bit(bits: QuantizeBits) -> None:
 
 
 def test_malformed_plain_numbers_are_refused() -> None:
-    data = stream.write(random_gaussians(20, 6), MAPS, QuantizeBits(20, 32, 10, 12))
+    data = stream.write(uneven(20, 6), MAPS, QuantizeBits(20, 32, 10, 12))
     assert data[8:12] == bytes([2, 0, 1, 0])
     payload = 20 * (2 * 20) // 8 + 8
     bad = bytearray(data)
@@ -163,7 +148,7 @@ def test_malformed_plain_numbers_are_refused() -> None:
 
 
 def test_limits_are_checked_when_writing() -> None:
-    g = random_gaussians(3, 6)
+    g = uneven(3, 6)
     with pytest.raises(ImageGSError, match="0 Gaussians"):
         stream.write(g.take(np.arange(0)), MAPS)
     with pytest.raises(ImageGSError, match="1 to 255 bytes"):
