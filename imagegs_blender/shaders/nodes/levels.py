@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import bpy
 
+from ...blend.properties import FINEST, TABLE
 from ...core.decoding.sheets import locate
 from ...core.decoding.tables import Tables
-from ..table_images import DETAIL, LEVELS, TABLE, TEXELS, address
+from ..table_images import LEVELS, TEXELS, address
 from .graph import Graph, Texel, Value
 
 
 def limited(level: Value, tables: Tables) -> Value:
     """max(LOD, Tail.detail), in a node that tables.update_images() finds again."""
     found = level.max(float(tables.tail.detail))
-    found.socket.node[DETAIL], found.socket.node.label = True, "Max Detail"
+    found.socket.node.label = "Max Detail"
+    FINEST.write(found.socket.node, True)
     return found
 
 
@@ -73,7 +75,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
 
     def texel(table: str, vector: Value, number: int = 0) -> Texel:
         found = graph.image(images[table], vector, f"{table} {number}", "EXTEND")
-        found.node[TABLE] = table
+        TABLE.write(found.node, table)
         address(found.node, table, number, tables)
         return found
 
