@@ -45,7 +45,7 @@ def psnr(path: Path, args: argparse.Namespace, options: dict) -> float:
     settings = FitSettings.preset(
         "paper", num_gaussians=args.num_gaussians, max_steps=args.max_steps, add_steps=spacing, **options
     )
-    return encode.encode(texture_stack.build([cropped(image_files.read_map(path), *args.size)]), settings).report[
+    return encode.encode(texture_stack.build([cropped(image_files.read_map(path), *args.size)]), settings).report.psnr[
         "psnr"
     ]["overall"]
 

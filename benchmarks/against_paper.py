@@ -71,7 +71,7 @@ def points(path: Path, args: argparse.Namespace) -> list[dict]:
         )
         rows.append({
             "input": path.stem, "gaussians": count, "paper_bits": bits, "paper_psnr": psnr(textures, maps, gaussians),
-            "paper_steps": steps, "our_bits": 8 * len(encoded.data), "our_psnr": encoded.report["psnr"]["overall"],
+            "paper_steps": steps, "our_bits": 8 * len(encoded.data), "our_psnr": encoded.report.psnr["overall"],
         })  # fmt: skip
     for row in rows:
         row["ratio"] = equal(row["paper_psnr"], [(r["our_psnr"], r["our_bits"]) for r in rows]) / row["paper_bits"]

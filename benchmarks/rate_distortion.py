@@ -93,7 +93,7 @@ def points(path: Path, args: argparse.Namespace):
                 f"{bppc:g} bppc",
                 len(encoded.data),
                 decoded,
-                encoded.report["num_gaussians"],
+                encoded.report.num_gaussians,
                 wall,
                 cpu,
             )

@@ -44,7 +44,7 @@ def main() -> None:
                 reports.append(encoded.report)
             print(
                 f"| {path.stem} | {name} | {metrics.psnr(clean, damaged):.2f} | {reached[0]:.2f} | {reached[1]:.2f} "
-                f"| {reports[0]['num_gaussians']:,} | {reports[0]['bytes']:,} |",
+                f"| {reports[0].num_gaussians:,} | {reports[0].bytes:,} |",
                 flush=True,
             )
 

@@ -60,8 +60,8 @@ def fits(args: argparse.Namespace) -> None:
         wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
         size = f"{textures.width} x {textures.height} x {len(textures.planes)}"
         print(
-            f"{args.fit.name} {size}  {preset}  {report['num_gaussians']:,} Gaussians  {report['steps']:,} steps  "
-            f"{report['psnr']['overall']:.2f} dB  {report['bytes']:,} bytes  {wall:.1f} s  {cpu:.1f} CPU-s",
+            f"{args.fit.name} {size}  {preset}  {report.num_gaussians:,} Gaussians  {report.steps:,} steps  "
+            f"{report.psnr['overall']:.2f} dB  {report.bytes:,} bytes  {wall:.1f} s  {cpu:.1f} CPU-s",
             flush=True,
         )
 

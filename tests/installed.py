@@ -83,7 +83,7 @@ def compress(folder: Path) -> tuple[float, float]:
     total = time.perf_counter() - start
     assert not outcome.failed, outcome.failed
     (done,) = outcome.done
-    assert done.report["psnr"]["overall"] > 25, done.report
+    assert done.report.psnr["overall"] > 25, done.report
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "compressed.blend"), compress=True)
     bpy.ops.object.select_all(action="SELECT")
     assert bpy.ops.imagegs.restore() == {"FINISHED"}

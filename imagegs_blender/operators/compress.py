@@ -177,10 +177,10 @@ class _Press:
                 self.report({"WARNING"}, say("Nothing was compressed: {reason}").format(reason=reason))
             return {"CANCELLED"}
         for done in outcome.done:
-            if "warning" in done.report:
-                self.report({"WARNING"}, f"{done.stack.name}: {done.report['warning']}")
-        size = sum(done.report["bytes"] for done in outcome.done)
-        worst = min(done.report["psnr"]["overall"] for done in outcome.done)
+            if done.report.warning:
+                self.report({"WARNING"}, f"{done.stack.name}: {done.report.warning}")
+        size = sum(done.report.bytes for done in outcome.done)
+        worst = min(done.report.psnr["overall"] for done in outcome.done)
         stacks = counted(len(outcome.done), "texture stack", "texture stacks")
         text = say("Compressed {stacks} to {size:.0f} KB, {quality:.1f} dB or more")
         self.report({"INFO"}, text.format(stacks=stacks, size=size / 1000, quality=worst))

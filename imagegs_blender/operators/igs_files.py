@@ -8,6 +8,7 @@ import bpy
 
 from ..blend import storage
 from ..core import files
+from ..core.encoding.report import FitReport
 from ..core.errors import ImageGSError
 from ..core.igs import stream
 from ..core.textures.texture_stack import MapInfo, Role
@@ -86,7 +87,11 @@ class IMAGEGS_OT_import_stream(bpy.types.Operator):
         except ImageGSError as error:
             self.report({"ERROR"}, f"{path.name}: {error}")
             return {"CANCELLED"}
-        storage.store(group, data, {"settings": {}, "report": _report(data), "extension": extension})
+        storage.store(
+            group,
+            data,
+            {"settings": {}, "report": FitReport.of_stream(read, len(data)).to_json(), "extension": extension},
+        )
         _add(context.object.active_material.node_tree, group, read.maps)
         maps = counted(len(read.maps), "map", "maps")
         text = say("{path}: {maps}, {count:,} Gaussians")
@@ -106,17 +111,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ImageGSError(f"can't be read ({error.strerror}); choose a .igs file") from error
-
-
-def _report(data: bytes) -> dict:
-    """What is known of a stream without its originals: no PSNR."""
-    read = stream.read(data)
-    texels = max(m.width * m.height for m in read.maps)
-    nothing = {"overall": None, **{m.name: None for m in read.maps}}
-    return {
-        "bytes": len(data), "bpp": 8 * len(data) / texels, "num_gaussians": len(read.gaussians), "seconds": 0.0,
-        "psnr": nothing,
-    }  # fmt: skip
 
 
 def _add(tree: bpy.types.NodeTree, group: bpy.types.ShaderNodeTree, maps: tuple[MapInfo, ...]) -> None:

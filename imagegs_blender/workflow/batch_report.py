@@ -28,7 +28,7 @@ def result(outcome: Outcome, problems: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "error": None,
         "materials": [_row(done, material) for done in outcome.done for material in done.stack.materials],
-        "bytes_streams": sum(done.report["bytes"] for done in outcome.done),
+        "bytes_streams": sum(done.report.bytes for done in outcome.done),
         "skipped": [asdict(skipped) for skipped in outcome.plan.skipped],
         "failed": problems + failed,
     }
@@ -79,7 +79,7 @@ def _row(done: Done, material: str) -> dict[str, Any]:
         "feeds": {m.name: list(m.labels) for m in maps},
         "width": max(maps, key=lambda m: m.width * m.height).width,
         "height": max(maps, key=lambda m: m.width * m.height).height,
-        **{key: done.report[key] for key in _FROM_THE_FIT},
+        **{key: getattr(done.report, key) for key in _FROM_THE_FIT},
         "seconds": done.seconds,
     }
 

@@ -11,8 +11,9 @@ from typing import Any
 from .. import files
 from ..decoding import decode
 from ..encoding import encode
+from ..encoding.report import FitReport
 from ..errors import ImageGSError
-from ..igs import stream
+from ..igs.stream import Stream
 from ..quality import metrics, perceptual
 from ..settings import FitSettings
 from ..textures import image_files, texture_stack
@@ -108,26 +109,25 @@ def fit(args: argparse.Namespace) -> None:
             encoded = encode.encode(textures, settings, progress, run)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{run.folder} holds the run so far" if run else "nothing was written") from None
-    report = encoded.report | judged(encoded.data, target, args)
+    report = replace(encoded.report, **judged(encoded.stream, target, args))
     if args.downsample:
-        report["upsampled"] = upsampling.judged(stream.read(encoded.data), target, maps)
+        report = replace(report, upsampled=upsampling.judged(encoded.stream, target, maps))
     files.write(output, encoded.data)
     if run:
-        run.finish(encoded.data, report)
-    if "warning" in report:
-        print(f"warning: {report['warning']}", file=sys.stderr)
+        run.finish(encoded, report)
+    if report.warning:
+        print(f"warning: {report.warning}", file=sys.stderr)
     if args.json:
-        return common.print_json(report)
+        return common.print_json(report.to_json())
     _print(output, report)
 
 
-def judged(data: bytes, maps: list[SourceMap], args: argparse.Namespace) -> dict:
-    """What the stream is worth against the maps."""
-    decoded = decode.images(stream.read(data))
+def judged(fitted: Stream, maps: list[SourceMap], args: argparse.Namespace) -> dict[str, Any]:
+    """The measures of the stream against the maps, by field of FitReport."""
+    decoded = decode.images(fitted)
     originals, roles = {m.name: m.pixels for m in maps}, {m.name: m.role for m in maps}
-    return metrics.compare(originals, decoded, roles) | perceptual.compare(
-        originals, decoded, args.metrics or (), args.lpips_weights
-    )
+    asked = perceptual.compare(originals, decoded, args.metrics or (), args.lpips_weights)
+    return metrics.compare(originals, decoded, roles) | {name.replace("-", "_"): asked[name] for name in asked}
 
 
 def _textures(maps: list[SourceMap], args: argparse.Namespace) -> TextureStack:
@@ -175,14 +175,14 @@ def _output(args: argparse.Namespace, run: RunFolder | None) -> Path:
     return output
 
 
-def _print(output: Path, report: dict) -> None:
+def _print(output: Path, report: FitReport) -> None:
     print(
-        f"{output}: {report['bytes']:,} bytes, {report['bpp']:.3f} bpp, {report['bppc']:.4f} bppc, "
-        f"{report['num_gaussians']:,} Gaussians, {report['steps']:,} steps, {report['seconds']:.1f} s on {report['device']}"
+        f"{output}: {report.bytes:,} bytes, {report.bpp:.3f} bpp, {report.bppc:.4f} bppc, "
+        f"{report.num_gaussians:,} Gaussians, {report.steps:,} steps, {report.seconds:.1f} s on {report.device}"
     )
-    common.print_quality(report)
-    if "psnr_inside" in report:
-        print(f"PSNR where it matters {report['psnr_inside']:.2f} dB, elsewhere {report['psnr_outside']:.2f} dB")
-    for name, quality in report.get("upsampled", {}).items():
+    common.print_quality(report.to_json())
+    if report.psnr_inside is not None:
+        print(f"PSNR where it matters {report.psnr_inside:.2f} dB, elsewhere {report.psnr_outside:.2f} dB")
+    for name, quality in report.upsampled.items():
         overall = {measure: values["overall"] for measure, values in quality.items() if measure != "normal_angle"}
         print(f"at the input's size, {name}: PSNR {overall['psnr']:.2f} dB   SSIM {overall['ssim']:.4f}")

@@ -22,6 +22,8 @@ import numpy as np
 from .. import files
 from ..decoding import decode
 from ..devices.types import Loss
+from ..encoding.encode import Encoded
+from ..encoding.report import FitReport
 from ..errors import ImageGSError
 from ..fitting import placement
 from ..fitting.fit import Fit
@@ -141,18 +143,18 @@ class RunFolder:
         if self.keep.levels and stage < self.keep.levels - 1:
             self._level(stage, stream.write(fit.gaussians(), self.maps, self.settings.bits))
 
-    def finish(self, data: bytes, report: dict) -> None:
+    def finish(self, encoded: Encoded, report: FitReport) -> None:
         """Keep the result: the file's renderings, the report, the last stage."""
-        result = stream.read(data)
-        planes = decode.planes(result.gaussians)
+        gaussians = encoded.stream.gaussians
+        planes = decode.planes(gaussians)
         for m in self.maps:
-            self._picture(f"render_{_safe(m.name)}", pictures.rendered(planes, m, result.gaussians.wrap))
+            self._picture(f"render_{_safe(m.name)}", pictures.rendered(planes, m, gaussians.wrap))
         if self.keep.pictures:
-            self._pictures(result.gaussians, None, "final")
+            self._pictures(gaussians, None, "final")
         if self.keep.levels:
-            self._level(self.keep.levels - 1, data)
-        self.log.info(f"finished: {len(data)} bytes, PSNR {report['psnr']['overall']:.2f} dB, {report['steps']} steps")
-        files.write(self.folder / "report.json", json.dumps(report, indent=1, default=float).encode())
+            self._level(self.keep.levels - 1, encoded.data)
+        self.log.info(f"finished: {report.bytes} bytes, PSNR {report.psnr['overall']:.2f} dB, {report.steps} steps")
+        files.write(self.folder / "report.json", json.dumps(report.to_json(), indent=1, default=float).encode())
         for handler in self.log.handlers:
             handler.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from ..fitting import placement
 from ..fitting.fit import Observer, Progress, Report, fit
 from ..gaussians import Gaussians
 from ..igs import stream
+from ..igs.stream import Stream
 from ..quality import metrics
 from ..settings import MAX_GAUSSIANS, FitSettings
 from ..textures import texture_stack
 from ..textures.texture_stack import TextureStack
 from .rate import DECIBELS_PER_DOUBLING, Rate
+from .report import FitReport
 
 __all__ = ["Encoded", "Progress", "encode"]
 
@@ -32,16 +35,14 @@ _ATTEMPTS = 4
 
 @dataclass(frozen=True)
 class Encoded:
-    """A finished fit. data is the .igs file; report holds bytes, bpp, bppc, num_gaussians, steps, device, seconds, psnr, ssim
-    and unused, the share (0..1) of texels of weight 0.
+    """A finished fit: the stream, its bytes (the .igs file), and what was measured on it.
 
-    psnr (dB) and ssim are dictionaries with "overall" and one entry per map, measured on the decoded stream as 8-bit
-    values against the stack's planes, over texels of weight above 0. report["warning"] is there where a target PSNR was
-    not reached, and says why.
+    The report's measures compare the decoded stream, as 8-bit values, with the stack's planes over texels of weight above 0.
     """
 
+    stream: Stream
     data: bytes
-    report: dict
+    report: FitReport
 
 
 def encode(
@@ -59,20 +60,16 @@ def encode(
         work.to_target() if settings.target_psnr is not None else (work.fitted(work.rate.first_count())[1], None)
     )
     result = stream.read(data)
-    texels = work.rate.texels
-    report = {
-        "bytes": len(data),
-        "bpp": 8 * len(data) / texels,
-        "bppc": 8 * len(data) / texels / textures.channel_count,
-        "num_gaussians": len(result.codes),
-        "steps": work.steps,
-        "device": str(work.place),
-        "unused": 0.0 if textures.weights is None else float(np.mean(textures.weights <= 0)),
+    report = replace(
+        FitReport.of_stream(result, len(data)),
+        steps=work.steps,
+        device=str(work.place),
+        unused=0.0 if textures.weights is None else float(np.mean(textures.weights <= 0)),
+        warning=warning,
         **work.measured(data),
         **work.regions(data),
-        "seconds": work.elapsed(),
-    }
-    return Encoded(data, report | ({"warning": warning} if warning else {}))
+    )
+    return Encoded(result, data, replace(report, seconds=work.elapsed()))
 
 
 class _Work:
@@ -112,7 +109,7 @@ class _Work:
     def measured(self, data: bytes) -> dict:
         return metrics.compare(self.originals, decode.images(stream.read(data)), self.roles, unused=self.unused)
 
-    def regions(self, data: bytes) -> dict[str, float]:
+    def regions(self, data: bytes) -> dict[str, Any]:
         """PSNR where the importance map has at least half of its maximum, and elsewhere."""
         importance = self.textures.importance
         if importance is None:

@@ -7,12 +7,14 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ..errors import ImageGSError
 from ..gaussians import MAX_PLANES, MAX_TOPK, Gaussians
 from ..settings import MAX_GAUSSIANS, QuantizeBits
+from ..textures import texture_stack
 from ..textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
 from . import plain
 from .codes import Codes, quantize, rotation_levels
@@ -39,10 +41,20 @@ class Stream:
     codes: Codes | Plain
     maps: tuple[MapInfo, ...]
 
-    @property
+    @cached_property
     def gaussians(self) -> Gaussians:
-        """The Gaussians that the codes stand for."""
+        """The Gaussians that the codes stand for, computed at the first use."""
         return self.codes.gaussians
+
+    @property
+    def texels(self) -> int:
+        """Texels of the largest map, or of the fitted resolution where there is no map: what bpp is counted over."""
+        return texture_stack.texels(self.maps) or self.gaussians.width * self.gaussians.height
+
+    @property
+    def channel_count(self) -> int:
+        """Channels of all maps together: what bppc is counted over."""
+        return texture_stack.channel_count(self.maps)
 
 
 def write(gaussians: Gaussians, maps: Sequence[MapInfo], bits: QuantizeBits | None = None) -> bytes:
@@ -78,13 +90,12 @@ def info(data: bytes) -> dict:
     """What the file holds, as JSON-ready values: bytes, bpp, bppc, num_gaussians, bits, maps. Checks the whole file."""
     stream = read(data)
     gaussians, bits = stream.gaussians, stream.codes.bits
-    texels = max((m.width * m.height for m in stream.maps), default=gaussians.width * gaussians.height)
-    channels = sum(len(m.channels) for m in stream.maps)
+    bpp = 8 * len(data) / stream.texels
     return {
         "version": struct.unpack_from("<H", data, 8)[0],
         "bytes": len(data),
-        "bpp": 8 * len(data) / texels,
-        "bppc": 8 * len(data) / texels / max(channels, 1),
+        "bpp": bpp,
+        "bppc": bpp / max(stream.channel_count, 1),
         "bits_per_gaussian": 8 * len(data) / len(gaussians),
         "num_gaussians": len(gaussians),
         "width": gaussians.width,

@@ -22,7 +22,9 @@ import numpy as np
 
 from ..encoding import encode
 from ..encoding.encode import Encoded, Progress
+from ..encoding.report import FitReport
 from ..errors import Cancelled, ImageGSError
+from ..igs import stream
 from ..settings import FitSettings, QuantizeBits
 from ..textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role, TextureStack
 from ..version import PACKAGE, WANTED, check_python, version
@@ -123,7 +125,8 @@ class Job:
                 if code != 0:
                     raise ImageGSError(_crash(folder / "stderr.txt", code, self._python))
                 report = json.loads((folder / "report.json").read_text("utf-8"))
-                self._result = Encoded((folder / "result.igs").read_bytes(), report)
+                data = (folder / "result.igs").read_bytes()
+                self._result = Encoded(stream.read(data), data, FitReport.from_json(report))
             finally:
                 self._end()
         return self._result
@@ -256,7 +259,7 @@ def main(folder: Path) -> int:
         (folder / "error.txt").write_text(str(error), "utf-8")
         return _FAILED
     (folder / "result.igs").write_bytes(encoded.data)
-    (folder / "report.json").write_text(json.dumps(encoded.report), "utf-8")
+    (folder / "report.json").write_text(json.dumps(encoded.report.to_json()), "utf-8")
     if helper is not None:
         helper.wait()  # the kernels are in the cache before a window waits for them
     return 0

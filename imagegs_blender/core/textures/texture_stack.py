@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -124,9 +124,24 @@ class TextureStack:
         return self.planes.shape[1]
 
     @property
+    def texels(self) -> int:
+        """Texels of the largest map: what bits per pixel (bpp) is counted over."""
+        return texels(self.maps)
+
+    @property
     def channel_count(self) -> int:
         """Channels of all original maps together: what bits per pixel per channel (bppc) is counted over."""
-        return sum(len(m.channels) for m in self.maps)
+        return channel_count(self.maps)
+
+
+def texels(maps: Iterable[MapInfo]) -> int:
+    """Texels of the largest of the maps; 0 where there are none."""
+    return max((m.width * m.height for m in maps), default=0)
+
+
+def channel_count(maps: Iterable[MapInfo]) -> int:
+    """Channels of all maps together."""
+    return sum(len(m.channels) for m in maps)
 
 
 def build(maps: Sequence[SourceMap], wrap: bool = False, weights: np.ndarray | None = None) -> TextureStack:

@@ -122,7 +122,7 @@ def test_the_largest_k_is_stored_and_decoded() -> None:
     """Other K are compared with the reference in test_devices.py; each is compiled on its own, which takes a while."""
     encoded = encode.encode(textures(), FitSettings.preset("fast", num_gaussians=60, max_steps=20, topk=16))
     read = stream.read(encoded.data).gaussians
-    assert read.topk == 16 and encoded.report["psnr"]["overall"] > 15
+    assert read.topk == 16 and encoded.report.psnr["overall"] > 15
     other = decode.planes(dataclasses.replace(read, topk=4))
     assert np.abs(other - decode.planes(read)).max() > 1e-3
 
@@ -154,7 +154,7 @@ def test_quantization_aware_fit_beats_rounding_afterwards() -> None:
         settings = FitSettings.preset(
             "paper", num_gaussians=120, max_steps=250, quantize=quantize, bits=bits, pos_lr=1e-3
         )
-        reached.append(encode.encode(textures(), settings).report["psnr"]["overall"])
+        reached.append(encode.encode(textures(), settings).report.psnr["overall"])
     assert reached[0] > reached[1] + 0.3, reached
 
 
@@ -165,7 +165,7 @@ def test_float32_is_exactly_what_was_fitted_and_gamma_is_undone() -> None:
     )
     gaussians = stream.read(encoded.data).gaussians
     assert gaussians.gamma == pytest.approx(2.2)
-    assert encoded.report["psnr"]["overall"] > 24
+    assert encoded.report.psnr["overall"] > 24
     linear = decode.planes(dataclasses.replace(gaussians, gamma=1.0))
     assert np.abs(linear - textures().planes ** 2.2).mean() < np.abs(linear - textures().planes).mean()
 
@@ -352,7 +352,7 @@ def test_noise_is_estimated_and_left_out() -> None:
         encoded = encode.encode(damaged, settings)
         restored = decode.images(stream.read(encoded.data))["color"]
         assert metrics.psnr(clean, restored) > metrics.psnr(clean, noisy) + 6
-        assert encoded.report["num_gaussians"] < 600
+        assert encoded.report.num_gaussians < 600
 
 
 def test_ms_ssim_and_flip_come_with_the_report(tmp_path: Path, imagegs) -> None:

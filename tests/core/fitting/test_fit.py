@@ -36,12 +36,12 @@ def textures(wrap: bool = False) -> TextureStack:
 
 def test_the_result_looks_like_the_picture() -> None:
     encoded = encode.encode(textures(), FitSettings.preset("fast", num_gaussians=400))
-    assert encoded.report["psnr"]["overall"] > 30
-    assert encoded.report["num_gaussians"] == 400
-    assert encoded.report["bytes"] == len(encoded.data)
+    assert encoded.report.psnr["overall"] > 30
+    assert encoded.report.num_gaussians == 400
+    assert encoded.report.bytes == len(encoded.data)
     decoded = decode.images(stream.read(encoded.data))
     error = np.mean((decoded["color"].astype(float) - picture()) ** 2)
-    assert 10 * np.log10(255**2 / error) == pytest.approx(encoded.report["psnr"]["color"], abs=1e-6)
+    assert 10 * np.log10(255**2 / error) == pytest.approx(encoded.report.psnr["color"], abs=1e-6)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -73,27 +73,27 @@ def test_wrapped_textures_are_fitted_without_a_seam() -> None:
 @pytest.mark.parametrize("bpp", [0.6, 2.0])
 def test_the_file_fits_the_requested_bits(bpp: float) -> None:
     encoded = encode.encode(textures(), FitSettings.preset("fast", bpp=bpp))
-    assert 0.85 * bpp < encoded.report["bpp"] <= bpp
-    assert encoded.report["bpp"] == 8 * len(encoded.data) / 96**2
+    assert 0.85 * bpp < encoded.report.bpp <= bpp
+    assert encoded.report.bpp == 8 * len(encoded.data) / 96**2
 
 
 def test_bytes_are_never_exceeded_and_used() -> None:
     report = encode.encode(textures(), FitSettings.preset("fast", max_bytes=1500)).report
-    assert 0.98 * 1500 <= report["bytes"] <= 1500
+    assert 0.98 * 1500 <= report.bytes <= 1500
 
 
 def test_the_requested_psnr_is_reached_with_few_bytes() -> None:
     reached = encode.encode(textures(), FitSettings.preset("fast", target_psnr=32, max_bytes=9000)).report
-    assert 32 <= reached["psnr"]["overall"] <= 32.2
-    assert "warning" not in reached
+    assert 32 <= reached.psnr["overall"] <= 32.2
+    assert reached.warning is None
     limited = encode.encode(textures(), FitSettings.preset("fast", target_psnr=45, max_bytes=900)).report
-    assert limited["bytes"] <= 900
-    assert "target-psnr 45 dB was not reached" in limited["warning"]
+    assert limited.bytes <= 900
+    assert "target-psnr 45 dB was not reached" in limited.warning
 
 
 def test_a_time_budget_ends_the_fit_with_a_valid_result() -> None:
     encoded = encode.encode(textures(), FitSettings.preset("high", num_gaussians=100, time_budget=2, max_steps=10**6))
-    assert encoded.report["steps"] < 10**6
+    assert encoded.report.steps < 10**6
     assert stream.read(encoded.data).gaussians.planes == 3
 
 
@@ -121,7 +121,7 @@ def test_unweighted_texels_do_not_count() -> None:
     error = {}
     for name, weights in (("whole", None), ("half", half)):
         encoded = encode.encode(dataclasses.replace(whole, weights=weights), settings)
-        assert encoded.report["unused"] == (0.0 if weights is None else 0.5)
+        assert encoded.report.unused == (0.0 if weights is None else 0.5)
         planes = decode.planes(stream.read(encoded.data).gaussians)
         error[name] = np.mean((planes - whole.planes)[:, :, :48] ** 2)
     assert error["half"] < 0.8 * error["whole"]

@@ -64,6 +64,6 @@ def test_another_python_runs_fits_if_it_is_of_this_version(python: tuple[str, Pa
     job = worker.Job(textures, settings, python=program)
     job.start()
     try:
-        assert job.result().report["device"] == "cpu"
+        assert job.result().report.device == "cpu"
     finally:
         job.cancel()
