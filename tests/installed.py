@@ -98,8 +98,8 @@ def compress(folder: Path) -> tuple[float, float]:
 def reopen(folder: Path) -> None:
     """A saved file opens with its tables filled by the handler."""
     bpy.ops.wm.open_mainfile(filepath=str(folder / "compressed.blend"))
-    (group,) = module("scene.storage").decoders()
-    images = [node.image for node in group.nodes if getattr(node, "image", None)]
+    (decoder,) = module("blend.decoder").decoders()
+    images = decoder.derived_images()
     assert images and any(np.any(np.array(image.pixels[:])) for image in images)
 
 

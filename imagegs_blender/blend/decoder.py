@@ -8,7 +8,7 @@ that is saved.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bpy
@@ -81,7 +81,7 @@ class Decoder:
         return properties.STREAM.read(self.tree)
 
     @property
-    def bytes(self) -> int:
+    def stream_size(self) -> int:
         """Bytes of the .igs file, 0 where it was deleted."""
         return len(properties.STREAM.read(self.tree)) if properties.STREAM.is_on(self.tree) else 0
 
@@ -150,12 +150,17 @@ class Decoder:
     def problems(self) -> list[str]:
         """What is impossible in its custom properties, one message each; empty for nearly all files."""
         messages = {}
-        for question in ("record", "kind", "level", "detail", "tiles", "extension", "average", "self_contained", "bytes"):
+        for ask in _QUESTIONS:
             try:
-                getattr(self, question)
+                ask(self)
             except ImageGSError as error:
                 messages[str(error)] = None
         return list(messages)
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing in its custom properties is impossible."""
+        return not self.problems
 
     def trees(self) -> list[bpy.types.ShaderNodeTree]:
         """Its own tree and those of the groups inside it, each once, its own first."""
@@ -204,6 +209,22 @@ class Decoder:
         if saved and not self.self_contained:
             return False
         return all(derived.is_kept(image) or (not saved and image.is_dirty) for image in self.derived_images())
+
+
+_QUESTIONS: tuple[Callable[[Decoder], object], ...] = (
+    lambda decoder: decoder.stream_size,
+    lambda decoder: decoder.record,
+    lambda decoder: decoder.kind,
+    lambda decoder: decoder.level,
+    lambda decoder: decoder.detail,
+    lambda decoder: decoder.size,
+    lambda decoder: decoder.tiles,
+    lambda decoder: decoder.extension,
+    lambda decoder: decoder.average,
+    lambda decoder: decoder.self_contained,
+    lambda decoder: decoder.derived_images(),
+)
+"""All that a decoder's properties answer."""
 
 
 def is_decoder(tree: bpy.types.NodeTree | None) -> bool:

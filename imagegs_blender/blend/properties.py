@@ -204,7 +204,9 @@ STREAM_VERSION = Property(
 RECORD = Property(
     "imagegs_record", DECODER, "text (JSON)", "How the stack was made and what came of it: see Record.", _text
 )
-KIND = Property("imagegs_decoder", DECODER, f"one of {', '.join(KINDS)}", "How it decodes.", _one_of(*KINDS), missing=NODES)
+KIND = Property(
+    "imagegs_decoder", DECODER, f"one of {', '.join(KINDS)}", "How it decodes.", _one_of(*KINDS), missing=NODES
+)
 LEVEL = Property(
     "imagegs_level", DECODER, f"a number from 0 to {MAX_LOD:g}", "The LOD at which a BAKED decoder's images are decoded.",
     _number(0, MAX_LOD), missing=0.0,
@@ -229,7 +231,12 @@ TILES = Property(
     "Width and height of a UDIM tile in texels, and the tiles that there are. Only with the extension UDIM.", _tiles,
 )  # fmt: skip
 LAYOUT = Property(
-    "imagegs_layout", DECODER, "text", "The layout of the tables that its nodes or its script were built for.", _text, missing=""
+    "imagegs_layout",
+    DECODER,
+    "text",
+    "The layout of the tables that its nodes or its script were built for.",
+    _text,
+    missing="",
 )
 AVERAGE = Property(
     "imagegs_average", DECODER, "numbers, one for each plane", "The average of every plane, shown where the stream is lost.",
@@ -256,7 +263,9 @@ SCRIPT = Property("imagegs_script", NODE, "true", "The script node that decodes.
 ORIGINAL = Property(
     "imagegs_original", ANY_NODE, "text (JSON)", "An Image Texture node that a decoder replaced: see Original.", _text
 )
-HELPER = Property("imagegs_helper", ANY_NODE, "true", "Added beside a decoder; removed when originals come back.", _flag)
+HELPER = Property(
+    "imagegs_helper", ANY_NODE, "true", "Added beside a decoder; removed when originals come back.", _flag
+)
 
 ALL: tuple[Property[Any], ...] = (
     STREAM, STREAM_VERSION, RECORD, KIND, LEVEL, DETAIL, SELF_CONTAINED, SIZE, EXTENSION, TILES, LAYOUT, AVERAGE, BAKED_ON,

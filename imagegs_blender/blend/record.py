@@ -73,7 +73,9 @@ class Record:
         report = _object(document.get("report", {}))
         for key in ("psnr", "ssim", "normal_angle"):
             _require(all(_is_number(value) for value in _object(report.get(key, {})).values()))
-        _require(all(_is_number(report.get(key)) for key in ("bytes", "bpp", "bppc", "num_gaussians", "steps", "seconds")))
+        _require(
+            all(_is_number(report.get(key)) for key in ("bytes", "bpp", "bppc", "num_gaussians", "steps", "seconds"))
+        )
         report = {"psnr": {OVERALL: None}} | report
         report["psnr"] = {OVERALL: None} | report["psnr"]
         _require(report.get("warning") is None or isinstance(report["warning"], str))
@@ -111,8 +113,8 @@ class Link:
     @classmethod
     def from_json(cls, document: Any) -> Link:
         entry = _object(document)
-        ends = [_text(entry.get(key)) for key in ("from_node", "from_socket", "to_node", "to_socket")]
-        return cls(*ends, bool(entry.get("muted")))
+        a, b, c, d = (_text(entry.get(key)) for key in ("from_node", "from_socket", "to_node", "to_socket"))
+        return cls(a, b, c, d, bool(entry.get("muted")))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def images(several: Iterable[bpy.types.Image]) -> Cost:
 
 def decoder(decoder: Decoder) -> Cost:
     """The stream of a decoder, and the tables or baked images that renderers read."""
-    return Cost(decoder.bytes, images(decoder.images()).memory)
+    return Cost(decoder.stream_size, images(decoder.images()).memory)
 
 
 def materials_with(decoder: Decoder) -> list[bpy.types.Material]:

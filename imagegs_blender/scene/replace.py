@@ -246,9 +246,9 @@ def _put_back(tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage, orig
 
 def _tidy(tree: bpy.types.NodeTree) -> None:
     """Remove decoders and helpers that feed nothing any more, and an empty frame."""
-    for node in list(decoder_nodes(tree)):
-        if not any(output.is_linked for output in node.outputs):
-            tree.nodes.remove(node)
+    for instance in list(decoder_nodes(tree)):
+        if not any(output.is_linked for output in instance.outputs):
+            tree.nodes.remove(instance)
     for node in list(tree.nodes):
         if HELPER.is_on(node) and not any(output.is_linked for output in node.outputs):
             tree.nodes.remove(node)

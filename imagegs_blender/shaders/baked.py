@@ -64,7 +64,9 @@ def update(decoder: Decoder, gaussians: Gaussians, maps: Sequence[MapInfo], tabl
     nodes = {MAP.read(node): node for node in decoder.map_nodes()}
     missing = [info.name for info in maps if info.name not in nodes]
     if missing:
-        raise ImageGSError(f"{decoder.name}: the image of its map {missing[0]} was deleted; choose Nodes, then Baked again")
+        raise ImageGSError(
+            f"{decoder.name}: the image of its map {missing[0]} was deleted; choose Nodes, then Baked again"
+        )
     level = max(level, tables.tail.detail)
     whole = int(min(max(level, 0.0), tables.tail.last))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]

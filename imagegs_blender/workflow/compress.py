@@ -122,7 +122,9 @@ def steps(
     for index, stack in enumerate(plan.stacks):
         start = time.perf_counter()
         with _caught(stack, outcome):
-            job = yield from _started(stack, Update(names, index, Phase.READING), settings, importance, worker_options or {})
+            job = yield from _started(
+                stack, Update(names, index, Phase.READING), settings, importance, worker_options or {}
+            )
             try:
                 while not job.done:
                     reports = job.poll()
