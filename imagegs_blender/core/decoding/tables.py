@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,8 @@ from ..errors import ImageGSError
 from ..gaussians import MAX_PLANES, Gaussians
 from ..textures.texture_stack import MapInfo
 from . import leaves, lod
+from .blocks import Ellipses, blocks_of, needs, reach
+from .copies import COPIES, ITSELF, NONE, gaussian_of, shift_of
 from .layout import Layout
 from .sheets import deep_planes, locate
 
@@ -120,26 +123,27 @@ def build(
     else:
         choices = (2 * max(1, -(-max_candidates // 2)),)
 
-    size = np.array([gaussians.width, gaussians.height], np.float64)
     mean = gaussians.mean.astype(np.float64)
     if gaussians.wrap:
         mean -= np.floor(mean)
+    size = np.array([gaussians.width, gaussians.height], np.float64)
     mean *= size
     conic, bias = gaussians.conic(), gaussians.bias.astype(np.float32)
-    codes, blocks, missed = _leaves(gaussians, mean, conic, bias, choices, FINE_LEAVES if fine else LEAVES)
-    numbers, source, shift = _numbered(codes, count)
-    if len(source) >= MAX_ROWS:
+    ellipses = Ellipses(mean, conic, bias, size, gaussians.wrap, gaussians.topk)
+    found = _leaves(ellipses, choices, FINE_LEAVES if fine else LEAVES)
+    numbers, rows = _numbered(found.codes, count)
+    if len(rows) >= MAX_ROWS:
         raise ImageGSError(
-            f"decode tables: {count} Gaussians are too many; use at most {MAX_ROWS - len(source) + count - 1}"
+            f"decode tables: {count} Gaussians are too many; use at most {MAX_ROWS - len(rows) + count - 1}"
         )
 
-    offset = np.stack([shift // 3 - 1, shift % 3 - 1], axis=1) * size
-    means, conics = _geometry((mean[source] + offset - size / 2).astype(np.float32), conic[source], bias[source])
+    source, shift = gaussian_of(rows), np.stack(shift_of(rows), axis=1)
+    means, conics = _geometry((mean[source] + shift * size - size / 2).astype(np.float32), conic[source], bias[source])
     every = fine or gaussians.topk == 0  # the errors of a plain sum add up
     deep = set(range(planes)) if every else deep_planes(maps)
     tail = lod.build(gaussians, maps)
     layout = Layout(
-        candidates=codes.shape[2],
+        candidates=found.codes.shape[2],
         topk=gaussians.topk,
         deep=tuple(plane in deep for plane in range(planes)),
         first=tail.first,
@@ -152,13 +156,13 @@ def build(
         conics=conics,
         features=tuple(_sheet(sheet[source]) for sheet in sheets),
         ranges=ranges,
-        blocks=blocks,
+        blocks=found.blocks,
         cells=_cells(numbers, means.shape[0], means.shape[1], layout.per_texel),
         width=gaussians.width,
         height=gaussians.height,
         layout=layout,
         tail=tail,
-        missed=missed,
+        missed=found.missed,
     )
     return limited(built, detail) if detail else built
 
@@ -240,43 +244,51 @@ _CANDIDATES = {
 """M by K, measured: fewer slots make many more leaves, more slots a slower shader. The first that covers is taken."""
 
 
-def _leaves(
-    gaussians: Gaussians, mean: np.ndarray, conic: np.ndarray, bias: np.ndarray, choices: Sequence[int], most: float
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """The candidates (rows, columns, M) of all leaves, as leaves.py writes them; blocks; the share of texels missed.
+class _Leaves(NamedTuple):
+    """The leaves of a stack.
 
-    M is the first of the choices with which nearly none is.
+    codes   (rows, columns, M) int32: the candidates of every leaf, see copies.py
+    blocks  (h, w, 4) float32, see above
+    missed  share of the texels whose exact top-K is not among the candidates
     """
-    size = np.array([gaussians.width, gaussians.height], np.float64)
-    grid = tuple(max(-(-int(n) // leaves.BLOCK), min(int(n), 8)) for n in size)
-    start, entries = leaves.bin(mean, conic, bias, size, grid, gaussians.wrap)
-    masks, kept = leaves.select(start, entries, mean, conic, bias, size, grid, gaussians.topk)
-    for candidates in choices:
-        split = leaves.split(start, masks, kept, size, grid, candidates, most)
-        origin, extent = leaves.pack(split, candidates // 2)
-        codes = np.full((extent[1], extent[0], candidates), -1, np.int32)
-        missed = leaves.fill(start, entries, masks, kept, size, grid, split, origin, codes)
-        if missed.sum() <= 1e-3 * size.prod():
+
+    codes: np.ndarray
+    blocks: np.ndarray
+    missed: float
+
+
+def _leaves(ellipses: Ellipses, choices: Sequence[int], most: float) -> _Leaves:
+    """The leaves of Gaussians; M is the first of the choices with which nearly no texel is missed.
+
+    most    see leaves.split
+    """
+    width, height = (int(side) for side in ellipses.size)
+    blocks = blocks_of(width, height)
+    needed = needs(reach(ellipses, blocks), ellipses, blocks)
+    for slots in choices:
+        parts = leaves.split(needed, blocks, slots, most)
+        origin, (columns, rows) = leaves.pack(parts, slots // 2)
+        codes = np.full((rows, columns, slots), NONE, np.int32)
+        missed = float(leaves.fill(needed, blocks, parts, origin, codes).sum()) / (width * height)
+        if missed <= 1e-3:
             break
-    blocks = np.concatenate([origin, split], axis=2).astype(np.float32)
-    return codes, blocks, min(1.0, float(missed.sum() / size.prod()))
+    return _Leaves(codes, np.concatenate([origin, parts], axis=2).astype(np.float32), min(1.0, missed))
 
 
-def _numbered(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes of candidates as row numbers; which Gaussian each row but the last is, and how it is shifted (leaves.py).
-
-    First the Gaussians themselves, then their copies across the border, last the null Gaussian.
+def _numbered(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the table of Gaussians, by code: first the Gaussians themselves, then those of their copies that are
+    candidates. And the candidates as numbers of these rows, where the one behind the last is the null Gaussian's.
     """
-    used = np.zeros(9 * count + 1, bool)
+    null = COPIES * count  # the last of the arrays below, which is where NONE, -1, is found
+    used = np.zeros(null + 1, bool)
     used[codes] = True
-    used[4:-1:9] = used[-1] = False
-    copies = np.flatnonzero(used)
-    row = np.zeros(9 * count + 1, np.int32)
-    row[4:-1:9] = np.arange(count)
-    row[copies] = count + np.arange(len(copies))
-    row[-1] = count + len(copies)
-    source = np.concatenate([np.arange(count), copies // 9])
-    return row[codes], source, np.concatenate([np.full(count, 4), copies % 9])
+    copies = used[:null].reshape(count, COPIES)
+    copies[:, ITSELF] = False
+    rows = np.concatenate([COPIES * np.arange(count) + ITSELF, np.flatnonzero(copies)])
+    number = np.zeros(null + 1, np.int32)
+    number[rows] = np.arange(len(rows))
+    number[null] = len(rows)
+    return number[codes], rows
 
 
 def _geometry(
