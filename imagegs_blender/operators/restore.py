@@ -11,7 +11,7 @@ from .messages import counted, say
 
 
 class IMAGEGS_OT_restore(bpy.types.Operator):
-    """Put the original image textures of the selected objects' materials back, with every link as it was"""
+    """Bring back the original image textures of the selected objects' materials, with every link as it was"""
 
     bl_idname = "imagegs.restore"
     bl_label = "Restore Originals"

@@ -11,7 +11,7 @@ from .messages import counted, say
 
 
 class IMAGEGS_OT_self_contained(bpy.types.Operator):
-    """Save the selected materials' decoders with all that they read: the file renders without this add-on, and is larger"""
+    """Save everything that the selected materials need to render without this add-on. The file becomes larger"""
 
     bl_idname = "imagegs.self_contained"
     bl_label = "Self-Contained"

@@ -19,11 +19,11 @@ from ..core.textures.texture_stack import ColorSpace, Role
 from ..core.textures.udim import Tiles
 from . import walk
 
-MIN_SIZE, MAX_SIZE = 16, 8192
-"""Texels a side. Below, a texture costs less than a decoder; above, the fit is not meant to work."""
+SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
+"""Texels a side of an image, or of a UDIM tile. Below, a texture costs less than a decoder; above, the fit is not meant to work."""
 
-MAX_PICTURE = 16384
-"""Texels a side of all UDIM tiles of an image together."""
+LARGEST_JOINED_SIDE = 16384
+"""Texels a side of all UDIM tiles of an image together: as much as a .igs file can say."""
 
 MAX_SIZE_RATIO = 4
 """An image whose width or height is more than this many times smaller than the largest's gets a stack of its own."""
@@ -211,11 +211,11 @@ def _gather(
     skipped: dict[Skipped, None],
 ) -> None:
     """Add the uses that a material makes of images to candidates, or to skipped."""
-    found = False
+    has_textures = False
     for use in walk.image_uses(material):
         if not isinstance(use, walk.DecoderUse) and use.node.image is None:
             continue
-        found = True
+        has_textures = True
         if isinstance(use, walk.DecoderUse):
             skipped[Skipped(material.name, None, f"already compressed: {use.node.node_tree.name}")] = None
             continue
@@ -236,7 +236,7 @@ def _gather(
         candidate.nodes.add(NodePlan(tree, use.node.name, walk.texture_space(vector)))
         candidate.alpha_linked |= use.node.outputs["Alpha"].is_linked
         candidate.spaces.add((material.name, walk.texture_space(vector, use.path)))
-    if not found:
+    if not has_textures:
         skipped[Skipped(material.name, None, "no image textures")] = None
 
 
@@ -291,7 +291,7 @@ def _unusable_image(image: bpy.types.Image) -> str | None:
     if image.source == "TILED":
         if tiles is None:
             return f"file not found: {image.filepath}; relink it, or pack it"
-        if max(tiles.size) > MAX_PICTURE:
+        if max(tiles.size) > LARGEST_JOINED_SIDE:
             return (
                 f"{len(tiles.numbers)} UDIM tiles of {tiles.width} x {tiles.height} texels are too many for one stack"
             )
@@ -301,8 +301,8 @@ def _unusable_image(image: bpy.types.Image) -> str | None:
         if image.packed_file or os.path.isfile(path):
             return f"{'packed data' if image.packed_file else path}: not a readable image; replace it"
         return f"file not found: {path}; relink it, or pack it"
-    if min(width, height) < MIN_SIZE or max(width, height) > MAX_SIZE:
-        return f"{width} x {height} texels; compressed are {MIN_SIZE} to {MAX_SIZE} a side"
+    if min(width, height) < SMALLEST_SIDE or max(width, height) > LARGEST_SIDE:
+        return f"{width} x {height} texels; images of {SMALLEST_SIDE} to {LARGEST_SIDE} texels a side can be compressed"
     if image.colorspace_settings.name not in _COLOR_SPACES:
         return f"color space {image.colorspace_settings.name}; supported are {', '.join(_COLOR_SPACES)}"
     return None

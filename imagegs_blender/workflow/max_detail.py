@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import bpy
 
-_TIP = "Tables of Nodes and OSL are as large as for all levels, except of very dense textures; Baked images are smaller"
+_TIP = "Saves memory with Baked; Nodes and OSL need as much as for full detail, except for very dense textures"
 ITEMS = [
     ("FULL", "Full", "Every level of detail is loaded"),
     ("1/2", "1/2", f"LOD is 1 at least. {_TIP}"),
@@ -40,8 +40,8 @@ def register(changed: Callable[[], None]) -> None:
 
     bpy.types.Scene.imagegs_max_detail = bpy.props.EnumProperty(
         name="Max Detail",
-        description="The finest level of detail that any decoder of this file loads and shows, in renders too. From 1/8 on it "
-        "takes a fraction of the memory. Compare, Export and Bake to Images are not limited",
+        description="The sharpest that compressed textures of this file are loaded and shown, in renders too. From 1/8 on they "
+        "take a fraction of the memory. Compare, Export and Bake to Images always use full detail",
         items=ITEMS, default="FULL", update=on_choice,
     )  # fmt: skip
 

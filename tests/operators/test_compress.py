@@ -216,7 +216,7 @@ print("child", *children(), flush=True)
         time.sleep(0.1)
 
 
-def test_buttons_say_why_they_are_grey(square: bpy.types.Object) -> None:
+def test_buttons_say_why_they_are_gray(square: bpy.types.Object) -> None:
     operators = bpy.ops.imagegs
     assert operators.compress.poll() and not operators.cancel.poll()
     for later in (operators.restore, operators.recompress, operators.drop_originals, operators.compare, operators.bake):

@@ -28,11 +28,11 @@ def node() -> Iterator[bpy.types.ShaderNodeGroup]:
     count = 40
     mean, scale, feature = rng.random((count, 2)), np.full((count, 2), 30), rng.random((count, 1))
     gaussians = samples.gaussians(mean, scale, np.zeros(count), feature, np.zeros(count), SIZE, SIZE)
-    info = MapInfo("grey", Role.DATA, ColorSpace.RAW, Depth.U8, "L", SIZE, SIZE, (Channel("plane", 0),))
-    group = node_group.build("Grey", [info], tables.build(gaussians))
+    info = MapInfo("gray", Role.DATA, ColorSpace.RAW, Depth.U8, "L", SIZE, SIZE, (Channel("plane", 0),))
+    group = node_group.build("Gray", [info], tables.build(gaussians))
     Decoder(group).store(stream.write(gaussians, (info,)), Record())
     bpy.ops.mesh.primitive_plane_add(size=2)
-    material = bpy.data.materials.new("Grey")
+    material = bpy.data.materials.new("Gray")
     if bpy.app.version < (5, 0):
         material.use_nodes = True
     bpy.context.object.data.materials.append(material)
