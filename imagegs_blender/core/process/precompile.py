@@ -76,7 +76,7 @@ def _stamp() -> Path:
     """The file that says that the cache holds the kernels of these sources, for this Numba and this processor."""
     files = [path.stat() for path in sorted(Path(__file__).parents[1].rglob("*.py"))]
     state = [numba.__version__, binding.get_host_cpu_name(), *((s.st_mtime_ns, s.st_size) for s in files)]
-    return Path(leaves.split.stats.cache_path, f"compiled-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}")
+    return Path(leaves.fill.stats.cache_path, f"compiled-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}")
 
 
 def _end_with_parent() -> None:
