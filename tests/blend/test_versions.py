@@ -2,8 +2,8 @@
 
 version-1.blend was saved by Blender 4.5: materials "nodes", "osl", "baked", "udim" (tiles 1001, 1002, 1011) and "dropped"
 (baked at LOD 1, its originals dropped), of 64 x 64 maps. version-1-self-contained.blend is the same, packed, with "osl"
-baked. version-1.npz holds the pixels that each output gave at LOD 0, by "<decoder> LF <output>", (32, 32, 3) scene-linear. ("dropped"
-follows the LOD of the nodes that look at it, where the add-on is enabled.)
+baked. version-1.npz holds the pixels that each output gave at LOD 0, by "<decoder> LF <output>", (32, 32, 3) scene-linear.
+("dropped" follows the LOD of the nodes that look at it, where the add-on is enabled.)
 """
 
 from __future__ import annotations
