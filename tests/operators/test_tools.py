@@ -15,7 +15,9 @@ from PIL import Image
 from imagegs_blender.blend.decoder import Decoder, decoder_nodes, decoders
 from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.igs import stream
 from imagegs_blender.core.process import worker
+from imagegs_blender.scene import pixels
 from imagegs_blender.workflow import comparison
 from tests.workflow import scene
 
@@ -62,6 +64,21 @@ def test_comparison_shows_both_sides(square: bpy.types.Object, tmp_path: Path) -
     assert bpy.ops.imagegs.compare() == {"FINISHED"} and settings.view == "DECODED" and comparison.current.psnr is None
 
 
+def test_the_level_slider_parses_nothing_and_reads_no_original(
+    square: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bpy.ops.imagegs.compare()
+    settings, sharp = bpy.context.scene.imagegs_compare, comparison.current
+    for module, name in ((stream, "read"), (pixels, "read_as")):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("moving a slider read a file"))
+    settings.lod = 2.0
+    coarse = comparison.current
+    assert comparison.problem is None and coarse.original is sharp.original and coarse.psnr == sharp.psnr
+    assert coarse.decoded.std() < sharp.decoded.std()
+    settings.lod = 0.0
+    np.testing.assert_array_equal(comparison.current.decoded, sharp.decoded)
+
+
 def picture() -> np.ndarray:
     image = bpy.data.images[comparison.IMAGE]
     flat = np.empty(len(image.pixels), np.float32)
@@ -77,8 +94,8 @@ def test_baked_files_take_the_decoders_place(square: bpy.types.Object, tmp_path:
         bpy.ops.imagegs.bake(directory=str(folder))
     folder.mkdir()
     assert bpy.ops.imagegs.bake(directory=str(folder), use_in_materials=True) == {"FINISHED"}
-    for name, pixels in decoded.items():
-        np.testing.assert_array_equal(np.asarray(Image.open(folder / f"{name}.png")).reshape(pixels.shape), pixels)
+    for name, texels in decoded.items():
+        np.testing.assert_array_equal(np.asarray(Image.open(folder / f"{name}.png")).reshape(texels.shape), texels)
     tree = square.active_material.node_tree
     shader = tree.nodes["Principled BSDF"]
     for socket, name in (("Base Color", "square color"), ("Roughness", "square rough")):
