@@ -35,7 +35,7 @@ from typing import Any
 import bpy
 
 from .core import files
-from .core.errors import ImageGSError
+from .core.errors import ImageGSError, one_line
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
 from .scene import material_stack, replace
 from .workflow import batch_result, selection
@@ -132,7 +132,9 @@ def _open(path: Path) -> None:
     try:
         bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False)
     except RuntimeError as error:
-        raise ImageGSError(f"{path}: can't be opened ({_line(error)}); name a .blend file") from error
+        raise ImageGSError(
+            f"{path}: can't be opened ({one_line(error).removeprefix('Error: ')}); name a .blend file"
+        ) from error
 
 
 def _save(path: Path) -> None:
@@ -142,7 +144,7 @@ def _save(path: Path) -> None:
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
         except RuntimeError as error:
             raise ImageGSError(
-                f"{path}: can't be saved ({_line(error)}); free some space, or choose another folder"
+                f"{path}: can't be saved ({one_line(error).removeprefix('Error: ')}); free some space, or choose another folder"
             ) from error
         if not _is_whole(temporary):  # Blender does not notice when the last bytes could not be written
             raise ImageGSError(
@@ -246,10 +248,6 @@ def _command_line() -> list[str]:
     if "--" in sys.argv:
         return sys.argv[sys.argv.index("--") + 1 :]
     return [] if bpy.app.binary_path else sys.argv[1:]
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).removeprefix("Error: ").split())
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

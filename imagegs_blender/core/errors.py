@@ -1,4 +1,4 @@
-"""The one exception that a person is meant to read."""
+"""The one exception that a person is meant to read, and what it is told by others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ class ImageGSError(Exception):
     Raised where the bad input enters. Commands print it as `error: MESSAGE` and exit with 1; operators report it
     in the window. Nothing has been written when it is raised.
     """
+
+
+def one_line(message: object) -> str:
+    """A message of another library on one line; of an exception without a message the name of its type."""
+    text = " ".join(str(message).split())
+    return text or (type(message).__name__ if isinstance(message, BaseException) else "no reason given")
 
 
 class Cancelled(Exception):

@@ -51,6 +51,33 @@ def check_writable(path: str | Path) -> None:
         raise ImageGSError(_reason(path, error)) from error
 
 
+def file_name(name: str) -> str:
+    """A name from anywhere as one that every system takes for a file, before its suffix; "map" where nothing is left.
+
+    No folders, no control character, none that Windows forbids, no dot or space at either end, no device of Windows
+    (CON, NUL, COM1, ...), and not longer than file systems allow.
+    """
+    safe = "".join("_" if c in '<>:"/\\|?*' or ord(c) < 32 else c for c in name)
+    safe = safe.encode()[:_LONGEST_NAME].decode(errors="ignore").strip(". ") or "map"
+    return f"_{safe}" if safe.split(".")[0].strip().upper() in _DEVICES else safe
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """name, with a number behind it where `taken` has it, in any case, as some systems ignore it; then taken has it, too."""
+    numbered, number = name, 2
+    while numbered.lower() in taken:
+        numbered, number = f"{name} {number}", number + 1
+    taken.add(numbered.lower())
+    return numbered
+
+
+_LONGEST_NAME = 200
+"""Bytes of a file's name; file systems take 255, with its suffix and what a caller puts before and behind it."""
+
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{digit}" for port in ("COM", "LPT") for digit in "123456789")}
+"""Names that Windows keeps for devices, with any suffix."""
+
+
 def _beside(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
 

@@ -70,8 +70,9 @@ def _read(image: bpy.types.Image, color_space: ColorSpace, alpha_linked: bool, t
 
 
 def _from_file(image: bpy.types.Image, path: Path) -> SourceMap:
+    """The texels of an image's file; the plan says later what they mean."""
     try:
-        return image_files.read_map(path)
+        return SourceMap(path.stem, Role.DATA, ColorSpace.RAW, *image_files.read(path))
     except ImageGSError as error:
         raise ImageGSError(f"{image.name}: {error}") from error
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..blend.decoder import Decoder, decoder_nodes
 from ..blend.properties import UDIM
+from ..core import files
 from ..core.decoding import decode
 from ..core.textures import image_files
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo
@@ -37,7 +38,7 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
             pixels, depth, suffix = pixels.astype("float32") / top, Depth.F16, ".exr"
         elif kind == "PNG" and suffix == ".exr":
             pixels, depth, suffix = (pixels.clip(0, 1) * 65535 + 0.5).astype("uint16"), Depth.U16, ".png"
-        stem = _unique(_file_name(name), taken)
+        stem = files.unique(files.file_name(name), taken)
         if tiles is None:
             written[name] = folder / f"{stem}{suffix}"
             image_files.write(written[name], pixels, depth, _letters(info))
@@ -48,11 +49,11 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
     return written
 
 
-def use(decoder: Decoder, files: dict[str, Path]) -> None:
+def use(decoder: Decoder, baked: dict[str, Path]) -> None:
     """Put Image Texture nodes with the baked files in the place of a decoder, in every local material that has it."""
     maps = {m.name: m for m in decoder.stream.maps}
     tiles, extension = decoder.tiles, decoder.extension
-    loaded = {name: _load(path, maps[name], tiles) for name, path in files.items()}
+    loaded = {name: _load(path, maps[name], tiles) for name, path in baked.items()}
     for material in cost.materials_with(decoder):
         for tree in replace.trees([material]):
             for instance in [node for node in decoder_nodes(tree) if node.node_tree == decoder.tree]:
@@ -105,17 +106,3 @@ def _load(path: Path, info: MapInfo, tiles: Tiles | None) -> bpy.types.Image:
 
 def _letters(info: MapInfo) -> str:
     return info.channels if info.channels in ("L", "LA", "RGB", "RGBA") else "RGBA"[: len(info.channels)]
-
-
-def _file_name(name: str) -> str:
-    """A map's name as a file name that every system takes."""
-    return "".join("_" if c in '<>:"/\\|?*' or ord(c) < 32 else c for c in name).rstrip(". ") or "map"
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    """name, with a number behind it where a file has it already, on systems that ignore case too."""
-    numbered, number = name, 2
-    while numbered.lower() in taken:
-        numbered, number = f"{name} {number}", number + 1
-    taken.add(numbered.lower())
-    return numbered

@@ -9,8 +9,10 @@ import numpy as np
 
 from ..blend import derived
 from ..blend.decoder import Decoder, find
+from ..core.decoding.ellipses import outlines
 from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
+from ..core.textures.viewable import viewable
 from ..scene import pixels
 from ..shaders.decoder import pictures
 
@@ -29,8 +31,6 @@ _POINTS = 48
 _MOST_ELLIPSES = 20_000
 _LARGE = 2048
 
-Range = tuple[float, float]
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -38,7 +38,7 @@ class Pair:
 
     decoder    its name
     original   None where the file does not have it any more
-    shown      the values that are shown black and white, of float maps; None: as the decoded ones need it
+    extremes   the least and the largest value of the original, which floats are shown by
     psnr       dB at LOD 0, over the texels that count; None without an original
     device     what decoded it
     """
@@ -46,7 +46,7 @@ class Pair:
     decoder: str
     map: str
     original: np.ndarray | None
-    shown: Range | None
+    extremes: np.ndarray | None
     decoded: np.ndarray
     gaussians: Gaussians
     psnr: float | None
@@ -64,13 +64,13 @@ def load(decoder_name: str, map_name: str, level: float = 0.0) -> Pair:
     decoder = find(decoder_name)
     values, device = _decoded(decoder, map_name, level)
     source = _source(decoder, map_name)
-    shown = None if source is None else _range(source)
+    extremes = None if source is None else np.array([source.min(), source.max()])
     current = Pair(
         decoder_name,
         map_name,
-        None if source is None else _viewable(source, shown),
-        shown,
-        _viewable(values, shown),
+        None if source is None else viewable(source, source),
+        extremes,
+        viewable(values, values if extremes is None else extremes),
         decoder.stream.gaussians,
         None if source is None else decoder.record.report.psnr.get(map_name),
         device,
@@ -83,7 +83,9 @@ def set_level(level: float) -> Pair:
     global current
     assert current is not None
     values, device = _decoded(find(current.decoder), current.map, level)
-    current = replace(current, decoded=_viewable(values, current.shown), device=device)
+    current = replace(
+        current, decoded=viewable(values, values if current.extremes is None else current.extremes), device=device
+    )
     return current
 
 
@@ -161,32 +163,13 @@ def _with_ellipses(pair: Pair) -> np.ndarray:
     picture = (pair.decoded * np.float32(0.6)).repeat(times, axis=0).repeat(times, axis=1)
     height, width = picture.shape[:2]
     g = pair.gaussians.take(np.argsort(-pair.gaussians.scale.max(axis=1))[:_MOST_ELLIPSES])
-    turn = np.linspace(0, 2 * np.pi, _POINTS, endpoint=False)
-    u, v = g.scale[:, :1] * np.cos(turn), g.scale[:, 1:] * np.sin(turn)
-    cos, sin = np.cos(g.rotation)[:, None], np.sin(g.rotation)[:, None]
-    x = (g.mean[:, :1] + (u * cos - v * sin) / g.width) * width
-    y = (g.mean[:, 1:] + (u * sin + v * cos) / g.height) * height
+    x, y = np.moveaxis(outlines(g, 1, _POINTS), 2, 0) * np.array([width, height])[:, None, None]
     if g.wrap:
         x, y = x % width, y % height
     column, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     picture[row[inside], column[inside]] = (0.2, 0.9, 1.0)
     return picture
-
-
-def _range(values: np.ndarray) -> Range:
-    """What is shown black and white of a map: 0 and 1, or more where floats go beyond."""
-    return (0.0, 1.0) if values.dtype.kind == "u" else (float(min(values.min(), 0)), float(max(values.max(), 1)))
-
-
-def _viewable(values: np.ndarray, shown: Range | None) -> np.ndarray:
-    """(height, width, 3) float32 0..1 of a map's pixels; grays in all channels."""
-    if values.dtype.kind == "u":
-        unit = values.astype(np.float32) / np.iinfo(values.dtype).max
-    else:
-        low, high = shown or _range(values)
-        unit = np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
-    return unit[..., :3] if unit.shape[2] >= 3 else np.repeat(unit[..., :1], 3, axis=2)
 
 
 @bpy.app.handlers.persistent

@@ -1,14 +1,18 @@
-"""The command line, run in this process."""
+"""The command line, run in this process, and a picture for it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from imagegs_blender.core.cli import main
+from imagegs_blender.core.textures import image_files
+from imagegs_blender.core.textures.texture_stack import Depth
+from tests.core.pictures import picture
 
 
 @dataclass
@@ -20,6 +24,14 @@ class Result:
     @property
     def json(self) -> dict:
         return json.loads(self.out)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A picture of 64 x 64 texels as a file."""
+    path = tmp_path / "source.png"
+    image_files.write(path, picture(64), Depth.U8, "RGB")
+    return path
 
 
 @pytest.fixture

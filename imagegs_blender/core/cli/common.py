@@ -16,7 +16,7 @@ from ..errors import ImageGSError
 from ..igs import stream
 from ..quality import lpips, perceptual
 from ..textures import image_files
-from ..textures.texture_stack import MAX_SIZE, Role
+from ..textures.texture_stack import LARGEST_SIDE, Role
 
 T = TypeVar("T")
 
@@ -62,8 +62,8 @@ def side(path: str) -> tuple[dict[str, np.ndarray], dict[str, Role]]:
 
 def scaled(size: int, factor: float) -> int:
     result = max(1, round(size * factor))
-    if result > MAX_SIZE:
-        raise ImageGSError(f"{result} texels a side: the limit is {MAX_SIZE}; choose a smaller size")
+    if result > LARGEST_SIDE:
+        raise ImageGSError(f"{result} texels a side: the limit is {LARGEST_SIDE}; choose a smaller size")
     return result
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..errors import ImageGSError
+from ..errors import ImageGSError, one_line
 from ..settings import AMOUNTS
 
 _ELSEWHERE = {"eval", "render_height"}
@@ -52,7 +52,7 @@ def _read(path: str) -> dict[str, Any]:
     except OSError as error:
         raise ImageGSError(f"{path}: can't be read ({error.strerror}); name a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ImageGSError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from error
+        raise ImageGSError(f"{path}: not a YAML file ({one_line(error)})") from error
     if not isinstance(values, dict):
         raise ImageGSError(f"{path}: not a list of keys and values, one per line, as in seed: 123")
     return {str(key).replace("-", "_"): value for key, value in values.items()}

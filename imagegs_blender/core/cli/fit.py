@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..decoding import decode
+from ..decoding.decode import Decoded
 from ..encoding import encode
 from ..encoding.report import FitReport
 from ..errors import ImageGSError
-from ..igs.stream import Stream
-from ..quality import metrics, perceptual
+from ..quality import perceptual
 from ..settings import FitSettings
 from ..textures import image_files, texture_stack
 from ..textures.texture_stack import SourceMap, TextureStack
@@ -50,7 +49,7 @@ def _add_applications(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("what to fit, and how it is judged")
     group.add_argument(
         "--mask", metavar="FILE",
-        help="grey image of INPUT's size, bright where it matters: steers where Gaussians go and the loss",
+        help="gray image of INPUT's size, bright where it matters: steers where Gaussians go and the loss",
     )  # fmt: skip
     group.add_argument(
         "--saliency-weights", metavar="FOLDER",
@@ -69,7 +68,9 @@ def _add_run_folder(p: argparse.ArgumentParser) -> None:
     group.add_argument("--exp-name", metavar="NAME", help="keep one, LOG_ROOT/NAME")
     group.add_argument("--log-root", metavar="FOLDER", help="where run folders are (default: results)")
     group.add_argument("--log-level", choices=LOG_LEVELS, help="what the log holds (default: INFO)")
-    group.add_argument("--eval-steps", type=int, metavar="N", help="log PSNR and SSIM so often (default: 100)")
+    group.add_argument(
+        "--eval-steps", type=int, metavar="N", help="log PSNR and SSIM so often; 0: never (default: 100)"
+    )
     group.add_argument(
         "--save-image-steps", type=int, metavar="N", help="save a rendering so often (default: in the end)"
     )
@@ -97,19 +98,18 @@ def fit(args: argparse.Namespace) -> None:
     settings = options.settings(args)
     perceptual.check(args.metrics or (), args.lpips_weights)
     maps = image_files.read_maps(args.input)
-    ratio = (args.downsample_ratio or 2.0) if args.downsample else 1.0
-    target = upsampling.downsampled(maps, ratio)
-    textures = _textures(target, args)
+    target = upsampling.downsampled(maps, _ratio(args))
+    stack = _stack(target, args)
     run, settings = _run_folder(args, settings)
     output = _output(args, run)
     if args.output:
         files.check_writable(output)
     with Progress(quiet=args.quiet) as progress:
         try:
-            encoded = encode.encode(textures, settings, progress, run)
+            encoded = encode.encode(stack, settings, progress, run, {m.name: m.pixels for m in target})
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{run.folder} holds the run so far" if run else "nothing was written") from None
-    report = replace(encoded.report, **judged(encoded.stream, target, args))
+    report = replace(encoded.report, **_perceptual(encoded.decoded, target, args))
     if args.downsample:
         report = replace(report, upsampled=upsampling.judged(encoded.stream, target, maps))
     files.write(output, encoded.data)
@@ -122,22 +122,30 @@ def fit(args: argparse.Namespace) -> None:
     _print(output, report)
 
 
-def judged(fitted: Stream, maps: list[SourceMap], args: argparse.Namespace) -> dict[str, Any]:
-    """The measures of the stream against the maps, by field of FitReport."""
-    decoded = decode.images(fitted)
-    originals, roles = {m.name: m.pixels for m in maps}, {m.name: m.role for m in maps}
-    asked = perceptual.compare(originals, decoded, args.metrics or (), args.lpips_weights)
-    return metrics.compare(originals, decoded, roles) | {name.replace("-", "_"): asked[name] for name in asked}
+def _ratio(args: argparse.Namespace) -> float:
+    """How many times smaller than the input the picture is that is fitted."""
+    if not args.downsample:
+        return 1.0
+    return 2.0 if args.downsample_ratio is None else args.downsample_ratio
 
 
-def _textures(maps: list[SourceMap], args: argparse.Namespace) -> TextureStack:
-    textures = texture_stack.build(maps, wrap=args.wrap)
+def _perceptual(decoded: Decoded, maps: list[SourceMap], args: argparse.Namespace) -> dict[str, Any]:
+    """The measures of --metrics, of the result against the maps, by field of FitReport."""
+    if not args.metrics:
+        return {}
+    originals = {m.name: m.pixels for m in maps}
+    asked = perceptual.compare(originals, decoded.images, args.metrics, args.lpips_weights)
+    return {name.replace("-", "_"): values for name, values in asked.items()}
+
+
+def _stack(maps: list[SourceMap], args: argparse.Namespace) -> TextureStack:
+    """The maps as one stack, with the importance map that was asked for."""
+    stack = texture_stack.build(maps, wrap=args.wrap)
     if args.init_mode == "mask" and args.mask:
-        return replace(textures, importance=image_files.read_importance(args.mask, textures.width, textures.height))
+        return replace(stack, importance=image_files.read_importance(args.mask, stack.width, stack.height))
     if args.init_mode == "saliency" and args.saliency_weights:
-        predicted = saliency_network.predict(textures, args.saliency_weights, args.smap_filter_size)
-        return replace(textures, importance=predicted)
-    return textures
+        return replace(stack, importance=saliency_network.predict(stack, args.saliency_weights, args.smap_filter_size))
+    return stack
 
 
 def _run_folder(args: argparse.Namespace, settings: FitSettings) -> tuple[RunFolder | None, FitSettings]:
@@ -154,11 +162,11 @@ def _run_folder(args: argparse.Namespace, settings: FitSettings) -> tuple[RunFol
     settings = run_folder.staged(settings, args.save_levels)
     keep = run_folder.Keep(
         log_level=args.log_level or "INFO",
-        eval_steps=args.eval_steps or 100,
+        eval_steps=100 if args.eval_steps is None else args.eval_steps,
         image_steps=args.save_image_steps or 0,
         checkpoint_steps=args.save_ckpt_steps or 0,
         pictures=bool(args.vis_gaussians),
-        levels=args.save_levels or 0,
+        stages=args.save_levels or 0,
     )
     checkpoint = Path(args.ckpt_file) if args.ckpt_file else None
     folder = Path(args.log_root or "results") / args.exp_name

@@ -8,18 +8,23 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..decoding import decode
+from ..decoding.ellipses import outlines
 from ..gaussians import Gaussians
 from ..textures import texture_stack
 from ..textures.texture_stack import Channel, Depth, MapInfo
+from ..textures.viewable import rgb
 
-MAX_SIDE = 2048
-"""Larger pictures are drawn smaller."""
+LARGEST_PICTURE = 2048
+"""Longer side, texels, of pictures of Gaussians; larger ones are drawn smaller."""
 
 REACH = 2.0
 """Semi-axes of an ellipse in standard deviations."""
 
 LARGEST_ERROR = 0.25
 """Mean absolute error that is shown white."""
+
+_POINTS = 24
+"""Corners of the polygon that an ellipse is drawn as."""
 
 _OLD, _NEW = (239, 71, 111, 200), (6, 214, 160, 230)
 _HEAT = np.array([[0, 0, 0], [90, 15, 110], [215, 60, 55], [250, 175, 45], [255, 255, 255]], np.float32)
@@ -32,30 +37,25 @@ def rendered(planes: np.ndarray, m: MapInfo, wrap: bool = False) -> np.ndarray:
         for s in m.sources
     )  # fmt: skip
     pixels = texture_stack.images(planes, [replace(m, depth=Depth.U8, sources=sources)], wrap)[m.name]
-    return pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, 2)
+    return rgb(pixels)
 
 
 def ellipses(gaussians: Gaussians, m: MapInfo) -> np.ndarray:
     """Every Gaussian as a disc in its color in map m, the largest at the bottom."""
-    width, height, zoom = _canvas(gaussians)
+    width, height = _canvas(gaussians)
     image = Image.new("RGB", (width, height), (255, 255, 255))
     draw = ImageDraw.Draw(image, "RGBA")
-    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    circle = np.stack([np.cos(turn), np.sin(turn)], 1)
-    cos, sin = np.cos(gaussians.rotation), np.sin(gaussians.rotation)
     values = np.clip(gaussians.feature.T[:, None, :], 0, 1) ** np.float32(1 / gaussians.gamma)
     color = rendered(values, replace(m, width=len(gaussians), height=1))[0]
-    center = gaussians.mean * [width, height]
+    rims = outlines(gaussians, REACH, _POINTS) * [width, height]
     for i in np.argsort(-gaussians.scale.prod(1), kind="stable"):
-        axes = circle * (REACH * zoom * gaussians.scale[i])
-        outline = center[i] + axes @ np.array([[cos[i], sin[i]], [-sin[i], cos[i]]])
-        draw.polygon([tuple(point) for point in outline], fill=(*color[i].tolist(), 205))
+        draw.polygon([tuple(point) for point in rims[i]], fill=(*color[i].tolist(), 205))
     return np.asarray(image)
 
 
 def added(picture: np.ndarray, gaussians: Gaussians, first: int) -> np.ndarray:
     """The picture with a dot on every Gaussian: red where it was there, green from `first` on."""
-    width, height, _ = _canvas(gaussians)
+    width, height = _canvas(gaussians)
     image = Image.fromarray(picture).resize((width, height))
     draw = ImageDraw.Draw(image, "RGBA")
     radius = max(1.0, min(width, height) / 200)
@@ -84,13 +84,13 @@ def heat(values: np.ndarray) -> np.ndarray:
     return np.rint(_HEAT[low] * (1 - part) + _HEAT[low + 1] * part).astype(np.uint8)
 
 
-def grey(values: np.ndarray) -> np.ndarray:
+def gray(values: np.ndarray) -> np.ndarray:
     """values (H, W) >= 0, the largest white."""
     scaled = np.rint(values / max(float(values.max()), 1e-12) * 255).astype(np.uint8)
     return np.repeat(scaled[..., None], 3, 2)
 
 
-def _canvas(gaussians: Gaussians) -> tuple[int, int, float]:
-    """Width and height to draw in, and how much larger than the fitted resolution that is."""
-    zoom = min(1.0, MAX_SIDE / max(gaussians.width, gaussians.height))
-    return max(1, round(gaussians.width * zoom)), max(1, round(gaussians.height * zoom)), zoom
+def _canvas(gaussians: Gaussians) -> tuple[int, int]:
+    """Width and height to draw in: the fitted resolution, or smaller."""
+    zoom = min(1.0, LARGEST_PICTURE / max(gaussians.width, gaussians.height))
+    return max(1, round(gaussians.width * zoom)), max(1, round(gaussians.height * zoom))

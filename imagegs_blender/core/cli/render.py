@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,9 +13,10 @@ from typing import Any
 from .. import files
 from ..decoding import decode
 from ..errors import ImageGSError
+from ..files import file_name
 from ..igs import stream
 from ..textures import image_files, texture_stack
-from ..textures.texture_stack import MAX_SIZE, Depth, MapInfo
+from ..textures.texture_stack import LARGEST_SIDE, Depth, MapInfo
 from . import common
 from .common import scaled
 
@@ -43,7 +43,7 @@ def render(args: argparse.Namespace) -> None:
     """imagegs render: .igs -> one image file per map."""
     source = common.parsed(args.file, stream.read)
     gaussians, maps = source.gaussians, source.maps
-    factor = args.height / gaussians.height if args.height else args.scale
+    factor = args.height / source.head.height if args.height else args.scale
     if factor != 1:
         maps = tuple(replace(m, width=scaled(m.width, factor), height=scaled(m.height, factor)) for m in maps)
     output = Path(args.output)
@@ -64,8 +64,8 @@ def render(args: argparse.Namespace) -> None:
 
 def _height(text: str) -> int:
     value = int(text)
-    if not 1 <= value <= MAX_SIZE:
-        raise argparse.ArgumentTypeError(f"{text}: need 1 to {MAX_SIZE} texels")
+    if not 1 <= value <= LARGEST_SIDE:
+        raise argparse.ArgumentTypeError(f"{text}: need 1 to {LARGEST_SIDE} texels")
     return value
 
 
@@ -94,6 +94,6 @@ def _targets(output: Path, maps: Sequence[MapInfo]) -> list[Path]:
 
 
 def _stem(name: str) -> str:
-    """A map's name as a file's stem on every system: no folders, no image suffix, no character that Windows forbids."""
-    stem = name[: -len(PurePath(name).suffix)] if PurePath(name).suffix.lower() in image_files.SUFFIXES else name
-    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", stem).strip(". ") or "map"
+    """A map's name as a file's, without the suffix that an image file's name may have left in it."""
+    suffix = PurePath(name).suffix
+    return file_name(name.removesuffix(suffix) if suffix.lower() in image_files.SUFFIXES else name)

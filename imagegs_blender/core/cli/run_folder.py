@@ -21,10 +21,12 @@ import numpy as np
 
 from .. import files
 from ..decoding import decode
+from ..decoding.decode import Decoded
 from ..devices.types import Loss
 from ..encoding.encode import Encoded
 from ..encoding.report import FitReport
 from ..errors import ImageGSError
+from ..files import file_name
 from ..fitting import placement
 from ..fitting.fit import Fit
 from ..gaussians import Gaussians
@@ -47,27 +49,27 @@ class Keep:
     image_steps: int = 0
     checkpoint_steps: int = 0
     pictures: bool = False
-    levels: int = 0
+    stages: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("eval_steps", "image_steps", "checkpoint_steps", "levels"):
+        for name in ("eval_steps", "image_steps", "checkpoint_steps", "stages"):
             if getattr(self, name) < 0:
                 raise ImageGSError(f"{_OPTIONS[name]} {getattr(self, name)}: choose 0 or a positive number")
 
 
 _OPTIONS = {
     "eval_steps": "eval-steps", "image_steps": "save-image-steps", "checkpoint_steps": "save-ckpt-steps",
-    "levels": "save-levels",
+    "stages": "save-levels",
 }  # fmt: skip
 
 
-def staged(settings: FitSettings, levels: int | None) -> FitSettings:
+def staged(settings: FitSettings, stages: int | None) -> FitSettings:
     """The settings with so many stages, where any are asked for."""
-    if not levels:
+    if not stages:
         return settings
-    if levels > 1 and settings.initial_ratio == 1:
-        raise ImageGSError(f"save-levels {levels}: all Gaussians are placed at the start; leave out disable-prog-optim")
-    return replace(settings, add_times=levels - 1) if levels > 1 else replace(settings, initial_ratio=1.0)
+    if stages > 1 and settings.initial_ratio == 1:
+        raise ImageGSError(f"save-levels {stages}: all Gaussians are placed at the start; leave out disable-prog-optim")
+    return replace(settings, add_times=stages - 1) if stages > 1 else replace(settings, initial_ratio=1.0)
 
 
 class RunFolder:
@@ -112,7 +114,7 @@ class RunFolder:
         text = json.dumps(asdict(self.settings), indent=1)
         files.write(self.folder / "settings.json", text.encode())
         for m in self.maps:
-            self._picture(f"target_{_safe(m.name)}", pictures.rendered(fit.original.planes, m, fit.original.wrap))
+            self._picture(f"target_{file_name(m.name)}", pictures.rendered(fit.original.planes, m, fit.original.wrap))
         self._picture(*_start_map(fit))
         return None
 
@@ -132,7 +134,7 @@ class RunFolder:
         if _due(step, self.keep.eval_steps):
             self._evaluate(fit, loss)
         if _due(step, self.keep.image_steps):
-            self._pictures(fit.gaussians(), fit.original.planes, f"step-{step}")
+            self._show(fit.gaussians(), fit.original.planes, f"step-{step}")
         if _due(step, self.keep.checkpoint_steps):
             state = fit.state() | {"identity": np.array(self.identity)}
             with files.replacing(self.folder / "checkpoints" / f"ckpt_step-{step}.npz") as temporary:
@@ -140,19 +142,19 @@ class RunFolder:
             self.log.info(f"step {step}: checkpoint")
 
     def stage_ended(self, fit: Fit, stage: int) -> None:
-        if self.keep.levels and stage < self.keep.levels - 1:
-            self._level(stage, stream.write(fit.gaussians(), self.maps, self.settings.bits))
+        if self.keep.stages and stage < self.keep.stages - 1:
+            found = stream.quantized(fit.gaussians(), self.maps, self.settings.bits)
+            self._stage(stage, found.to_bytes(), Decoded(found))
 
     def finish(self, encoded: Encoded, report: FitReport) -> None:
         """Keep the result: the file's renderings, the report, the last stage."""
-        gaussians = encoded.stream.gaussians
-        planes = decode.planes(gaussians)
+        decoded = encoded.decoded
         for m in self.maps:
-            self._picture(f"render_{_safe(m.name)}", pictures.rendered(planes, m, gaussians.wrap))
+            self._picture(f"render_{file_name(m.name)}", pictures.rendered(decoded.planes, m, encoded.stream.head.wrap))
         if self.keep.pictures:
-            self._pictures(gaussians, None, "final")
-        if self.keep.levels:
-            self._level(self.keep.levels - 1, encoded.data)
+            self._show_gaussians(encoded.stream.gaussians, "final")
+        if self.keep.stages:
+            self._stage(self.keep.stages - 1, encoded.data, decoded)
         self.log.info(f"finished: {report.bytes} bytes, PSNR {report.psnr['overall']:.2f} dB, {report.steps} steps")
         files.write(self.folder / "report.json", json.dumps(report.to_json(), indent=1, default=float).encode())
         for handler in self.log.handlers:
@@ -165,7 +167,7 @@ class RunFolder:
         if self.log.handlers:
             return
         try:
-            for part in ("checkpoints", "train", *(["levels"] if self.keep.levels else [])):
+            for part in ("checkpoints", "train", *(["levels"] if self.keep.stages else [])):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
             handler = logging.FileHandler(self.folder / "log.txt", encoding="utf-8")
         except OSError as error:
@@ -181,25 +183,29 @@ class RunFolder:
             f"PSNR {quality['psnr']['overall']:.2f} dB, SSIM {quality['ssim']['overall']:.4f}"
         )
 
-    def _pictures(self, gaussians: Gaussians, target: np.ndarray | None, when: str) -> None:
+    def _show(self, gaussians: Gaussians, target: np.ndarray, when: str) -> None:
+        """The renderings of a fit under way, and where pictures are wanted its Gaussians and its error."""
         planes = decode.planes(gaussians)
         for m in self.maps:
-            if target is not None:
-                self._picture(f"train/render_{when}_{_safe(m.name)}", pictures.rendered(planes, m, gaussians.wrap))
-            if self.keep.pictures:
-                self._picture(f"train/gaussian_{when}_{_safe(m.name)}", pictures.ellipses(gaussians, m))
+            self._picture(f"train/render_{when}_{file_name(m.name)}", pictures.rendered(planes, m, gaussians.wrap))
         if self.keep.pictures:
-            self._picture(f"train/gaussian-id_{when}", pictures.numbered(gaussians))
-            if target is not None:
-                self._picture(f"train/error_{when}", pictures.error(planes, target))
+            self._show_gaussians(gaussians, when)
+            self._picture(f"train/error_{when}", pictures.error(planes, target))
 
-    def _level(self, level: int, data: bytes) -> None:
-        files.write(self.folder / "levels" / f"level-{level}.igs", data)
-        gaussians = stream.read(data).gaussians
-        planes = decode.planes(gaussians)
+    def _show_gaussians(self, gaussians: Gaussians, when: str) -> None:
+        """Pictures of the Gaussians: as ellipses in the colors of each map, and by number."""
         for m in self.maps:
-            self._picture(f"levels/level-{level}_{_safe(m.name)}", pictures.rendered(planes, m, gaussians.wrap))
-        self.log.info(f"level {level}: {len(gaussians)} Gaussians, {len(data)} bytes")
+            self._picture(f"train/gaussian_{when}_{file_name(m.name)}", pictures.ellipses(gaussians, m))
+        self._picture(f"train/gaussian-id_{when}", pictures.numbered(gaussians))
+
+    def _stage(self, stage: int, data: bytes, decoded: Decoded) -> None:
+        """Keep a stage of the fit: its file and its renderings. Image-GS calls stages levels; so do the names of files."""
+        files.write(self.folder / "levels" / f"level-{stage}.igs", data)
+        stream = decoded.stream
+        for m in self.maps:
+            picture = pictures.rendered(decoded.planes, m, stream.head.wrap)
+            self._picture(f"levels/level-{stage}_{file_name(m.name)}", picture)
+        self.log.info(f"level {stage}: {stream.head.count} Gaussians, {len(data)} bytes")
 
     def _picture(self, name: str, pixels: np.ndarray) -> None:
         image_files.write(self.folder / f"{name}.png", pixels, Depth.U8, "RGB")
@@ -235,13 +241,9 @@ def _start_map(fit: Fit) -> tuple[str, np.ndarray]:
     """Name and picture of the map that the first Gaussians are drawn from."""
     mode = fit.settings.init_mode
     if mode in ("mask", "saliency"):
-        return mode, pictures.grey(placement.importance_map(fit.original, fit.settings))
-    return "gradient", pictures.grey(placement.gradient_magnitude(fit.original.planes, fit.original.wrap))
+        return mode, pictures.gray(placement.importance_map(fit.original, fit.settings))
+    return "gradient", pictures.gray(placement.gradient_magnitude(fit.original.planes, fit.original.wrap))
 
 
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ") or "map"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import ImageGSError
 from ..fitting.saliency import gaussian_filter, normalised
+from ..quality.network_weights import checked, load
 from ..textures.resample import resize
 from ..textures.texture_stack import Role, TextureStack
 
@@ -94,23 +95,11 @@ def _readout(name: str, channels: int) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _load(path: Path, expected: Mapping[str, tuple[int, ...]]) -> Weights:
-    """The numbers in a file, without running anything that it may hold."""
-    import torch
-
-    if not path.is_file():
-        raise ImageGSError(f"{path}: file not found; saliency-weights needs {', '.join(FILES)} in one folder")
-    try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises anything for a file that is not what it should be
-        raise ImageGSError(f"{path}: not a file of PyTorch weights; download it again") from error
-    found = found.get("state_dict", found) if isinstance(found, dict) else {}
-    found = {str(name).removeprefix("module."): value for name, value in found.items()}
-    for name, shape in expected.items():
-        have = tuple(getattr(found.get(name), "shape", ()))
-        if name not in found or have != shape:
-            what = f"has shape {have}, not {shape}" if name in found else "is missing"
-            raise ImageGSError(f"{path}: {name} {what}: these are not EML-Net's weights for this file")
-    return {name: found[name].float() for name in expected}
+    """The weights in one of FILES, checked."""
+    held = load(path, "saliency-weights", FILES)
+    return {
+        name: checked(held, path, name, shape, "EML-Net's weights for this file") for name, shape in expected.items()
+    }
 
 
 def _readouts(picture: torch.Tensor, w: Weights) -> list[torch.Tensor]:

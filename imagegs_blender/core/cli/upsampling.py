@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from ..decoding import decode
 from ..errors import ImageGSError
 from ..igs.stream import Stream
 from ..quality import metrics
 from ..textures import texture_stack
-from ..textures.resample import resize
+from ..textures.resample import resized
 from ..textures.texture_stack import SourceMap
 
 
@@ -42,8 +40,4 @@ def _resized(m: SourceMap, width: int, height: int) -> SourceMap:
         raise ImageGSError(
             f"{m.name}: {m.pixels.shape[1]} x {m.pixels.shape[0]} is too small for this downsample-ratio"
         )
-    planes = [resize(plane, width, height, False) for plane in np.moveaxis(m.pixels, 2, 0).astype(np.float32)]
-    pixels = np.stack(planes, 2)
-    if m.pixels.dtype.kind == "u":
-        pixels = np.clip(np.rint(pixels), 0, np.iinfo(m.pixels.dtype).max)
-    return replace(m, pixels=pixels.astype(m.pixels.dtype))
+    return replace(m, pixels=resized(m.pixels, width, height))

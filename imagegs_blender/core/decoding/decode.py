@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,23 @@ from ..textures.resample import fill
 
 COVERED = 0.99
 """Share of a texel's value that must come from Gaussians (the rest is the EPS of the formula, black)."""
+
+
+class Decoded:
+    """A stream's pictures at its own resolution. Each is decoded when it is first asked for, and kept."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    @cached_property
+    def planes(self) -> np.ndarray:
+        """(C, height, width) float32: planes()."""
+        return planes(self.stream.gaussians)
+
+    @cached_property
+    def images(self) -> dict[str, np.ndarray]:
+        """Every map's pixels in its own size, dtype and channel order, by name."""
+        return texture_stack.images(self.planes, self.stream.maps, self.stream.gaussians.wrap)
 
 
 def planes(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import morton
+
 
 def draw(density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count, 2) float32 texture coordinates, one in each of `count` equal shares of the density.
@@ -33,16 +35,7 @@ def within(texel: np.ndarray, width: int, height: int, rng: np.random.Generator)
 def morton_order(width: int, height: int) -> np.ndarray:
     """(width * height,) int64: row-major texel numbers in the order of a Morton curve."""
     side = max(width - 1, height - 1, 1).bit_length()
-    x = _spread(np.arange(width, dtype=np.int64))
-    y = _spread(np.arange(height, dtype=np.int64)) << 1
-    code = (y[:, None] | x[None, :]).reshape(-1)
+    code = morton.code(np.arange(width)[None, :], np.arange(height)[:, None]).reshape(-1)
     inverse = np.full(1 << (2 * side), -1, np.int32)
     inverse[code] = np.arange(width * height, dtype=np.int32)
     return inverse[inverse >= 0].astype(np.int64)
-
-
-def _spread(v: np.ndarray) -> np.ndarray:
-    """Insert a zero bit above every bit of 16-bit numbers."""
-    for shift, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
-        v = (v | (v << shift)) & mask
-    return v

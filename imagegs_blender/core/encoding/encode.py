@@ -1,198 +1,222 @@
-"""encode(): a stack in, the bytes of a .igs file out, with the report of what was measured."""
+"""encode(): a stack in, a .igs file out, with the report of what was measured."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..decoding import decode
+from ..decoding.decode import Decoded
 from ..devices.choice import Place
 from ..fitting import placement
-from ..fitting.fit import Observer, Progress, Report, fit
+from ..fitting.fit import Observer, Progress, fit
 from ..gaussians import Gaussians
-from ..igs import stream
 from ..igs.stream import Stream
 from ..quality import metrics
 from ..settings import MAX_GAUSSIANS, FitSettings
 from ..textures import texture_stack
 from ..textures.texture_stack import TextureStack
-from .rate import DECIBELS_PER_DOUBLING, Rate
-from .report import FitReport
+from . import search
+from .packing import Packed, Packer
+from .rate import Rate
+from .report import OVERALL, FitReport
+from .search import Attempt
 
 __all__ = ["Encoded", "Progress", "encode"]
 
-TARGET_MARGIN = 0.2
-"""dB above a requested PSNR that a search aims at; what is over is given back by rounding features coarser."""
+OnProgress = Callable[[Progress], None]
 
-_WASTE = 0.8
-"""dB above the target that rounding can give back well; beyond, fewer Gaussians are better."""
+_SECONDS_TO_MEASURE, _SECONDS_PER_SAMPLE = 0.3, 1.5e-7
+"""Seconds to pack and measure a fit: at least, and more for every sample of all maps. A time budget keeps them free."""
 
-_ATTEMPTS = 4
+_SHORTEST_FIT = 0.1
+"""Seconds that a fit is given where a time budget is used up."""
+
+_IMPORTANT = 0.5
+"""Share of the largest importance from which a texel counts as inside."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A finished fit: the stream, its bytes (the .igs file), and what was measured on it.
+    """A finished fit.
 
-    The report's measures compare the decoded stream, as 8-bit values, with the stack's planes over texels of weight above 0.
+    stream    the result: what read(data) gives
+    data      the bytes of the .igs file
+    report    the measures of the result
+    decoded   the stream's pictures, decoded when they are first asked for
     """
 
     stream: Stream
     data: bytes
     report: FitReport
+    decoded: Decoded
 
 
 def encode(
-    textures: TextureStack, settings: FitSettings, progress: Report | None = None, observer: Observer | None = None
+    stack: TextureStack,
+    settings: FitSettings,
+    progress: OnProgress | None = None,
+    observer: Observer | None = None,
+    originals: Mapping[str, np.ndarray] | None = None,
 ) -> Encoded:
-    """Fit, quantise, write, and measure the decoded result.
+    """Fit, quantize, write, and measure the decoded result.
 
-    With init_mode "mask" or "saliency" the report also has psnr_inside and psnr_outside (dB): over the texels of at least
-    half the largest importance, and over the others.
+    originals   name -> pixels of the maps that the result is compared with; default the stack's planes as maps. Measures
+                are of 8-bit values, over texels of weight above 0
+    With init_mode "mask" or "saliency" the report also has psnr_inside and psnr_outside.
     Raises ImageGSError for a request that can't be met, Cancelled where the progress callback raises it.
     """
-    textures = _steered(textures, settings)
-    work = _Work(textures, settings, progress, observer)
-    data, warning = (
-        work.to_target() if settings.target_psnr is not None else (work.fitted(work.rate.first_count())[1], None)
-    )
-    result = stream.read(data)
+    stack = _steered(stack, settings)
+    work = _Work(stack, settings, progress, observer)
+    packed, warning = work.result()
+    decoded = Decoded(packed.stream)
     report = replace(
-        FitReport.of_stream(result, len(data)),
+        FitReport.of_stream(packed.stream, len(packed)),
         steps=work.steps,
         device=str(work.place),
-        unused=0.0 if textures.weights is None else float(np.mean(textures.weights <= 0)),
+        unused=0.0 if stack.weights is None else float(np.mean(stack.weights <= 0)),
         warning=warning,
-        **work.measured(data),
-        **work.regions(data),
+        **work.measured(decoded, originals),
+        **work.regions(decoded),
     )
-    return Encoded(result, data, replace(report, seconds=work.elapsed()))
+    return Encoded(packed.stream, packed.data, replace(report, seconds=work.elapsed()), decoded)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The end of a fit: its Gaussians as they are, how they are packed, and the file that the request asks for."""
+
+    gaussians: Gaussians
+    packer: Packer
+    packed: Packed
 
 
 class _Work:
+    """The fits of one request, and their measures.
+
+    steps   optimizer steps of the last fit
+    """
+
     def __init__(
-        self, textures: TextureStack, settings: FitSettings, progress: Report | None, observer: Observer | None
+        self, stack: TextureStack, settings: FitSettings, progress: OnProgress | None, observer: Observer | None
     ) -> None:
-        self.textures, self.settings, self.progress, self.observer = textures, settings, progress, observer
+        self.stack, self.settings, self.progress, self.observer = stack, settings, progress, observer
         self.place = Place(settings)
         self.started = time.perf_counter()
-        self.rate = Rate(textures, settings)
-        self.originals = texture_stack.images(textures.planes, textures.maps, textures.wrap)
-        self.roles = {m.name: m.role for m in textures.maps}
-        self.unused = _unused(textures)
+        self.rate = Rate(stack, settings)
+        self.roles = {m.name: m.role for m in stack.maps}
+        self.unused = _unused(stack)
         self.steps = 0
 
+    @cached_property
+    def maps(self) -> dict[str, np.ndarray]:
+        """The stack's planes as maps."""
+        return texture_stack.images(self.stack.planes, self.stack.maps, self.stack.wrap)
+
     def elapsed(self) -> float:
+        """Seconds so far."""
         return time.perf_counter() - self.started
 
-    def fitted(self, count: int) -> tuple[Gaussians, bytes]:
-        """One fit with about so many Gaussians, and its stream."""
-        settings, rate = self.settings, self.rate
-        rate.forget()
+    def result(self) -> tuple[Packed, str | None]:
+        """The file that was asked for, and a warning where a PSNR was asked for and not reached."""
+        target = self.settings.target_psnr
+        if target is None:
+            return self._fitted(self.rate.first_count()).packed, None
+        best = search.smallest(
+            target, self.rate.first_count(), self._attempt, self.rate.within_budget, self._time_for_another
+        )
+        if best.psnr >= target:
+            return best.packed, None
+        why = "the budget of bytes" if self.rate.budget is not None else "the steps or seconds allowed"
+        return best.packed, f"target-psnr {target:g} dB was not reached: {best.psnr:.2f} dB is what {why} gave"
+
+    def measured(self, decoded: Decoded, originals: Mapping[str, np.ndarray] | None) -> dict[str, Any]:
+        """The measures of the result, by field of FitReport."""
+        return metrics.compare(originals or self.maps, decoded.images, self.roles, unused=self.unused)
+
+    def regions(self, decoded: Decoded) -> dict[str, Any]:
+        """PSNR where the importance map has at least half of its maximum, and elsewhere, by field of FitReport."""
+        importance = self.stack.importance
+        if importance is None:
+            return {}
+        inside = _per_map(importance >= _IMPORTANT * importance.max(), self.stack)
+        outside = {name: ~here for name, here in inside.items()}
+        return {
+            "psnr_inside": self._psnr(decoded.images, unused=outside),
+            "psnr_outside": self._psnr(decoded.images, unused=inside),
+        }
+
+    def _fitted(self, count: int) -> _Fitted:
+        """One fit with about so many Gaussians, and its file."""
+        settings, rate, packer = self.settings, self.rate, self.rate.packer()
         if settings.time_budget is not None:
             left = settings.time_budget - self.elapsed() - self._time_to_measure()
-            settings = replace(settings, time_budget=max(left, 0.1))
+            settings = replace(settings, time_budget=max(left, _SHORTEST_FIT))
         most = MAX_GAUSSIANS if settings.target_psnr is None else count
 
         def recount(gaussians: Gaussians, error: float) -> int:
             return min(rate.count(gaussians, error), most)
 
         gaussians, self.steps = fit(
-            self.textures, settings, count, self.progress, rate.round if settings.quantize else rate.snap,
+            self.stack, settings, count, self.progress, packer.round if settings.quantize else packer.snap,
             recount if rate.budget is not None else None, self.observer, self.place,
         )  # fmt: skip
-        return gaussians, rate.pack(gaussians)
+        return _Fitted(gaussians, packer, rate.pack(gaussians, packer))
 
-    def measured(self, data: bytes) -> dict:
-        return metrics.compare(self.originals, decode.images(stream.read(data)), self.roles, unused=self.unused)
-
-    def regions(self, data: bytes) -> dict[str, Any]:
-        """PSNR where the importance map has at least half of its maximum, and elsewhere."""
-        importance = self.textures.importance
-        if importance is None:
-            return {}
-        decoded = decode.images(stream.read(data))
-        inside = _per_map(importance >= 0.5 * importance.max(), self.textures)
-        regions = {"psnr_inside": {name: ~here for name, here in inside.items()}, "psnr_outside": inside}
-        return {
-            name: metrics.compare(self.originals, decoded, self.roles, False, unused)["psnr"]["overall"]
-            for name, unused in regions.items()
-        }
-
-    def to_target(self) -> tuple[bytes, str | None]:
-        """Fit until the PSNR is reached, and round features as coarsely as it allows; also a warning where it is not reached.
-
-        The next count is interpolated between fits (extrapolated by what doubling usually gains).
-        """
-        target, budget = self.settings.target_psnr, self.settings.time_budget
+    def _attempt(self, count: int) -> Attempt:
+        """One fit of the search for a PSNR, its features rounded as coarsely as the target allows."""
+        target = self.settings.target_psnr
         assert target is not None
-        count = self.rate.first_count()
-        tried: list[tuple[int, float]] = []
-        best, best_psnr = b"", -1.0
-        for attempt in range(1, _ATTEMPTS + 1):
-            gaussians, data = self.fitted(count)
-            reached = self._psnr(data)
-            tried.append((len(gaussians), reached))
-            if reached >= target:
-                coarser, _ = self.rate.border(gaussians, lambda data: self._psnr(data) >= target)
-                if coarser is not None and len(coarser) < len(data):
-                    data, reached = coarser, self._psnr(coarser)
-            smaller = reached >= target and len(data) < len(best)
-            if smaller or (best_psnr < target and reached > best_psnr):
-                best, best_psnr = data, reached
-            following = self.rate.within_budget(_next_count(tried, target))
-            late = budget is not None and self.elapsed() * (attempt + 1) / attempt > budget
-            if target <= tried[-1][1] <= target + _WASTE or late or following == count:
-                break
-            count = following
-        if best_psnr >= target:
-            return best, None
-        why = "the budget of bytes" if self.rate.budget is not None else "the steps or seconds allowed"
-        return best, f"target-psnr {target:g} dB was not reached: {best_psnr:.2f} dB is what {why} gave"
+        fitted = self._fitted(count)
+        packed, reached = fitted.packed, self._reached(fitted.packed)
+        if reached >= target:
+            coarser, _ = fitted.packer.border(fitted.gaussians, lambda tried: self._reached(tried) >= target)
+            if coarser is not None and len(coarser) < len(packed):
+                packed = coarser
+        return Attempt(len(fitted.gaussians), reached, packed)
 
-    def _psnr(self, data: bytes) -> float:
-        decoded = decode.images(stream.read(data))
-        return metrics.compare(self.originals, decoded, self.roles, False, self.unused)["psnr"]["overall"]
+    def _reached(self, packed: Packed) -> float:
+        """dB of a file over all maps."""
+        return self._psnr(decode.images(packed.stream), self.unused)
+
+    def _psnr(self, images: Mapping[str, np.ndarray], unused: Mapping[str, np.ndarray] | None) -> float:
+        return metrics.compare(self.maps, images, self.roles, False, unused)["psnr"][OVERALL]
+
+    def _time_for_another(self, attempts: int) -> bool:
+        budget = self.settings.time_budget
+        return budget is None or self.elapsed() * (attempts + 1) / attempts <= budget
 
     def _time_to_measure(self) -> float:
-        return 0.3 + 1.5e-7 * sum(pixels.size for pixels in self.originals.values())
+        samples = sum(m.width * m.height * len(m.channels) for m in self.stack.maps)
+        return _SECONDS_TO_MEASURE + _SECONDS_PER_SAMPLE * samples
 
 
-def _next_count(tried: list[tuple[int, float]], target: float) -> int:
-    """The count at which the line through the two fits nearest to the target meets it, a little above."""
-    (count, reached), *others = sorted(tried, key=lambda pair: abs(pair[1] - target))
-    slope = DECIBELS_PER_DOUBLING
-    if others and others[0][0] != count:
-        slope = float(np.clip((reached - others[0][1]) / np.log2(count / others[0][0]), 0.5, 6))
-    return max(1, int(count * 2 ** float(np.clip((target + TARGET_MARGIN - reached) / slope, -4, 4))))
-
-
-def _unused(textures: TextureStack) -> dict[str, np.ndarray] | None:
+def _unused(stack: TextureStack) -> dict[str, np.ndarray] | None:
     """Each map's texels (height, width) of weight 0; None where there are none. All count where all weigh 0."""
-    weights = textures.weights
+    weights = stack.weights
     if weights is None or weights.min() > 0 or weights.max() <= 0:
         return None
-    return _per_map(weights == 0, textures)
+    return _per_map(weights == 0, stack)
 
 
-def _per_map(texels: np.ndarray, textures: TextureStack) -> dict[str, np.ndarray]:
+def _per_map(texels: np.ndarray, stack: TextureStack) -> dict[str, np.ndarray]:
     """texels (H, W) of the stack at each map's own size, nearest."""
-    rows = {m.name: np.arange(m.height) * textures.height // m.height for m in textures.maps}
-    columns = {m.name: np.arange(m.width) * textures.width // m.width for m in textures.maps}
-    return {m.name: texels[np.ix_(rows[m.name], columns[m.name])] for m in textures.maps}
+    rows = {m.name: np.arange(m.height) * stack.height // m.height for m in stack.maps}
+    columns = {m.name: np.arange(m.width) * stack.width // m.width for m in stack.maps}
+    return {m.name: texels[np.ix_(rows[m.name], columns[m.name])] for m in stack.maps}
 
 
-def _steered(textures: TextureStack, settings: FitSettings) -> TextureStack:
+def _steered(stack: TextureStack, settings: FitSettings) -> TextureStack:
     """The stack with the importance map that init_mode asks for, and with weights that follow it."""
     if settings.init_mode not in ("mask", "saliency"):
-        return replace(textures, importance=None)
-    importance = placement.importance_map(textures, settings)
-    weights = 1 + np.float32(settings.importance_weight - 1) * importance
+        return replace(stack, importance=None)
+    importance = placement.importance_map(stack, settings)
     if settings.importance_weight == 1:
-        return replace(textures, importance=importance)
-    return replace(
-        textures, importance=importance, weights=weights if textures.weights is None else weights * textures.weights
-    )
+        return replace(stack, importance=importance)
+    weights = 1 + np.float32(settings.importance_weight - 1) * importance
+    return replace(stack, importance=importance, weights=weights if stack.weights is None else weights * stack.weights)

@@ -1,52 +1,69 @@
-"""Rate control: how many Gaussians a request allows, how they are rounded, and the bytes in the end."""
+"""Rate control: how many Gaussians a request allows, and the file that fills its budget of bytes."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
 from ..decoding import decode
 from ..errors import ImageGSError
 from ..gaussians import Gaussians
-from ..igs import plain, stream
-from ..igs.codes import Codes, ScaleGrid, quantize
-from ..igs.plain import Plain
+from ..igs import plain
 from ..settings import MAX_GAUSSIANS, FitSettings
 from ..textures.texture_stack import TextureStack
+from .packing import COARSEST_STEP, Packed, Packer
 
 FILL = 0.98
 """Features are rounded finer until the file has this share of its budget."""
 
 DECIBELS_PER_DOUBLING = 2.2
-"""What twice the Gaussians usually gain: where a search for a PSNR starts from."""
+"""Gain that twice the Gaussians usually bring: a search for a PSNR starts from it."""
 
-_FINEST_STEP, _COARSEST_STEP = 2.0**-12, 0.25
-_HEAD = 36 + 46
-_ROUNDS = 9
+# Bytes and bits that a plan counts with before anything is packed. They are estimates, near those of docs/format.md:
+# count() replaces them with measured bytes, and the budget is kept by packing. Another estimate gives other files.
+
+_FRAME = 82
+"""Bytes of signature, section headers and the fixed part of HEAD."""
+
+_MAP, _MAP_CHANNEL = 12, 3
+"""Bytes of a map's description beside its name, and of each of its channels."""
+
+_MODEL = 14
+"""Bytes of the model of a column: its range, and its histogram."""
+
+_GEOMETRY_COLUMNS = 3
+"""Columns beside the features': the larger scale, its distance from the smaller, the bias. Means and rotations have none."""
+
+_GEOMETRY_BITS, _FEATURE_BITS = 28.0, 4.5
+"""Bits of an entropy-coded Gaussian's geometry, and of each component of its feature."""
+
+_LEAST_BYTES = 2.0
+"""Bytes of a Gaussian below which a measured size is not believed."""
+
+_GROWTH = 4
+"""A measured size allows at most so many times the Gaussians that it was measured on."""
+
+_ROOM = 64
+"""Bytes for Gaussians in the smallest budget that is suggested where one is too small."""
 
 
 class Rate:
     """The amount that settings ask for, on one stack.
 
+    bits     bits of every number, decided for this stack
     budget   bytes that the file must not exceed, or None
     """
 
-    def __init__(self, textures: TextureStack, settings: FitSettings) -> None:
-        self.textures, self.settings = textures, settings
-        self.bits = settings.bits.at(textures.width, textures.height)
-        self.texels = max(m.width * m.height for m in textures.maps)
-        limits = [int(settings.bpp * self.texels / 8)] if settings.bpp else []
-        limits += [settings.max_bytes] if settings.max_bytes else []
-        self.budget = min(limits, default=None)
-        self._scales: ScaleGrid | None = None
-        planes = len(textures.planes)
-        self._fixed = (
-            _HEAD + 4 * planes + planes * planes + sum(12 + len(m.name) + 3 * len(m.sources) for m in textures.maps)
-        )
-        self._fixed += 14 * (planes + 3)
+    def __init__(self, stack: TextureStack, settings: FitSettings) -> None:
+        self.stack, self.settings = stack, settings
+        self.bits = settings.bits.at(stack.width, stack.height)
+        self.budget = _budget(stack, settings)
+        self._fixed = _fixed_bytes(stack)
         if self.budget is not None and self._affordable() < 1:
             raise self._too_small()
+
+    def packer(self) -> Packer:
+        """A packer for the Gaussians of one fit."""
+        return Packer(self.stack.maps, self.bits)
 
     def first_count(self) -> int:
         """The number of Gaussians to plan with before anything is known of the picture."""
@@ -55,112 +72,91 @@ class Rate:
         if self.settings.target_psnr is None:
             return self._affordable()
         # a Gaussian for every 12 x 12 texels of a smooth picture reaches some 32 dB
-        guess = self.texels / 144 * 2 ** ((self.settings.target_psnr - 32) / DECIBELS_PER_DOUBLING)
+        guess = self.stack.texels / 144 * 2 ** ((self.settings.target_psnr - 32) / DECIBELS_PER_DOUBLING)
         return self.within_budget(int(guess))
 
     def within_budget(self, count: int) -> int:
-        """count, limited to what can be stored, and to what the budget is likely to allow."""
+        """count, limited to the number that can be stored, and to the number that the budget is likely to allow."""
         most = MAX_GAUSSIANS if self.budget is None else self._affordable()
         return int(np.clip(count, 1, min(most, MAX_GAUSSIANS)))
 
     def count(self, gaussians: Gaussians, error: float) -> int:
-        """The number that fills the budget, judged by what the Gaussians so far cost; error is the fit's mean square."""
+        """The number that fills the budget, judged by the bytes of the Gaussians so far; error is the fit's mean square."""
         assert self.budget is not None
-        size = len(self.packed(gaussians, self._feature_step(error)))
-        per_gaussian = max((size - self._fixed) / len(gaussians), 2.0)
-        return max(1, min(int((self.budget - self._fixed) / per_gaussian), 4 * len(gaussians), MAX_GAUSSIANS))
+        size = len(self.packer().pack(gaussians, self._feature_step(error)))
+        per_gaussian = max((size - self._fixed) / len(gaussians), _LEAST_BYTES)
+        affordable = int((self.budget - self._fixed) / per_gaussian)
+        return max(1, min(affordable, _GROWTH * len(gaussians), MAX_GAUSSIANS))
 
-    def snap(self, gaussians: Gaussians) -> Gaussians:
-        """The Gaussians as the stream will round them, in the same order."""
-        if self._scales is None:
-            self._scales = ScaleGrid.of(gaussians, self.bits)
-        return self._codes(gaussians, self._scales).gaussians
-
-    def round(self, gaussians: Gaussians) -> Gaussians:
-        """As snap(), on the finest grid for just these."""
-        return self._codes(gaussians).gaussians
-
-    def forget(self) -> None:
-        """Forget what was derived from an earlier fit."""
-        self._scales = None
-
-    def pack(self, gaussians: Gaussians) -> bytes:
-        """The bytes. With a budget, features are rounded coarser or finer so that it is kept and filled."""
+    def pack(self, gaussians: Gaussians, packer: Packer) -> Packed:
+        """The file. With a budget, features are rounded coarser or finer so that it is kept and filled."""
         step = self._feature_step(self._error(gaussians) if self.settings.bits.feat is None else 0.0)
-        data = self.packed(gaussians, step)
+        packed = packer.pack(gaussians, step)
         if self.budget is None:
-            return data
-        if len(data) <= self.budget and (self.settings.target_psnr or len(data) >= FILL * self.budget):
-            return data
+            return packed
         budget = self.budget
-        _, best = self.border(gaussians, lambda data: len(data) > budget)
-        return best if best is not None else self._pruned(gaussians)
-
-    def border(self, gaussians: Gaussians, fine: Callable[[bytes], bool]) -> tuple[bytes | None, bytes | None]:
-        """(the coarsest stream found that is fine, the finest found that is not), rounding features by halving intervals."""
-        finest, coarsest = self.packed(gaussians, _FINEST_STEP), self.packed(gaussians, _COARSEST_STEP)
-        inside, outside = (finest if fine(finest) else None), (None if fine(coarsest) else coarsest)
-        low, high = _FINEST_STEP, _COARSEST_STEP
-        for _ in range(_ROUNDS):
-            middle = (low * high) ** 0.5
-            data = self.packed(gaussians, middle)
-            if fine(data):
-                inside, low = data, middle
-            else:
-                outside, high = data, middle
-        return (coarsest, None) if outside is None else (inside, outside)
-
-    def packed(self, gaussians: Gaussians, feature_step: float) -> bytes:
-        """The stream with this step of the features."""
-        return stream.pack(self._codes(gaussians, self._scales, feature_step), self.textures.maps)
+        if len(packed) <= budget and (self.settings.target_psnr or len(packed) >= FILL * budget):
+            return packed
+        _, best = packer.border(gaussians, lambda tried: len(tried) > budget)
+        return best or self._pruned(gaussians, packer)
 
     def _feature_step(self, error: float) -> float:
-        """How finely features are rounded, for a fit of this mean square error."""
-        bits = self.settings.bits.at(self.textures.width, self.textures.height, error**0.5)
+        """The step of the features for a fit of this mean square error."""
+        bits = self.settings.bits.at(self.stack.width, self.stack.height, error**0.5)
         assert bits.feat is not None
         return 2.0**-bits.feat
 
     def _error(self, gaussians: Gaussians) -> float:
         """Mean square over all planes."""
-        return float(np.mean((decode.planes(gaussians) - self.textures.planes) ** 2))
+        return float(np.mean((decode.planes(gaussians) - self.stack.planes) ** 2))
 
-    def _codes(
-        self, gaussians: Gaussians, scales: ScaleGrid | None = None, feature_step: float | None = None
-    ) -> Codes | Plain:
-        if self.bits.wide:
-            return plain.quantize(gaussians, self.bits)
-        return quantize(gaussians, self.bits, scales, feature_step)
-
-    def _pruned(self, gaussians: Gaussians) -> bytes:
+    def _pruned(self, gaussians: Gaussians, packer: Packer) -> Packed:
         """Where even the coarsest rounding is too large: without the Gaussians of smallest area that don't fit."""
         assert self.budget is not None
-        order = np.argsort(-gaussians.scale.prod(1), kind="stable")
+        by_area = np.argsort(-gaussians.scale.prod(1), kind="stable")
         low, high, best = 0, len(gaussians), None
         while high - low > max(1, len(gaussians) // 256):
             middle = (low + high) // 2
-            data = self.packed(gaussians.take(np.sort(order[:middle])), _COARSEST_STEP)
-            if len(data) > self.budget:
+            packed = packer.pack(gaussians.take(np.sort(by_area[:middle])), COARSEST_STEP)
+            if len(packed) > self.budget:
                 high = middle
             else:
-                low, best = middle, data
+                low, best = middle, packed
         if best is None:
             raise self._too_small()
         return best
 
     def _too_small(self) -> ImageGSError:
-        least = self._fixed + 64
+        least = self._fixed + _ROOM
         return ImageGSError(
             f"{self._request()} is {self.budget} bytes here, too small for one Gaussian: ask for at least "
-            f"{least} bytes, {8 * least / self.texels:.3g} bpp"
+            f"{least} bytes, {8 * least / self.stack.texels:.3g} bpp"
         )
 
     def _affordable(self) -> int:
+        """The number of Gaussians that the budget is likely to allow, before any was packed."""
         assert self.budget is not None
-        planes = len(self.textures.planes)
-        each = plain.size(8, planes, self.bits) / 8 if self.bits.wide else (28 + 4.5 * planes) / 8
+        planes = len(self.stack.planes)
+        coded = (_GEOMETRY_BITS + _FEATURE_BITS * planes) / 8
+        each = plain.size(8, planes, self.bits) / 8 if self.bits.wide else coded
         return min(int((self.budget - self._fixed) / each), MAX_GAUSSIANS)
 
     def _request(self) -> str:
         if self.settings.max_bytes == self.budget:
             return f"max-bytes {self.budget}"
         return f"bpp {self.settings.bpp:g}"
+
+
+def _budget(stack: TextureStack, settings: FitSettings) -> int | None:
+    """The smaller of the limits in bytes; None where there is none."""
+    limits = [int(settings.bpp * stack.texels / 8)] if settings.bpp else []
+    limits += [settings.max_bytes] if settings.max_bytes else []
+    return min(limits, default=None)
+
+
+def _fixed_bytes(stack: TextureStack) -> int:
+    """Bytes of a file beside its Gaussians, about."""
+    planes = len(stack.planes)
+    center_and_basis = 4 * planes + planes * planes
+    maps = sum(_MAP + len(m.name) + _MAP_CHANNEL * len(m.sources) for m in stack.maps)
+    return _FRAME + center_and_basis + maps + _MODEL * (planes + _GEOMETRY_COLUMNS)

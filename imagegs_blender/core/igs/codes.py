@@ -15,6 +15,7 @@ import numpy as np
 
 from ..gaussians import Gaussians
 from ..settings import QuantizeBits
+from .head import Head, Ranges
 
 ELONGATED = 4.0
 """r - 1/r at which a Gaussian gets 2^rot rotation levels."""
@@ -27,7 +28,7 @@ BASIS_ONE = 127
 
 @dataclass(frozen=True)
 class Codes:
-    """N Gaussians as integers, and what the integers mean. Plain data; equal codes are equal pictures.
+    """N Gaussians as integers, and the head that says what they mean. Plain data; equal codes are equal pictures.
 
     mean        (N, 2) int32, 0 .. 2^pos - 1: cells of the texture, row y downwards
     scale       (N, 2) int32, 0 .. 2^scale - 1: exp(scale_low + code scale_step) texels; first >= second
@@ -36,40 +37,30 @@ class Codes:
     feature     (N, C) int32: components; feature = center + (code feature_step) @ (basis / BASIS_ONE)
     """
 
-    bits: QuantizeBits
-    scale_low: float
-    scale_step: float
-    feature_step: float
-    feature_center: np.ndarray
-    feature_basis: np.ndarray
+    head: Head
     mean: np.ndarray
     scale: np.ndarray
     rotation: np.ndarray
     bias: np.ndarray
     feature: np.ndarray
-    width: int
-    height: int
-    wrap: bool
-    topk: int
-    gamma: float = 1.0
 
     def __len__(self) -> int:
         return len(self.mean)
 
     @property
-    def gaussians(self) -> Gaussians:
-        """What the codes stand for."""
-        return dequantize(self)
+    def rotation_levels(self) -> np.ndarray:
+        """(N,) int32: how many directions half a turn is divided into, for each Gaussian."""
+        return rotation_levels(self.scale, self.head.ranges.scale_step, self.head.bits.rot)
 
-    @property
-    def pos_bits(self) -> int:
-        """Bits of each coordinate of a mean."""
-        assert self.bits.pos is not None, "bits of a stream are decided: QuantizeBits.at"
-        return self.bits.pos
+    def dequantized(self) -> Gaussians:
+        """The Gaussians that the codes stand for."""
+        return dequantize(self)
 
     def take(self, index: np.ndarray) -> Codes:
         """The Gaussians at index, in that order."""
-        return replace(self, **{n: getattr(self, n)[index] for n in ("mean", "scale", "rotation", "bias", "feature")})
+        mean = self.mean[index]
+        arrays = {name: getattr(self, name)[index] for name in ("scale", "rotation", "bias", "feature")}
+        return replace(self, head=replace(self.head, count=len(mean)), mean=mean, **arrays)
 
 
 @dataclass(frozen=True)
@@ -96,32 +87,39 @@ def quantize(
     feature_step   another step than 2^-feat
     """
     scales = scales or ScaleGrid.of(gaussians, bits)
+    bits = bits.at(gaussians.width, gaussians.height)
+    assert bits.pos is not None and bits.feat is not None
+    step = float(np.float32(feature_step or 2.0**-bits.feat))
     center, basis = principal_components(gaussians.feature)
-    inverse = np.linalg.inv(basis / BASIS_ONE)
-    components = (gaussians.feature.astype(np.float64) - center) @ inverse
-    step = float(np.float32(feature_step or 2.0 ** -(bits.at(gaussians.width, gaussians.height).feat or 0)))
+    components = (gaussians.feature.astype(np.float64) - center) @ np.linalg.inv(basis / BASIS_ONE)
     scale, rotation = _canonical(gaussians, scales, bits)
-    cells = 2 ** (bits.at(gaussians.width, gaussians.height).pos or 0)
+    cells = 2**bits.pos
     return Codes(
-        bits, scales.low, scales.step, step, center, basis,
-        np.clip((gaussians.mean.astype(np.float64) * cells).astype(np.int32), 0, cells - 1),
-        scale, rotation, np.rint(gaussians.bias / scales.step).astype(np.int32), np.rint(components / step).astype(np.int32),
-        gaussians.width, gaussians.height, gaussians.wrap, gaussians.topk, gaussians.gamma,
-    )  # fmt: skip
+        Head.of(gaussians, bits, Ranges(scales.low, scales.step, step, center, basis)),
+        mean=np.clip((gaussians.mean.astype(np.float64) * cells).astype(np.int32), 0, cells - 1),
+        scale=scale,
+        rotation=rotation,
+        bias=np.rint(gaussians.bias / scales.step).astype(np.int32),
+        feature=np.rint(components / step).astype(np.int32),
+    )
 
 
 def dequantize(codes: Codes) -> Gaussians:
-    """What the codes stand for."""
-    components = codes.feature * codes.feature_step
-    levels = rotation_levels(codes.scale, codes.scale_step, codes.bits.rot)
+    """The Gaussians that the codes stand for."""
+    head, ranges = codes.head, codes.head.ranges
+    components = codes.feature * ranges.feature_step
     return Gaussians(
-        ((codes.mean + 0.5) / 2**codes.pos_bits).astype(np.float32),
-        np.exp(codes.scale_low + codes.scale * codes.scale_step).astype(np.float32),
-        (np.pi * (codes.rotation + 0.5) / levels).astype(np.float32),
-        (codes.feature_center + components @ (codes.feature_basis / BASIS_ONE)).astype(np.float32),
-        (codes.bias * codes.scale_step).astype(np.float32),
-        codes.width, codes.height, codes.wrap, codes.topk, codes.gamma,
-    )  # fmt: skip
+        mean=((codes.mean + 0.5) / 2**head.pos_bits).astype(np.float32),
+        scale=np.exp(ranges.scale_low + codes.scale * ranges.scale_step).astype(np.float32),
+        rotation=(np.pi * (codes.rotation + 0.5) / codes.rotation_levels).astype(np.float32),
+        feature=(ranges.feature_center + components @ (ranges.feature_basis / BASIS_ONE)).astype(np.float32),
+        bias=(codes.bias * ranges.scale_step).astype(np.float32),
+        width=head.width,
+        height=head.height,
+        wrap=head.wrap,
+        topk=head.topk,
+        gamma=head.gamma,
+    )
 
 
 def rotation_levels(scale: np.ndarray, scale_step: float, rot_bits: int) -> np.ndarray:

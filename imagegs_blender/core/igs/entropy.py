@@ -13,10 +13,12 @@ import constriction
 import numpy as np
 
 from ..errors import ImageGSError
+from .invalid import require
 
 _Categorical = constriction.stream.model.Categorical
 _Uniform = constriction.stream.model.Uniform
 MAX_MAGNITUDE = 1 << 19
+"""Integers of a column are smaller than this, with either sign: it bounds what a reader allocates for a model."""
 
 
 class Writer:
@@ -27,10 +29,11 @@ class Writer:
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def column(self, symbols: np.ndarray) -> None:
-        """Integers of any sign, |symbol| < MAX_MAGNITUDE, with their histogram."""
+        """Integers of any sign, |symbol| < MAX_MAGNITUDE, with their histogram. Raises ImageGSError for larger ones."""
         if len(symbols) == 0:
             return
         low, high = int(symbols.min()), int(symbols.max())
+        _check_range(low, high)
         classes = _classes(symbols)
         counts = np.bincount(classes - classes.min())
         shares = _shares(counts)
@@ -65,8 +68,7 @@ class Reader:
     """Counterpart of Writer. Raises ImageGSError where the bytes can't be what a Writer made."""
 
     def __init__(self, models: bytes, payload: bytes) -> None:
-        if len(payload) % 4:
-            raise ImageGSError("not a valid .igs stream: a payload's length is not a multiple of 4")
+        require(len(payload) % 4 == 0, "a payload's length is not a multiple of 4")
         self._models, self._at = models, 0
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(payload, "<u4").astype(np.uint32))
 
@@ -75,8 +77,8 @@ class Reader:
         if count == 0:
             return np.empty(0, np.int32)
         low, high, first, length = struct.unpack("<iihB", self._take(11))
-        if not (-MAX_MAGNITUDE < low <= high < MAX_MAGNITUDE) or length == 0:
-            raise ImageGSError("not a valid .igs stream: a model's range is impossible")
+        _check_range(low, high)
+        require(length > 0, "a model is empty")
         shares = _unpack_shares(self._take((length * 3 + 1) // 2), length)
         if low == high:
             return np.full(count, low, np.int32)
@@ -94,8 +96,7 @@ class Reader:
     def splits(self, totals: np.ndarray) -> np.ndarray:
         """(len(totals),) int32, 0 .. totals."""
         shape = self.number()
-        if shape >= len(SPLIT_SHAPES):
-            raise ImageGSError("not a valid .igs stream: a split model is unknown")
+        require(shape < len(SPLIT_SHAPES), "a split model is unknown")
         lefts = np.empty(len(totals), np.int32)
         for total in np.unique(totals):
             chosen = totals == total
@@ -108,8 +109,7 @@ class Reader:
 
     def finish(self) -> None:
         """All models must have been asked for."""
-        if self._at != len(self._models):
-            raise ImageGSError("not a valid .igs stream: models are left over")
+        require(self._at == len(self._models), "models are left over")
 
     def _decode(self, *arguments: Any) -> np.ndarray:
         try:
@@ -119,10 +119,13 @@ class Reader:
 
     def _take(self, size: int) -> bytes:
         part = self._models[self._at : self._at + size]
-        if len(part) != size:
-            raise ImageGSError("not a valid .igs stream: a model is cut short")
+        require(len(part) == size, "a model is cut short")
         self._at += size
         return part
+
+
+def _check_range(low: int, high: int) -> None:
+    require(-MAX_MAGNITUDE < low <= high < MAX_MAGNITUDE, "a model's range is impossible")
 
 
 # Magnitude classes: 0, 1, 2, 3, then two per octave (4-5, 6-7, 8-11, 12-15, ...), negative for negative numbers.
@@ -159,11 +162,9 @@ def _unpack_shares(data: bytes, length: int) -> np.ndarray:
 def _probabilities(low: int, high: int, first: int, shares: np.ndarray) -> np.ndarray:
     """(high - low + 1,) float64: each class's share, spread evenly over its symbols within low .. high."""
     classes = _classes(np.arange(low, high + 1)) - first
-    if classes.min() < 0 or classes.max() >= len(shares):
-        raise ImageGSError("not a valid .igs stream: a model does not cover its range")
+    require(classes.min() >= 0 and classes.max() < len(shares), "a model does not cover its range")
     weight = (shares & 255).astype(np.float64) * (1 << (shares >> 8)).astype(np.float64)
-    if not weight.any():
-        raise ImageGSError("not a valid .igs stream: a model is empty")
+    require(bool(weight.any()), "a model is empty")
     size = np.maximum(np.bincount(classes, minlength=len(shares)), 1)
     return (weight / size)[classes]
 
@@ -173,7 +174,7 @@ SPLIT_SHAPES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 1024.0)
 
 
 def split_probabilities(total: int, shape: float) -> np.ndarray:
-    """(total + 1,) float64: the symmetric beta-binomial distribution, by its ratio of neighbours from the middle outwards."""
+    """(total + 1,) float64: the symmetric beta-binomial distribution, by its ratio of neighbors from the middle outwards."""
     middle = total // 2
     k = np.arange(total)
     ratio = (total - k) / (k + 1.0) * ((k + shape) / (total - k - 1 + shape))  # p(k + 1) / p(k)

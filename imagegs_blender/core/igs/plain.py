@@ -1,19 +1,22 @@
 """Gaussians stored plainly: so many bits per number over the range in use, as Image-GS counts its bits; 32 is float32.
 
-Entropy coding serves up to 16 bits; beyond, what is added is noise, and nothing is gained by modelling it.
+Entropy coding serves up to 16 bits; beyond, what is added is noise, and nothing is gained by modeling it.
 """
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import ImageGSError
 from ..gaussians import Gaussians
 from ..settings import QuantizeBits
+from .head import Head
+from .invalid import require
 
 _MAX_SCALE = 1e6
 
@@ -28,17 +31,27 @@ class Plain:
     def __len__(self) -> int:
         return len(self.gaussians)
 
+    @property
+    def head(self) -> Head:
+        """The head of a stream that holds them."""
+        return Head.of(self.gaussians, self.bits)
+
+    def dequantized(self) -> Gaussians:
+        """The Gaussians, which are stored as they are."""
+        return self.gaussians
+
 
 def quantize(gaussians: Gaussians, bits: QuantizeBits) -> Plain:
     """Every number rounded to its bits, in the order given. Rotations are taken to 0..pi."""
     turned = np.mod(gaussians.rotation.astype(np.float64), np.pi).astype(np.float32)
-    gaussians = replace(gaussians, rotation=turned)
+    gaussians = replace(gaussians, rotation=turned, gamma=float(np.float32(gaussians.gamma)))
     rounded: dict[str, Any] = {name: _values(*_coded(getattr(gaussians, name), b)) for name, b in _groups(bits)}
     return Plain(replace(gaussians, **rounded), bits)
 
 
 def write(plain: Plain) -> bytes:
-    """The bytes of CODE."""
+    """The bytes of CODE. Raises ImageGSError where a number can't be stored: it is not finite, or out of range."""
+    _check({name: getattr(plain.gaussians, name) for name, _ in _groups(plain.bits)})
     parts = []
     for name, bits in _groups(plain.bits):
         values = getattr(plain.gaussians, name)
@@ -50,31 +63,29 @@ def write(plain: Plain) -> bytes:
     return b"".join(parts)
 
 
-def read(data: bytes, count: int, planes: int, bits: QuantizeBits) -> dict[str, np.ndarray]:
-    """mean, scale, rotation, bias and feature from the bytes of CODE. Raises ImageGSError for impossible ones."""
-    shapes = {
-        "mean": (count, 2),
-        "scale": (count, 2),
-        "rotation": (count,),
-        "bias": (count,),
-        "feature": (count, planes),
-    }
-    sizes = [_size(int(np.prod(shapes[name])), b) for name, b in _groups(bits)]
-    _require(len(data) == sum(sizes), "its plain numbers have another length than their bits say")
+def read(data: bytes, head: Head) -> Plain:
+    """The Gaussians of a stream from the bytes of CODE. Raises ImageGSError for impossible ones."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "mean": (head.count, 2), "scale": (head.count, 2), "rotation": (head.count,), "bias": (head.count,),
+        "feature": (head.count, head.planes),
+    }  # fmt: skip
+    sizes = [_size(math.prod(shapes[name]), b) for name, b in _groups(head.bits)]
+    require(len(data) == sum(sizes), "its plain numbers have another length than their bits say")
     found, at = {}, 0
-    for (name, b), size in zip(_groups(bits), sizes, strict=True):
+    for (name, b), size in zip(_groups(head.bits), sizes, strict=True):
         part, at = data[at : at + size], at + size
         if b == 32:
             values = np.frombuffer(part, "<f4").astype(np.float32)
         else:
             low, high = struct.unpack_from("<ff", part)
-            _require(bool(np.isfinite([low, high]).all()) and low <= high, "a range of plain numbers is impossible")
-            values = _values(_unpacked(part[8:], b, int(np.prod(shapes[name]))), low, high, b)
-        _require(bool(np.isfinite(values).all()), "a plain number is not finite")
+            require(bool(np.isfinite([low, high]).all()) and low <= high, "a range of plain numbers is impossible")
+            values = _values(_unpacked(part[8:], b, math.prod(shapes[name])), low, high, b)
         found[name] = values.reshape(shapes[name])
-    _require(found["mean"].min() >= 0 and found["mean"].max() <= 1, "a mean is out of range")
-    _require(found["scale"].min() > 0 and found["scale"].max() <= _MAX_SCALE, "a scale is out of range")
-    return found
+    _check(found)
+    gaussians = Gaussians(
+        **found, width=head.width, height=head.height, wrap=head.wrap, topk=head.topk, gamma=head.gamma
+    )
+    return Plain(gaussians, head.bits)
 
 
 def size(count: int, planes: int, bits: QuantizeBits) -> int:
@@ -124,6 +135,9 @@ def _unpacked(data: bytes, bits: int, count: int) -> np.ndarray:
     return digits.astype(np.int64) @ (1 << np.arange(bits - 1, -1, -1, dtype=np.int64))
 
 
-def _require(condition: bool, what: str) -> None:
-    if not condition:
-        raise ImageGSError(f"not a valid .igs stream: {what}")
+def _check(values: Mapping[str, np.ndarray]) -> None:
+    """Raise ImageGSError where a number, by field of Gaussians, is none that a stream may hold."""
+    for numbers in values.values():
+        require(bool(np.isfinite(numbers).all()), "a plain number is not finite")
+    require(values["mean"].min() >= 0 and values["mean"].max() <= 1, "a mean is out of range")
+    require(values["scale"].min() > 0 and values["scale"].max() <= _MAX_SCALE, "a scale is out of range")

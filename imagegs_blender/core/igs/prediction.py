@@ -29,7 +29,7 @@ def nearest_earlier(mean: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _guess(values, neighbor, gain):
-    """floor(gain * mean of the neighbours' values / GAIN_ONE); the nearest counts twice."""
+    """floor(gain * mean of the neighbors' values / GAIN_ONE); the nearest counts twice."""
     total, weight = 0, 0
     for k in range(len(neighbor)):
         if neighbor[k] >= 0:

@@ -55,7 +55,7 @@ def main() -> int:
     channels = tuple(Channel("plane", plane) for plane in range(planes))
     maps = (
         MapInfo("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", size, size, channels[:3]),
-        MapInfo("grey", Role.DATA, ColorSpace.RAW, Depth.U8, "L", size, size, channels[3:]),
+        MapInfo("gray", Role.DATA, ColorSpace.RAW, Depth.U8, "L", size, size, channels[3:]),
     )
     target = rng.random((planes, size, size), np.float32)
     device = Cpu(target, Grid(size, size, True, topk))

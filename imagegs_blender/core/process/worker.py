@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..decoding.decode import Decoded
 from ..encoding import encode
 from ..encoding.encode import Encoded, Progress
 from ..encoding.report import FitReport
@@ -126,7 +127,8 @@ class Job:
                     raise ImageGSError(_crash(folder / "stderr.txt", code, self._python))
                 report = json.loads((folder / "report.json").read_text("utf-8"))
                 data = (folder / "result.igs").read_bytes()
-                self._result = Encoded(stream.read(data), data, FitReport.from_json(report))
+                found = stream.read(data)
+                self._result = Encoded(found, data, FitReport.from_json(report), Decoded(found))
             finally:
                 self._end()
         return self._result
@@ -147,21 +149,6 @@ class Job:
         assert self._process is not None and self._process.stdout is not None
         for line in self._process.stdout:
             self._reports.put(Progress(**json.loads(line)))
-
-
-def run(stack: TextureStack, settings: FitSettings, progress: encode.Report | None = None) -> Encoded:
-    """The same, waiting for it. What the progress callback raises ends the child and is passed on."""
-    job = Job(stack, settings)
-    job.start()
-    try:
-        while not job.done:
-            for report in job.poll():
-                if progress:
-                    progress(report)
-            time.sleep(0.05)
-        return job.result()
-    finally:
-        job.cancel()
 
 
 def devices(python: str | None = None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ImageGSError
+from .network_weights import checked, load
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,8 @@ _LAYERS = (
 )
 """Number in torchvision's file, channels in, channels out, side, stride, padding. Before the second and third: pooling."""
 
+_WHOSE = "LPIPS's weights for AlexNet"
+
 _MEAN, _DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
@@ -39,13 +41,14 @@ class Lpips:
     """The measure, from a folder that holds FILES. Raises ImageGSError where one is missing or of another network."""
 
     def __init__(self, folder: str | Path) -> None:
-        layers, heads = (_load(Path(folder) / name) for name in FILES)
+        network_file, heads_file = (Path(folder) / name for name in FILES)
+        network, heads = (load(path, "lpips-weights", FILES) for path in (network_file, heads_file))
         self._layers, self._heads = [], []
         for k, (number, before, after, side, _, _) in enumerate(_LAYERS):
-            network, name = Path(folder) / FILES[0], f"features.{number}"
-            weight = _tensor(layers, network, f"{name}.weight", (after, before, side, side))
-            self._layers.append((weight, _tensor(layers, network, f"{name}.bias", (after,))))
-            self._heads.append(_tensor(heads, Path(folder) / FILES[1], f"lin{k}.model.1.weight", (1, after, 1, 1)))
+            name = f"features.{number}"
+            weight = checked(network, network_file, f"{name}.weight", (after, before, side, side), _WHOSE)
+            self._layers.append((weight, checked(network, network_file, f"{name}.bias", (after,), _WHOSE)))
+            self._heads.append(checked(heads, heads_file, f"lin{k}.model.1.weight", (1, after, 1, 1), _WHOSE))
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> float:
         """The distance of y from x, both (H, W, 3) float32, 0..1; 0 where they are equal."""
@@ -56,7 +59,7 @@ class Lpips:
             return float(sum((((a - b) ** 2) * head).sum(1).mean() for a, b, head in pairs))
 
     def _features(self, pixels: np.ndarray) -> Iterator[torch.Tensor]:
-        """What each convolution gives, of length 1 over the channels."""
+        """The result of each convolution, of length 1 over the channels."""
         import torch
         import torch.nn.functional as F
 
@@ -67,22 +70,3 @@ class Lpips:
                 values = F.max_pool2d(values, 3, stride=2)
             values = F.relu(F.conv2d(values, weight, bias, stride=stride, padding=padding))
             yield values / (values.square().sum(1, keepdim=True).sqrt() + 1e-10)
-
-
-def _load(path: Path) -> dict[str, torch.Tensor]:
-    """The numbers in a file, without running anything that it may hold."""
-    import torch
-
-    if not path.is_file():
-        raise ImageGSError(f"{path}: file not found; lpips-weights needs {' and '.join(FILES)} in one folder")
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises anything for a file that is not what it should be
-        raise ImageGSError(f"{path}: not a file of PyTorch weights; download it again") from error
-
-
-def _tensor(found: dict[str, torch.Tensor], path: Path, name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    have = tuple(getattr(found.get(name), "shape", ()))
-    if have != shape:
-        raise ImageGSError(f"{path}: {name} has shape {have}, not {shape}: these are not LPIPS's weights for AlexNet")
-    return found[name].float()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ImageGSError
+from ..textures.viewable import rgb
 from . import lpips
 from .metrics import to_bytes
 
@@ -42,7 +43,7 @@ def compare(
 ) -> dict[str, dict[str, float]]:
     """{"ms-ssim": {MAP: value, ...}, ...} of the maps b against the originals a, on 8-bit values of their first channels.
 
-    Three channels are color, one is grey. MS-SSIM: 1 is equal; FLIP and LPIPS: 0 is equal. FLIP at 67 pixels per degree.
+    Three channels are color, one is gray. MS-SSIM: 1 is equal; FLIP and LPIPS: 0 is equal. FLIP at 67 pixels per degree.
     Raises ImageGSError where a map is too small.
     """
     check(names, lpips_weights)
@@ -62,8 +63,7 @@ def _color(key: str, name: str, original: np.ndarray, other: np.ndarray) -> tupl
         raise ImageGSError(
             f"{key}: {width} x {height} is too small for {name}; it needs {_SMALLEST[name]} texels each way"
         )
-    channels = [0, 1, 2] if original.shape[2] >= 3 else [0, 0, 0]
-    x, y = (to_bytes(pixels, original)[..., channels].astype(np.float32) / 255 for pixels in (original, other))
+    x, y = (rgb(to_bytes(pixels, original)).astype(np.float32) / 255 for pixels in (original, other))
     return x, y
 
 

@@ -1,6 +1,6 @@
 """Image files <-> SourceMaps.
 
-8-bit images and 16-bit grey go through Pillow; EXR, HDR and every other 16-bit or float image through OpenImageIO,
+8-bit images and 16-bit gray go through Pillow; EXR, HDR and every other 16-bit or float image through OpenImageIO,
 which is imported when the first such file is met. Texels are kept as they are stored: EXIF orientation and embedded
 color profiles are ignored, as texturing tools do. Alpha is straight in integer files; float files keep theirs.
 """
@@ -10,16 +10,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from .. import files
-from ..errors import ImageGSError
+from ..errors import ImageGSError, one_line
 from . import roles
-from .texture_stack import MAX_SIZE, Depth, SourceMap
+from .texture_stack import LARGEST_SIDE, Depth, SourceMap
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".tif", ".tiff", ".bmp", ".exr", ".hdr")
 """The files that a folder is searched for; everything else in it is ignored."""
@@ -28,11 +28,26 @@ _DECODERS = ("PNG", "JPEG", "WEBP", "TGA", "TIFF", "BMP")
 _FLOAT_SUFFIXES = (".exr", ".hdr")
 
 
-def read_map(path: str | Path) -> SourceMap:
-    """Read one image file; role and color space are guessed from its name (roles.guess).
+class Picture(NamedTuple):
+    """The texels of an image file: depth, letters of the channels, and pixels, as in SourceMap."""
 
-    Palette, 1-bit and keyed transparency become 8-bit L, LA, RGB or RGBA.
-    Raises ImageGSError where the file is missing, damaged, of an unsupported kind, or larger than MAX_SIZE.
+    depth: Depth
+    channels: str
+    pixels: np.ndarray
+
+
+def read_map(path: str | Path) -> SourceMap:
+    """read(), with role and color space guessed from the file's name and its texels (roles.guess)."""
+    name = Path(path).stem
+    depth, channels, pixels = read(path)
+    role, color_space = roles.guess(name, channels, depth, pixels)
+    return SourceMap(name, role, color_space, depth, channels, pixels)
+
+
+def read(path: str | Path) -> Picture:
+    """Read one image file. Palette, 1-bit and keyed transparency become 8-bit L, LA, RGB or RGBA.
+
+    Raises ImageGSError where the file is missing, damaged, of an unsupported kind, or larger than LARGEST_SIDE.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -40,16 +55,14 @@ def read_map(path: str | Path) -> SourceMap:
     if not path.is_file():
         raise ImageGSError(f"{path}: {'is a folder' if path.is_dir() else 'file not found'}; name an image file")
     try:
-        read = None if path.suffix.lower() in _FLOAT_SUFFIXES else _read_pillow(path)
-        if read is None:
+        found = None if path.suffix.lower() in _FLOAT_SUFFIXES else _read_pillow(path)
+        if found is None:
             from . import openimageio
 
-            read = openimageio.read(path)
+            found = openimageio.read(path)
+        return Picture(*found)
     except OSError as error:
-        raise ImageGSError(f"{path}: can't be read ({_line(error)}); replace the file") from error
-    depth, channels, pixels = read
-    role, color_space = roles.guess(path.stem, channels, depth, pixels)
-    return SourceMap(path.stem, role, color_space, depth, channels, pixels)
+        raise ImageGSError(f"{path}: can't be read ({one_line(error)}); replace the file") from error
 
 
 def read_maps(path: str | Path) -> list[SourceMap]:
@@ -81,7 +94,7 @@ def find(path: str | Path) -> list[Path]:
 
 
 def read_importance(path: str | Path, width: int, height: int) -> np.ndarray:
-    """(height, width) float32, 0..1: any grey image as importance map; of a color image the mean of its channels.
+    """(height, width) float32, 0..1: any gray image as importance map; of a color image the mean of its channels.
 
     Raises ImageGSError as read_map, for another size, and where nothing is important.
     """
@@ -114,8 +127,8 @@ def writer(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) ->
     Raises ImageGSError where the format can't hold the depth or channels, or OpenImageIO is needed and missing.
     """
     path = Path(path)
-    grey16 = depth is Depth.U16 and channels in ("L", "R") and path.suffix.lower() in (".png", ".tif", ".tiff")
-    if depth is Depth.U8 or grey16:
+    gray16 = depth is Depth.U16 and channels in ("L", "R") and path.suffix.lower() in (".png", ".tif", ".tiff")
+    if depth is Depth.U8 or gray16:
         return _pillow_writer(path, pixels, channels)
     from . import openimageio
 
@@ -139,14 +152,14 @@ def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
     except (ImageGSError, MemoryError):
         raise
     except Exception as error:  # damaged files make Pillow raise anything: OSError, SyntaxError, struct.error, ...
-        raise ImageGSError(f"{path}: not a readable image ({_line(error)}); replace the file") from error
+        raise ImageGSError(f"{path}: not a readable image ({one_line(error)}); replace the file") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
 
 def _check(path: Path, image: Image.Image) -> None:
-    if max(image.size) > MAX_SIZE:
-        raise ImageGSError(f"{path}: {image.width} x {image.height}; the limit is {MAX_SIZE} texels a side")
+    if max(image.size) > LARGEST_SIDE:
+        raise ImageGSError(f"{path}: {image.width} x {image.height}; the limit is {LARGEST_SIDE} texels a side")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # in a JPEG the others are previews
         raise ImageGSError(f"{path}: holds {frames} pictures; save one of them as a file of its own")
@@ -164,11 +177,11 @@ def _has_more_bits(path: Path, image: Image.Image) -> bool:
 def _pixels(path: Path, image: Image.Image) -> tuple[Depth, str, np.ndarray]:
     if image.mode.startswith("I;16") or (image.format == "PNG" and image.mode == "I"):
         return Depth.U16, "L", np.asarray(image).astype(np.uint16)[..., None]
-    grey = image.mode in ("1", "L", "LA")
-    if not grey and image.mode not in ("P", "PA", "RGB", "RGBA", "RGBX"):
+    gray = image.mode in ("1", "L", "LA")
+    if not gray and image.mode not in ("P", "PA", "RGB", "RGBA", "RGBX"):
         raise ImageGSError(f"{path}: {image.mode} color is not supported; save the image as RGB")
     alpha = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
-    channels = ("L" if grey else "RGB") + ("A" if alpha else "")
+    channels = ("L" if gray else "RGB") + ("A" if alpha else "")
     if image.mode == "1":
         image = image.convert("L")
     pixels = np.asarray(image.convert(channels))
@@ -196,7 +209,3 @@ def _pillow_writer(path: Path, pixels: np.ndarray, channels: str) -> Callable[[P
     if suffix == ".webp" and image.mode in ("L", "LA"):
         image = image.convert("RGB" if image.mode == "L" else "RGBA")
     return lambda temporary: image.save(temporary, **options[suffix])
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ImageGSError
-from .texture_stack import MAX_SIZE, Depth
+from ..errors import ImageGSError, one_line
+from .texture_stack import LARGEST_SIDE, Depth
 
 if TYPE_CHECKING:
     from OpenImageIO import ImageInput, ImageSpec
@@ -31,7 +31,7 @@ def read(path: Path) -> tuple[Depth, str, np.ndarray]:
     config.attribute("oiio:UnassociatedAlpha", 1)
     source = oiio.ImageInput.open(str(path), config)
     if source is None:
-        raise ImageGSError(f"{path}: not a readable image ({_line(oiio.geterror())}); replace the file")
+        raise ImageGSError(f"{path}: not a readable image ({one_line(oiio.geterror())}); replace the file")
     try:
         spec = source.spec()
         _check(path, source, spec)
@@ -42,7 +42,7 @@ def read(path: Path) -> tuple[Depth, str, np.ndarray]:
         pixels = source.read_image(0, 0, 0, spec.nchannels, kind)
         complaint = source.geterror()
         if pixels is None or complaint:
-            raise ImageGSError(f"{path}: damaged or truncated ({_line(complaint)}); replace the file")
+            raise ImageGSError(f"{path}: damaged or truncated ({one_line(complaint)}); replace the file")
     finally:
         source.close()
     return depth, channels, np.ascontiguousarray(pixels).reshape(spec.height, spec.width, spec.nchannels)
@@ -67,10 +67,10 @@ def writer(path: Path, pixels: np.ndarray, depth: Depth, channels: str) -> Calla
     def save(temporary: Path) -> None:
         target = oiio.ImageOutput.create(str(temporary))
         if target is None or not target.open(str(temporary), spec):
-            raise OSError(_line(target.geterror() if target else oiio.geterror()))
+            raise OSError(one_line(target.geterror() if target else oiio.geterror()))
         written = target.write_image(np.ascontiguousarray(pixels))
         if not (target.close() and written):
-            raise OSError(_line(target.geterror()))
+            raise OSError(one_line(target.geterror()))
 
     return save
 
@@ -80,15 +80,15 @@ def _module(path: Path) -> ModuleType:
         import OpenImageIO
     except ImportError as error:
         raise ImageGSError(
-            f"{path}: EXR, HDR and 16-bit color need OpenImageIO ({_line(error)}): "
+            f"{path}: EXR, HDR and 16-bit color need OpenImageIO ({one_line(error)}): "
             "Blender's own builds have it, elsewhere pip install OpenImageIO"
         ) from error
     return OpenImageIO
 
 
 def _check(path: Path, source: ImageInput, spec: ImageSpec) -> None:
-    if max(spec.width, spec.height) > MAX_SIZE:
-        raise ImageGSError(f"{path}: {spec.width} x {spec.height}; the limit is {MAX_SIZE} texels a side")
+    if max(spec.width, spec.height) > LARGEST_SIDE:
+        raise ImageGSError(f"{path}: {spec.width} x {spec.height}; the limit is {LARGEST_SIDE} texels a side")
     if spec.depth > 1 or spec.deep or source.seek_subimage(1, 0):
         raise ImageGSError(f"{path}: holds several layers; save one of them as a file of its own")
     source.seek_subimage(0, 0)
@@ -100,7 +100,7 @@ def _depth(path: Path, oiio: ModuleType, spec: ImageSpec) -> Depth:
     known = {oiio.UINT8: Depth.U8, oiio.UINT16: Depth.U16, oiio.HALF: Depth.F16, oiio.FLOAT: Depth.F32}
     formats = {f.basetype for f in spec.channelformats} or {spec.format.basetype}
     if not formats <= set(known):
-        raise ImageGSError(f"{path}: {_line(spec.format)} samples are not supported; save it as 16-bit or float")
+        raise ImageGSError(f"{path}: {one_line(spec.format)} samples are not supported; save it as 16-bit or float")
     if formats == {oiio.HALF, oiio.FLOAT}:
         return Depth.F32
     if len(formats) > 1:
@@ -116,9 +116,5 @@ def _channels(path: Path, names: list[str]) -> str:
         return "LA"
     if len(set(letters)) == len(names) and letters in ("RG", "RGB", "RGBA"):
         return letters
-    listed = _line(", ".join(names))
+    listed = one_line(", ".join(names))
     raise ImageGSError(f"{path}: the channels {listed} are not one image; save R, G, B (A) or one channel")
-
-
-def _line(message: object) -> str:
-    return " ".join(str(message).split()) or "no reason given"

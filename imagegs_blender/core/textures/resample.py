@@ -25,6 +25,17 @@ def resize(plane: np.ndarray, width: int, height: int, wrap: bool) -> np.ndarray
     return plane
 
 
+def resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """resize() of every channel of pixels (h, w, channels) uint8, uint16 or float32; the same dtype, integers rounded."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    planes = [resize(np.ascontiguousarray(c, np.float32), width, height, False) for c in np.moveaxis(pixels, 2, 0)]
+    whole = np.stack(planes, 2)
+    if pixels.dtype.kind == "f":
+        return whole
+    return np.rint(whole).clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+
+
 class Band(NamedTuple):
     """Rows first .. end of `rows` of a picture, and low .. high of the rows of a smaller one that they cover."""
 

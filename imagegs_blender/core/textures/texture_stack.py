@@ -13,7 +13,7 @@ from ..errors import ImageGSError
 from ..gaussians import MAX_PLANES
 from .resample import fill, resize
 
-MAX_SIZE = 16384
+LARGEST_SIDE = 16384
 """Largest width and height of a map, texels."""
 
 NORMAL_Z_ERROR = 2.5 / 255
@@ -149,7 +149,7 @@ def build(maps: Sequence[SourceMap], wrap: bool = False, weights: np.ndarray | N
 
     Smaller maps are resampled. Stored once or not at all: equal channels, constant channels, the Z of a normal map
     that X and Y determine (see NORMAL_Z_ERROR). Float maps are scaled to 0..1 by their own range. The color of fully
-    transparent texels of integer color maps is replaced by a smooth continuation of its visible neighbours, so that
+    transparent texels of integer color maps is replaced by a smooth continuation of its visible neighbors, so that
     no edge that nobody sees is stored; alpha stays straight.
 
     weights     (height, width) of the largest map, float >= 0
@@ -240,8 +240,8 @@ def _check(maps: Sequence[SourceMap]) -> None:
         if m.pixels.ndim != 3 or m.pixels.shape[2] != len(m.channels) or m.pixels.dtype != _DTYPE[m.depth]:
             raise ImageGSError(f"{m.name}: {m.pixels.dtype} {m.pixels.shape} is not a {m.depth} {m.channels} image")
         height, width = m.pixels.shape[:2]
-        if not (1 <= width <= MAX_SIZE and 1 <= height <= MAX_SIZE):
-            raise ImageGSError(f"{m.name}: {width} x {height}; a map has 1 to {MAX_SIZE} texels a side")
+        if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
+            raise ImageGSError(f"{m.name}: {width} x {height}; a map has 1 to {LARGEST_SIDE} texels a side")
         with np.errstate(invalid="ignore", over="ignore"):
             if m.pixels.dtype == np.float32 and not np.isfinite(np.ptp(m.pixels)):
                 raise ImageGSError(f"{m.name}: holds NaN, infinite or huge values; replace them with finite numbers")
@@ -254,7 +254,7 @@ def _info(m: SourceMap, store: _Store) -> MapInfo:
 
 def _sources(m: SourceMap, store: _Store) -> tuple[Channel, ...]:
     """Where each channel of the map comes from, after adding the planes this takes to the store."""
-    values, ranges = _normalise(m)
+    values, ranges = _normalized(m)
     if m.role is Role.COLOR and m.channels.endswith("A") and m.depth in (Depth.U8, Depth.U16):
         values[:-1] = fill(values[:-1], values[-1] > 0, store.wrap)
     constant = [bool(v.min() == v.max()) for v in values]
@@ -271,7 +271,7 @@ def _sources(m: SourceMap, store: _Store) -> tuple[Channel, ...]:
     return tuple(sources)
 
 
-def _normalise(m: SourceMap) -> tuple[np.ndarray, list[tuple[float, float]]]:
+def _normalized(m: SourceMap) -> tuple[np.ndarray, list[tuple[float, float]]]:
     """The map's channels (len(channels), h, w) float32 in 0..1, and (low, high) of each."""
     values = np.ascontiguousarray(np.moveaxis(m.pixels, 2, 0)).astype(np.float32)
     unit = (0.0, 1.0)

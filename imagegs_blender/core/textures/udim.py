@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .resample import resize
+from .resample import resized
 
 GUTTER = 8
 """Texels around each tile."""
@@ -57,7 +57,7 @@ class Tiles:
         for number in self.numbers:
             x, y = self.origin(number)
             padded = np.pad(
-                _sized(tiles[number], self.width, self.height), ((GUTTER, GUTTER), (GUTTER, GUTTER), (0, 0)), "edge"
+                resized(tiles[number], self.width, self.height), ((GUTTER, GUTTER), (GUTTER, GUTTER), (0, 0)), "edge"
             )
             picture[y - GUTTER : y + self.height + GUTTER, x - GUTTER : x + self.width + GUTTER] = padded
         return picture
@@ -66,13 +66,3 @@ class Tiles:
         """The tiles (height, width, C) of a picture that join() made."""
         corners = {number: self.origin(number) for number in self.numbers}
         return {n: picture[y : y + self.height, x : x + self.width] for n, (x, y) in corners.items()}
-
-
-def _sized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    planes = [resize(np.ascontiguousarray(c, np.float32), width, height, False) for c in np.moveaxis(pixels, 2, 0)]
-    sized = np.stack(planes, 2)
-    return (
-        sized if pixels.dtype.kind == "f" else np.rint(sized).clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
-    )

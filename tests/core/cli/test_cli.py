@@ -199,11 +199,19 @@ def test_usage_errors_exit_with_2(imagegs) -> None:
 
 @pytest.mark.parametrize("command", ["fit", "render", "info", "compare"])
 def test_help_says_what_every_option_means(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = next(action.choices for action in main.parser()._actions if action.choices)
+    for action in commands[command]._actions:
+        name = max(action.option_strings or [action.dest], key=len)
+        assert action.help and len(action.help.split()) >= 3, f"{command} {name} has no help text"
+        assert "None" not in action.help % {"default": action.default}, name
+        assert action.nargs == 0 or action.choices or action.metavar, f"{command} {name} does not name its value"
     with pytest.raises(SystemExit) as raised:
         main.main([command, "--help"])
     assert raised.value.code == 0
-    text = capsys.readouterr().out
-    assert "usage: imagegs" in text and "None" not in text
+    text = " ".join(capsys.readouterr().out.split())
+    for action in commands[command]._actions:
+        first_words = " ".join((action.help % {"default": action.default}).split()[:3])
+        assert first_words in text, (command, action.dest)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a POSIX signal")

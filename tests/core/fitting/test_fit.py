@@ -10,9 +10,8 @@ import pytest
 from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.devices import points
 from imagegs_blender.core.encoding import encode
-from imagegs_blender.core.errors import Cancelled, ImageGSError
+from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
-from imagegs_blender.core.process import worker
 from imagegs_blender.core.settings import PRESETS, FitSettings
 from imagegs_blender.core.textures import texture_stack
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap, TextureStack
@@ -135,41 +134,3 @@ def test_points_are_drawn_where_the_density_is() -> None:
     assert drawn[:, 1].min() >= 10 and drawn[:, 1].max() <= 20
     corners, _, _ = np.histogram2d(*drawn.T, bins=(2, 2), range=((30, 50), (10, 20)))
     assert corners.min() > 110  # equal shares of the density, not merely independent draws
-
-
-def test_worker_gives_the_same_bytes_and_reports_progress() -> None:
-    settings = FitSettings.preset("fast", num_gaussians=80, max_steps=60)
-    reports: list[encode.Progress] = []
-    encoded = worker.run(textures(), settings, reports.append)
-    assert encoded.data == encode.encode(textures(), settings).data
-    assert reports[-1].step == reports[-1].steps == 60
-    assert reports[-1].psnr > reports[0].psnr
-
-
-def test_worker_errors_and_cancel() -> None:
-    with pytest.raises(ImageGSError, match="too small for one Gaussian"):
-        worker.run(textures(), FitSettings.preset("fast", bpp=0.01))
-
-    def stop(_: encode.Progress) -> None:
-        raise Cancelled
-
-    with pytest.raises(Cancelled):
-        worker.run(textures(), FitSettings.preset("high", num_gaussians=2000), stop)
-    job = worker.Job(textures(), FitSettings.preset("high", num_gaussians=2000))
-    job.start()
-    job.cancel()
-    assert job.done
-    with pytest.raises(Cancelled):
-        job.result()
-
-
-def test_worker_that_dies_is_one_clear_error() -> None:
-    job = worker.Job(textures(), FitSettings.preset("high", num_gaussians=2000))
-    job.start()
-    assert job._process is not None
-    job._process.kill()
-    with pytest.raises(ImageGSError, match="nothing was changed"):
-        job.result()
-    missing = worker.Job(textures(), FitSettings.preset("fast", num_gaussians=10), python="no-such-python")
-    with pytest.raises(ImageGSError, match="no-such-python: can't be started"):
-        missing.start()

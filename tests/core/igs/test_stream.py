@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imagegs_blender.core import morton
 from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import codes as quantize
@@ -34,7 +35,7 @@ def test_round_trip_bit_for_bit(count: int, planes: int, bits: QuantizeBits) -> 
     maps = MAPS if planes >= 6 else ()
     data = stream.pack(codes, maps)
     read = stream.read(data)
-    order = np.argsort(stream.morton(codes.mean, bits.pos), kind="stable")
+    order = np.argsort(morton.code(*codes.mean.T), kind="stable")
     for name in ("mean", "scale", "rotation", "bias", "feature"):
         np.testing.assert_array_equal(getattr(read.codes, name), getattr(codes, name)[order], err_msg=name)
     assert read.maps == maps
@@ -42,7 +43,7 @@ def test_round_trip_bit_for_bit(count: int, planes: int, bits: QuantizeBits) -> 
 
 
 def test_codes_are_near_the_gaussians() -> None:
-    """Quantised at 16/12/10/12 bits, every Gaussian keeps its shape: compared as covariance, which has no symmetric twins."""
+    """Quantized at 16/12/10/12 bits, every Gaussian keeps its shape: compared as covariance, which has no symmetric twins."""
     g = uneven(2000, 6)
     restored = quantize.dequantize(quantize.quantize(g, QuantizeBits()))
     assert np.abs(restored.mean - g.mean).max() <= 0.5 / 2**16 + 1e-7
@@ -155,3 +156,23 @@ def test_limits_are_checked_when_writing() -> None:
         stream.write(g, [dataclasses.replace(MAPS[0], name="x" * 300)])
     with pytest.raises(ImageGSError, match="pos-bits 33"):
         QuantizeBits(pos=33)
+
+
+@pytest.mark.parametrize("bits", [QuantizeBits(), QuantizeBits(32, 32, 32, 32)], ids=["coded", "plain"])
+def test_what_could_not_be_read_is_not_written(bits: QuantizeBits) -> None:
+    """A fit does not read its file back, so writing must refuse the numbers that reading refuses."""
+    g = uneven(50, 6)
+    huge = dataclasses.replace(g, bias=np.full(50, 1e5, np.float32), mean=g.mean + 2 * bits.wide)
+    with pytest.raises(ImageGSError, match="a model's range is impossible|a mean is out of range"):
+        stream.write(huge, MAPS, bits)
+    broken = dataclasses.replace(g, bias=np.where(np.arange(50) == 7, np.nan, g.bias).astype(np.float32))
+    if bits.wide:
+        with pytest.raises(ImageGSError, match="not finite"):
+            stream.write(broken, MAPS, bits)
+
+
+def test_a_place_on_the_morton_curve_is_a_cell() -> None:
+    x, y = np.random.default_rng(0).integers(0, 1 << 16, (2, 1000))
+    code = morton.code(x, y)
+    assert morton.code(np.array([1, 0, 3]), np.array([0, 1, 3])).tolist() == [1, 2, 15]
+    np.testing.assert_array_equal(np.stack(morton.cell(code)), [x, y])
