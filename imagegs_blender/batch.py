@@ -250,6 +250,11 @@ def _command_line() -> list[str]:
     return [] if bpy.app.binary_path else sys.argv[1:]
 
 
+def _reason(error: RuntimeError) -> str:
+    """Blender's own words about an operator that failed."""
+    return one_line(error).removeprefix("Error: ")
+
+
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,

@@ -1,4 +1,4 @@
-"""A flat emission plane, texel for pixel: what a decoder gives at every texel centre, as rendered."""
+"""A flat emission plane, texel for pixel: what a decoder gives at every texel center, as rendered."""
 
 from __future__ import annotations
 

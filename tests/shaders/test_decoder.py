@@ -140,7 +140,7 @@ def test_outside_of_the_texture(tmp_path: Path, extension: str) -> None:
 
 @pytest.mark.parametrize("engine", plane.ENGINES)
 def test_levels_of_detail(tmp_path: Path, engine: str) -> None:
-    """At every LOD the texels of core/lod.py, which is held against the true mip levels."""
+    """At every LOD the texels of core/decoding/lod.py, which is held against the true mip levels."""
     gaussians = stack(4, True)
     built = tables.build(gaussians, MAPS)
     group = node_group.build("Stack", MAPS, built)

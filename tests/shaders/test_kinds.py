@@ -39,7 +39,7 @@ def agree(rendered: dict[str, np.ndarray], found: stream.Stream, level: float, e
 
 
 def test_baked(tmp_path: Path, found: stream.Stream) -> None:
-    """At every texel centre; and after the file was saved without pixels and opened again."""
+    """At every texel center; and after the file was saved without pixels and opened again."""
     decoder = made()
     outputs = plane.stage(decoder.tree, WIDTH, HEIGHT)
     set_kind(decoder, BAKED)
@@ -56,7 +56,7 @@ def test_baked(tmp_path: Path, found: stream.Stream) -> None:
 
 @pytest.mark.parametrize("engine", plane.ENGINES)
 def test_baked_levels(tmp_path: Path, found: stream.Stream, engine: str) -> None:
-    """At every texel centre of the images, which have the size of the whole level."""
+    """At every texel center of the images, which have the size of the whole level."""
     shots = []
     for level in (0.0, 0.5, 1.0, 2.3):
         decoder = made()

@@ -64,14 +64,14 @@ class Reach(NamedTuple):
 class Needs(NamedTuple):
     """The candidates that the texels of each block and its ring need.
 
-    start   (blocks + 1,) int64, count (blocks,) int64: those of a block are start[block] and the count[block] - 1 after
+    start   (blocks + 1,) int64, kept (blocks,) int64: a block's are start[block] up to start[block] + kept[block]
     codes   (n,) int32
     masks   (n, RING) uint32: bit s of row r is set where the candidate is in the top-K of the texel s right of and r
             below the first of the ring
     """
 
     start: np.ndarray
-    count: np.ndarray
+    kept: np.ndarray
     codes: np.ndarray
     masks: np.ndarray
 
@@ -107,12 +107,13 @@ def reach(ellipses, blocks):
             room = CUTOFF - bias[i]
             if not room > 0.0:
                 continue
-            box = _box(mean[i], conic[i], room, blocks, ellipses.wrap)
+            center, form = (mean[i, 0], mean[i, 1]), (conic[i, 0], conic[i, 1], conic[i, 2])
+            box = _box(center, form, room, blocks, ellipses.wrap)
             for block_y in range(box.top, box.bottom + 1):
                 sy = -(block_y // rows)
                 for block_x in range(box.left, box.right + 1):
                     sx = -(block_x // columns)
-                    if not _touches(mean[i], conic[i], room, blocks, block_x, block_y):
+                    if not _touches(center, form, room, blocks, block_x, block_y):
                         continue
                     block = (block_y + sy * rows) * columns + block_x + sx * columns
                     if filling:
@@ -129,11 +130,11 @@ def needs(found, ellipses, blocks):
     start, codes = found.start, found.codes
     total = blocks.columns * blocks.rows
     masks = np.empty((len(codes), RING), np.uint32)
-    count = np.empty(total, np.int64)
+    kept = np.empty(total, np.int64)
     for block in prange(total):
         first, last = start[block], start[block + 1]
-        count[block] = _needed(codes[first:last], masks[first:last], ellipses, ring(blocks, block))
-    return Needs(start, count, codes, masks)
+        kept[block] = _needed(codes[first:last], masks[first:last], ellipses, ring(blocks, block))
+    return Needs(start, kept, codes, masks)
 
 
 @njit(cache=True)
@@ -171,13 +172,13 @@ def smallest(values, k):
 
 
 @njit(cache=True)
-def _box(mean, conic, room, blocks, wrap):
+def _box(center, form, room, blocks, wrap):
     """The Window of blocks that the box around an ellipse q <= CUTOFF touches.
 
     Beyond 0..columns, 0..rows where the texture repeats, but never further than half a texture from the mean.
     """
-    a, b, c = conic
-    x, y = mean
+    a, b, c = form
+    x, y = center
     determinant = max(a * c - b * b / 4.0, 1e-30)
     half_x, half_y = (room * c / determinant) ** 0.5 + 0.5, (room * a / determinant) ** 0.5 + 0.5
     left, right = int(np.floor((x - half_x) / blocks.step_x)), int(np.floor((x + half_x) / blocks.step_x))
@@ -192,12 +193,12 @@ def _box(mean, conic, room, blocks, wrap):
 
 
 @njit(cache=True)
-def _touches(mean, conic, room, blocks, block_x, block_y):
+def _touches(center, form, room, blocks, block_x, block_y):
     """Whether an ellipse q <= CUTOFF touches a block, or the texel around it."""
-    x, y = mean
+    x, y = center
     left, right = block_x * blocks.step_x - x - 1.0, (block_x + 1) * blocks.step_x - x + 1.0
     top, bottom = block_y * blocks.step_y - y - 1.0, (block_y + 1) * blocks.step_y - y + 1.0
-    return _least(conic, left, right, top, bottom) <= room
+    return _least(form, left, right, top, bottom) <= room
 
 
 @njit(cache=True)
@@ -220,7 +221,8 @@ def _needed(codes, masks, ellipses, window):
     for n in range(len(near)):
         e = near[n]
         i = gaussian_of(codes[e])
-        _distances(ellipses.conic[i], ellipses.bias[i], corner[e], across, down, q[n], rest)
+        form = (ellipses.conic[i, 0], ellipses.conic[i, 1], ellipses.conic[i, 2])
+        _distances(form, ellipses.bias[i], (corner[e, 0], corner[e, 1]), across, down, q[n], rest)
         for k in range(ellipses.topk):
             _exchange(best[k], rest)
 
@@ -257,9 +259,9 @@ def _near(codes, ellipses, window):
         left = window.left + 0.5 - (ellipses.mean[i, 0] + sx * ellipses.size[0])
         top = window.top + 0.5 - (ellipses.mean[i, 1] + sy * ellipses.size[1])
         corner[e, 0], corner[e, 1] = left, top
-        conic, bias = ellipses.conic[i], ellipses.bias[i]
-        least[e] = _least(conic, left, left + across, top, top + down) + bias
-        most[e] = _most(conic, left, left + across, top, top + down) + bias
+        form, bias = (ellipses.conic[i, 0], ellipses.conic[i, 1], ellipses.conic[i, 2]), ellipses.bias[i]
+        least[e] = _least(form, left, left + across, top, top + down) + bias
+        most[e] = _most(form, left, left + across, top, top + down) + bias
     bound = np.float32(CUTOFF)
     if 0 < ellipses.topk < total:
         bound = min(bound, smallest(most, ellipses.topk))
@@ -267,9 +269,9 @@ def _near(codes, ellipses, window):
 
 
 @njit(cache=True)
-def _least(conic, x0, x1, y0, y1):
-    """Least a dx^2 + b dx dy + c dy^2 over the rectangle x0..x1, y0..y1 (relative to the mean)."""
-    a, b, c = conic
+def _least(form, x0, x1, y0, y1):
+    """Least a dx^2 + b dx dy + c dy^2 over the rectangle x0..x1, y0..y1 (relative to the mean); form = (a, b, c)."""
+    a, b, c = form
     if x0 <= 0.0 <= x1 and y0 <= 0.0 <= y1:
         return 0.0
     least = np.inf
@@ -283,9 +285,9 @@ def _least(conic, x0, x1, y0, y1):
 
 
 @njit(cache=True)
-def _most(conic, x0, x1, y0, y1):
+def _most(form, x0, x1, y0, y1):
     """Most of it: at a corner."""
-    a, b, c = conic
+    a, b, c = form
     most = -np.inf
     for dx in (x0, x1):
         for dy in (y0, y1):
@@ -294,9 +296,9 @@ def _most(conic, x0, x1, y0, y1):
 
 
 @njit(cache=True)
-def _distances(conic, bias, corner, across, down, q, rest):
+def _distances(form, bias, corner, across, down, q, rest):
     """q = rest = a dx^2 + b dx dy + c dy^2 + bias at (dx, dy) = corner + (across, down)."""
-    a, b, c = conic
+    a, b, c = form
     left, top = corner
     for s in range(len(q)):
         dx, dy = left + across[s], top + down[s]

@@ -37,7 +37,7 @@ class Decoded:
 
 
 def planes(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:
-    """(C, height, width) float32: the decoded planes, sampled at texel centres; default the fitted resolution.
+    """(C, height, width) float32: the decoded planes, sampled at texel centers; default the fitted resolution.
 
     Values are what the formula gives, nominally 0..1, and only with a gamma clipped to that.
     """

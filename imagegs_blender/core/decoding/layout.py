@@ -20,6 +20,9 @@ from .sheets import sheet_count
 VERSION = 4
 """Of the nodes and the tables together: raised when nodes built before can't read tables built now."""
 
+BYTE, HIGH_BYTE, TWO_BYTES = 255, 255 * 256, 255 * 256 + 255
+"""Largest code of a plane of one channel; of the high byte alone, and of both, where a plane has two channels."""
+
 _TEXT = re.compile(rf"{VERSION} M([0-9]{{1,4}}) K([0-9]{{1,2}}) C([01]+) L([0-9]{{1,2}})-([0-9]{{1,2}}) P([12])")
 
 

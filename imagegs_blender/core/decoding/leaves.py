@@ -32,7 +32,7 @@ def split(needs, blocks, candidates, most):
     most_x, most_y = min(BLOCK, int(np.ceil(blocks.step_x))), min(BLOCK, int(np.ceil(blocks.step_y)))
     for block in prange(blocks.rows * blocks.columns):
         first = needs.start[block]
-        masks = needs.masks[first : first + needs.count[block]]
+        masks = needs.masks[first : first + needs.kept[block]]
         nx, ny = _fewest(masks, blocks, block, most_x, most_y, candidates, False, most_x * most_y)
         wide_x, wide_y = _fewest(masks, blocks, block, most_x, most_y, candidates, True, int(most * nx * ny))
         if wide_x > 0:
@@ -71,7 +71,7 @@ def fill(needs, blocks, split, origin, leaves):
     missed = np.zeros(blocks.rows * blocks.columns, np.int64)
     for block in prange(blocks.rows * blocks.columns):
         row, column = block // blocks.columns, block % blocks.columns
-        first, last = needs.start[block], needs.start[block] + needs.count[block]
+        first, last = needs.start[block], needs.start[block] + needs.kept[block]
         codes, masks = needs.codes[first:last], needs.masks[first:last]
         nx, ny = split[row, column]
         left, top = origin[row, column]

@@ -157,7 +157,7 @@ def planes(
     height: int | None = None,
     whole: bool = False,
 ) -> np.ndarray:
-    """(C, height, width) float32, 0..1: the decoded planes at a LOD, at texel centres; the definition of LOD.
+    """(C, height, width) float32, 0..1: the decoded planes at a LOD, at texel centers; the definition of LOD.
 
     lod     below tail.detail is tail.detail
     whole   with decode.whole_planes(), for pictures that will be filtered

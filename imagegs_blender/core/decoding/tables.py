@@ -4,7 +4,7 @@
     conics     1 float texel per Gaussian: (A, B, C, 0) with D = (x, y, x + y) - M in texels of the fitted resolution and
                the log-weight p = -q = A D.x^2 + B D.y^2 + C D.z^2 + p0. The sum coordinate turns the mixed term of the
                conic into a third square, so p is one dot product.
-               Coordinates are counted from the centre of the texture (small numbers keep float32 exact).
+               Coordinates are counted from the center of the texture (small numbers keep float32 exact).
     features   1 byte texel per Gaussian in each of several sheets. A plane has one channel, or two (high and low byte)
                where it belongs to a map of more than 8 bits, in plain sums, and on demand; ranges say what the least
                and the largest code stand for
@@ -34,7 +34,7 @@ from ..textures.texture_stack import MapInfo
 from . import leaves, lod
 from .blocks import Ellipses, blocks_of, needs, reach
 from .copies import COPIES, ITSELF, NONE, gaussian_of, shift_of
-from .layout import Layout
+from .layout import BYTE, HIGH_BYTE, TWO_BYTES, Layout
 from .sheets import deep_planes, locate
 
 NULL_LOG_WEIGHT = -1e4
@@ -45,7 +45,11 @@ NARROW = 1 << 16
 """Gaussians of which the cells table holds coordinates."""
 
 LEAVES, FINE_LEAVES = 1.5, 64.0
-"""How many times as many leaves may be made for what the texels around each need: magnified textures show it."""
+"""Limit on the number of leaves, relative to the fewest: the extra leaves also cover the texels around each, which a
+magnified texture shows. The fine limit is for build(fine=True)."""
+
+MISSED = 1e-3
+"""Share of the texels that tables may decode from other candidates than their exact top-K, unsaid."""
 
 CLEAR = 224
 """Sides of a table up to here are coordinates of 8 bits well inside of texels; and 256, where byte and texel agree."""
@@ -83,6 +87,16 @@ class Tables:
         """Resident bytes of all tables."""
         return sum(table.nbytes for table in self.arrays().values())
 
+    @property
+    def warning(self) -> str:
+        """One line for people where more than MISSED is missed, else ""."""
+        if self.missed <= MISSED:
+            return ""
+        return (
+            f"{100 * self.missed:.1f} % of the texels need more Gaussians than a decoder reads for one texel; "
+            "they look a little different in renders"
+        )
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Every table by its name, (h, w, 4) float32 or uint8."""
         return {
@@ -104,7 +118,7 @@ def build(
     maps            what the planes are for: those of maps of more than 8 bits are kept finer
     max_candidates  M, the slots per leaf, rounded up to 2; by default chosen from K
     detail          the finest level of detail that is shown, see limited()
-    fine            two bytes for every plane, and candidates for points between texel centres, too: for what decodes
+    fine            two bytes for every plane, and candidates for points between texel centers, too: for what decodes
                     other points than those, or rounds to bytes once more
 
     Deterministic. Raises ImageGSError where there are no Gaussians or more than the tables can address.
@@ -217,7 +231,7 @@ def candidates(tables: Tables) -> np.ndarray:
 def rows(tables: Tables) -> np.ndarray:
     """(n, 6 + C) float32: the Gaussians as candidates() numbers them, the null Gaussian among them.
 
-    x, y from the centre of the texture and a, b, c, p0 in texels: p = p0 - (a dx^2 + b dx dy + c dy^2); then the features.
+    x, y from the center of the texture and a, b, c, p0 in texels: p = p0 - (a dx^2 + b dx dy + c dy^2); then the features.
     """
     means, conics = tables.means.reshape(-1, 4), tables.conics.reshape(-1, 4)
     mixed = -2 * conics[:, 2]
@@ -227,7 +241,7 @@ def rows(tables: Tables) -> np.ndarray:
     for numbers, (low, high) in zip(tables.layout.channels, tables.ranges, strict=True):
         slots = (locate(n, tables.layout.channel_count) for n in numbers)
         found = [codes[sheet, :, channel] for sheet, channel in slots]
-        unit = found[0] / 255 if len(found) == 1 else (256 * found[0] + found[1]) / 65535
+        unit = found[0] / BYTE if len(found) == 1 else (HIGH_BYTE // BYTE * found[0] + found[1]) / TWO_BYTES
         features.append(low + (high - low) * unit)
     return np.column_stack([means[:, :2], form, *features])
 
@@ -270,7 +284,7 @@ def _leaves(ellipses: Ellipses, choices: Sequence[int], most: float) -> _Leaves:
         origin, (columns, rows) = leaves.pack(parts, slots // 2)
         codes = np.full((rows, columns, slots), NONE, np.int32)
         missed = float(leaves.fill(needed, blocks, parts, origin, codes).sum()) / (width * height)
-        if missed <= 1e-3:
+        if missed <= MISSED:
             break
     return _Leaves(codes, np.concatenate([origin, parts], axis=2).astype(np.float32), min(1.0, missed))
 
@@ -320,7 +334,7 @@ def _coded(feature: np.ndarray, layout: Layout) -> tuple[list[np.ndarray], np.nd
     for plane, numbers in enumerate(layout.channels):
         low, high = ranges[plane]
         unit = np.clip((feature[:, plane] - low) / (high - low), 0, 1)
-        code = np.rint((255 if len(numbers) == 1 else 65535) * unit.astype(np.float64)).astype(np.uint16)
+        code = np.rint((BYTE if len(numbers) == 1 else TWO_BYTES) * unit.astype(np.float64)).astype(np.uint16)
         for n, bits in zip(numbers, (0,) if len(numbers) == 1 else (8, 0), strict=True):
             sheet, channel = locate(n, layout.channel_count)
             sheets[sheet][:, channel] = code >> bits & 255

@@ -15,7 +15,7 @@ import gpu
 import numpy as np
 
 from ...core.decoding import decode, lod
-from ...core.decoding.layout import Layout
+from ...core.decoding.layout import BYTE, HIGH_BYTE, TWO_BYTES, Layout
 from ...core.decoding.tables import Tables, constant
 from ...core.errors import ImageGSError
 from ...core.gaussians import CUTOFF, EPS
@@ -58,7 +58,7 @@ def planes(
     wrap: bool = False,
     whole: bool = False,
 ) -> np.ndarray:
-    """lod.planes, on the GPU: (C, height, width) float32, 0..1, at texel centres; default the fitted resolution.
+    """lod.planes, on the GPU: (C, height, width) float32, 0..1, at texel centers; default the fitted resolution.
 
     whole   texels that no Gaussian reaches continue what is around them, over the border where the texture repeats (wrap)
     Raises ImageGSError where there is no GPU to decode on (see missing()).
@@ -162,6 +162,9 @@ def _shader(layout: Layout) -> gpu.types.GPUShader:
         "LAST": layout.last,
         "CUTOFF": CUTOFF,
         "EPS": EPS,
+        "HIGH_BYTE": float(HIGH_BYTE),
+        "LOW_BYTE": float(BYTE),
+        "TWO_BYTES": float(TWO_BYTES),
     }
     for name, value in constants.items():
         info.define(name, str(value))

@@ -1,7 +1,7 @@
-// Image-GS: decodes a texture stack into images, every plane at every texel centre, as a compute shader.
-// The tables are described in core/tables.py, levels in core/lod.py. preview.py defines PLANES, SHEETS, CHANNELS,
-// FEATURES, PER_TEXEL, CANDIDATES, TOPK, FIRST, LAST, CUTOFF, EPS. `picture` holds bands of `rows` rows, four planes each, one below the other;
-// behind the planes, the share of the value that comes from Gaussians.
+// Image-GS: decodes a texture stack into images, every plane at every texel center, as a compute shader.
+// The tables are described in core/decoding/tables.py, levels in core/decoding/lod.py. compute.py defines all that is
+// in capitals. `picture` holds bands of `rows` rows, four planes each, one below the other; behind the planes, the share
+// of the value that comes from Gaussians.
 
 #define BANDS (PLANES / 4 + 1)
 
@@ -19,7 +19,13 @@ ivec2 place(ivec2 bytes)
   return min(bytes * sides / 255, sides - 1);
 }
 
-// The sum over the Gaussians, into planes[], clamped to 0..1 and weighted; sheets.locate says where a channel is
+// Which channel is in a channel (lane) of one of so many sheets: core/decoding/sheets.py, the other way round
+int channel_at(int sheet, int lane, int sheets)
+{
+  return lane < 3 ? 3 * sheet + lane : 3 * sheets + sheet;
+}
+
+// The sum over the Gaussians, into planes[], clamped to 0..1 and weighted
 void add_gaussians(vec2 point, float weight)
 {
   vec2 grid = vec2(textureSize(blocks, 0));
@@ -72,11 +78,11 @@ void add_gaussians(vec2 point, float weight)
       total += w;
       for (int sheet = 0; sheet < FEATURES; sheet++) {
         vec4 texel = texelFetch(features, at[i] + ivec2(0, sheet * textureSize(means, 0).y), 0);
-        for (int c = 0; c < 3 && 3 * sheet + c < CHANNELS; c++) {
-          sum[3 * sheet + c] += w * texel[c];
-        }
-        if (3 * FEATURES + sheet < CHANNELS) {
-          sum[3 * FEATURES + sheet] += w * texel.w;
+        for (int lane = 0; lane < 4; lane++) {
+          int channel = channel_at(sheet, lane, FEATURES);
+          if (channel < CHANNELS) {
+            sum[channel] += w * texel[lane];
+          }
         }
       }
     }
@@ -86,14 +92,14 @@ void add_gaussians(vec2 point, float weight)
     vec4 range = texelFetch(ranges, ivec2(plane, 0), 0);  // low, span, its first channel, 1 where it has two
     float unit = sum[int(range.z)];
     if (range.w > 0.5) {
-      unit = (unit * 65280.0 + sum[int(range.z) + 1] * 255.0) / 65535.0;
+      unit = (unit * HIGH_BYTE + sum[int(range.z) + 1] * LOW_BYTE) / TWO_BYTES;
     }
     planes[plane] += weight * clamp((range.x * total + range.y * unit) * scale, 0.0, 1.0);
   }
   planes[PLANES] = total / (total + EPS);
 }
 
-// One level that has texels, into planes[], weighted: four texels, blended; sheets.locate says where a plane is
+// One level that has texels, into planes[], weighted: four texels, blended
 void add_level(int level, vec2 point, float weight)
 {
   vec4 box = texelFetch(levels, ivec2(level, 0), 0);
@@ -106,11 +112,11 @@ void add_level(int level, vec2 point, float weight)
     vec4 upper = mix(texelFetch(texels, at, 0), texelFetch(texels, at + ivec2(1, 0), 0), part.x);
     vec4 lower = mix(texelFetch(texels, at + ivec2(0, 1), 0), texelFetch(texels, at + ivec2(1, 1), 0), part.x);
     vec4 texel = mix(upper, lower, part.y) * weight;
-    for (int c = 0; c < 3 && 3 * sheet + c < PLANES; c++) {
-      planes[3 * sheet + c] += texel[c];
-    }
-    if (3 * SHEETS + sheet < PLANES) {
-      planes[3 * SHEETS + sheet] += texel.w;
+    for (int lane = 0; lane < 4; lane++) {
+      int plane = channel_at(sheet, lane, SHEETS);
+      if (plane < PLANES) {
+        planes[plane] += texel[lane];
+      }
     }
   }
 }

@@ -1,4 +1,9 @@
-"""What the decoder of shader nodes reads of its tables (core/tables.py), and the sums that it makes of them."""
+"""A decoder of nodes reads its candidates (Reader) and adds up their features (Sums).
+
+Left alone, Cycles reads the textures of all candidates before it adds up any of them. But its stack holds 255 floats for
+a whole material, and a material that needs more is rendered wrong. So wait_for() makes each read depend on an earlier
+result, and candidates are read one after the other.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,8 @@ from collections.abc import Sequence
 import bpy
 
 from ...blend.properties import SETTING, TABLE
-from ...core.decoding.sheets import locate
+from ...core.decoding.layout import BYTE, HIGH_BYTE, TWO_BYTES
+from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import NULL_LOG_WEIGHT, Tables
 from ...core.gaussians import CUTOFF, EPS
 from .. import table_images
@@ -15,13 +21,14 @@ from ..table_images import BLOCKS, CELLS, CONICS, FEATURES, MEANS, SLOTS
 from .graph import Graph, Texel, Value
 
 GEOMETRY_AHEAD = 2
-"""Candidates whose geometry is read ahead of the formula (see after)."""
+"""Candidates whose means and conics are read while the log-weights of those before are computed."""
 
 FEATURES_AHEAD = 32
-"""Floats of features that are read ahead."""
+"""Floats of features that may wait to be added up: Gaussians of few planes are read several at a time."""
 
 MANY = 16
-"""Texels of features above which Cycles may read none of them before all of the Gaussian before are summed up."""
+"""With more texels of features than this (K times the sheets), or a plain sum of all candidates, there is no room for
+those of a second Gaussian: each must be added to all sums before the next is read."""
 
 STEPS = 2.0**15
 """Log-weights are sorted in steps of 1 / STEPS: with slots, -16 to 16 are the whole numbers that float32 holds."""
@@ -32,16 +39,20 @@ def weight(p: Value) -> Value:
     return p.graph.math("EXPONENT", p) * p.graph.math("GREATER_THAN", p, -CUTOFF)
 
 
-def after(done: list[Value], ahead: int, value: Value) -> Value:
+def wait_for(done: list[Value], ahead: int, value: Value) -> Value:
     """The value, but not before all except the last few results are there.
 
-    Cycles would read the textures of all candidates first, and its stack holds 255 floats for the whole material.
+    done    results, in the order in which they are computed
+    ahead   how many of the last may still be missing, plus one
+    It costs a node that adds 0 times an older result to the value, which Cycles does not fold.
     """
-    return done[-ahead].times_plus(0.0, value) if len(done) >= ahead else value
+    if len(done) < ahead:
+        return value
+    return done[-ahead].times_plus(0.0, value)
 
 
 class Reader:
-    """Reads the tables (core/tables.py), each value once."""
+    """Reads the tables (core/decoding/tables.py), each value once."""
 
     def __init__(self, graph: Graph, images: dict[str, bpy.types.Image], tables: Tables) -> None:
         self.graph, self.images, self.tables = graph, images, tables
@@ -72,14 +83,18 @@ class Reader:
         return self.graph.combine(column, row).times_plus(self.setting("leaf"), self.setting("first"))
 
     def log_weights(self, leaf: Value, position: Value, slots: Sequence[int]) -> list[tuple[int, Value]]:
-        """(slot, p of it and the two after it) for all slots; where the Gaussians' texels are goes to `places`."""
+        """(slot, p of it and the two after it as a vector) for every third slot.
+
+        position   (x, y, x + y) of the point, texels from the center of the texture
+        The texture coordinates of the Gaussians' texels are appended to `places`, one for each slot.
+        """
         per_texel, step = self.tables.layout.per_texel, self.setting("next")
         cells: dict[int, Texel] = {}
         found, three = [], []
         for slot in slots:
             number = slot // per_texel
             if number not in cells:
-                start = after(self._done, GEOMETRY_AHEAD, leaf)
+                start = wait_for(self._done, GEOMETRY_AHEAD, leaf)
                 cells[number] = self.texel(CELLS, step.times_plus(float(number), start) if number else start)
             self.places.append(self._place(cells[number], slot % per_texel))
             mean, conic = self.texel(MEANS, self.places[-1]), self.texel(CONICS, self.places[-1])
@@ -125,10 +140,10 @@ class Sums:
         self.alphas: list[Value | None] = [None] * max(0, count - 3 * len(self.colors))
         self.done: list[Value] = []
         self.ahead = max(1, FEATURES_AHEAD // (4 * len(self.colors)))
-        self.many = not 0 < tables.layout.topk * len(self.colors) <= MANY
+        self.one_by_one = not 0 < tables.layout.topk * len(self.colors) <= MANY
 
     def add(self, place: Value, weight: Value) -> None:
-        """Count the Gaussian whose texels are there with its weight."""
+        """Add the features of the Gaussian whose texels are at a place, times its weight."""
         self.total = weight if self.total is None else self.total + weight
         texels = self.reader.features(place)
         for i, texel in enumerate(texels):
@@ -137,13 +152,17 @@ class Sums:
             )
         for i, total in enumerate(self.alphas):
             self.alphas[i] = texels[i].a * weight if total is None else texels[i].a.times_plus(weight, total)
-        gate = self.colors[-1]
-        for other in [*self.colors[:-1], *self.alphas] if self.many else ():
-            gate = gate + other
-        self.done.append(gate.lanes[0])
+        added = self.colors[-1]
+        if self.one_by_one:  # one value that needs all sums
+            for other in [*self.colors[:-1], *self.alphas]:
+                added = added + other
+        self.done.append(added.lanes[0])
 
     def blended(self) -> tuple[list[Value], list[Value]]:
-        """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over."""
+        """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over.
+
+        The sums are of codes, 0..1: a feature is low + span * code, so its sum is low * sum w + span * sum w code.
+        """
         graph, tables = self.reader.graph, self.reader.tables
         threes, rest = self.colors, self.alphas
         if any(tables.layout.deep):
@@ -167,12 +186,14 @@ class Sums:
 
         def channel(number: int) -> Value:
             sheet, lane = locate(number, count)
-            return self.alphas[sheet] if lane == 3 else self.colors[sheet].lanes[lane]
+            return self.alphas[sheet] if lane == ALPHA else self.colors[sheet].lanes[lane]
 
         units = []
         for numbers in tables.layout.channels:
             high = channel(numbers[0])
-            units.append(high if len(numbers) == 1 else (high * (65280 / 65535)) + channel(numbers[1]) * (255 / 65535))
+            units.append(
+                high if len(numbers) == 1 else high * (HIGH_BYTE / TWO_BYTES) + channel(numbers[1]) * (BYTE / TWO_BYTES)
+            )
         threes = tables.layout.level_sheets
         padded = [*units, *[graph.constant(0.0)] * max(0, 3 * threes - len(units))]
         return [graph.combine(*padded[3 * i : 3 * i + 3]) for i in range(threes)], units[3 * threes :]

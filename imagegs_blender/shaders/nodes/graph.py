@@ -35,17 +35,11 @@ class Value:
     def __mul__(self, other: Operand) -> Value:
         return self.graph.math("MULTIPLY", self, other)
 
-    def __truediv__(self, other: Operand) -> Value:
-        return self.graph.math("DIVIDE", self, other)
-
     def __rtruediv__(self, other: Operand) -> Value:
         return self.graph.math("DIVIDE", other, self)
 
     def __pow__(self, other: Operand) -> Value:
         return self.graph.math("POWER", self, other)
-
-    def __rpow__(self, other: Operand) -> Value:
-        return self.graph.math("POWER", other, self)
 
     def times_plus(self, factor: Operand, term: Operand) -> Value:
         """self * factor + term, as one node."""
@@ -75,14 +69,6 @@ class Value:
 
     def dot(self, other: Operand) -> Value:
         return self.graph.vector_math("DOT_PRODUCT", self, other, result="Value")
-
-    def scale(self, factor: Value) -> Value:
-        """A vector times a scalar."""
-        node = self.graph.node("ShaderNodeVectorMath")
-        node.operation = "SCALE"
-        self.graph.tree.links.new(self.socket, node.inputs[0])
-        self.graph.tree.links.new(factor.socket, node.inputs["Scale"])
-        return Value(self.graph, node.outputs["Vector"])
 
     @property
     def lanes(self) -> tuple[Value, Value, Value]:

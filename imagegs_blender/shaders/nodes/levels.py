@@ -1,4 +1,7 @@
-"""The coarse levels of detail as shader nodes (core/lod.py): four closest texels, blended; two levels, blended.
+"""The coarse levels of detail as shader nodes (core/decoding/lod.py): four closest texels, blended; two levels, blended.
+
+    index   = clamp(LOD, first, last) - first
+    planes  = (1 - part) * level(floor(index)) + part * level(floor(index) + 1),  part = index - floor(index)
 
 The nodes that read one level are a group of their own, used twice.
 """
@@ -8,9 +11,11 @@ from __future__ import annotations
 import bpy
 
 from ...blend.properties import FINEST, TABLE
-from ...core.decoding.sheets import locate
+from ...core.decoding import lod
+from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
 from ..table_images import LEVELS, TEXELS, address
+from .candidates import wait_for
 from .graph import Graph, Texel, Value
 
 
@@ -23,9 +28,12 @@ def limited(level: Value, tables: Tables) -> Value:
 
 
 def share(level: Value, tables: Tables) -> Value:
-    """lod.share."""
+    """lod.share: (level / first)^FADE."""
     part = (level * (1 / tables.tail.first)).clamp(0.0, 1.0)
-    return part * part * part
+    found = part
+    for _ in range(lod.FADE - 1):
+        found = found * part
+    return found
 
 
 def planes(
@@ -39,24 +47,24 @@ def planes(
 ) -> list[Value]:
     """lod.texels: every plane as a scalar.
 
-    Not read before `after`, one of the planes of the Gaussians, is there: the stack of Cycles is small. Where LOD is
-    a constant that leaves the Gaussians out, so does this dependence.
+    after   one of the planes of the Gaussians: no level is read before it is there (see candidates.py). Where LOD is a
+            constant that leaves the Gaussians out, so does this dependence
     """
     done = graph.mix(after, graph.constant(0.0), share(level, tables))
-    point = done.times_plus(0.0, point)
+    point = wait_for([done], 1, point)
     tail = tables.tail
     tree = _level_tree(f".{name} level", tables, images)
     index = level.clamp(tail.first, tail.last) - float(tail.first)
     low = index.floor()
     fine = graph.group(tree, {"Point": point, "Level": low})
-    point = fine["RGB 0"].times_plus(0.0, point)
+    point = wait_for([fine["RGB 0"]], 1, point)
     coarse = graph.group(tree, {"Point": point, "Level": (low + 1.0).min(float(tail.last - tail.first))})
     part = index - low
     blended = {key: graph.mix(fine[key], coarse[key], part) for key in fine}
     found = []
     for plane in range(tables.layout.plane_count):
         sheet, channel = locate(plane, tables.layout.plane_count)
-        found.append(blended[f"A {sheet}"] if channel == 3 else blended[f"RGB {sheet}"].lanes[channel])
+        found.append(blended[f"A {sheet}"] if channel == ALPHA else blended[f"RGB {sheet}"].lanes[channel])
     return found
 
 
@@ -69,7 +77,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
     tree.interface.new_socket("Level", in_out="INPUT", socket_type="NodeSocketFloat")
     for sheet in sheets:
         tree.interface.new_socket(f"RGB {sheet}", in_out="OUTPUT", socket_type="NodeSocketVector")
-        if (sheet, 3) in slots:
+        if (sheet, ALPHA) in slots:
             tree.interface.new_socket(f"A {sheet}", in_out="OUTPUT", socket_type="NodeSocketFloat")
     graph = Graph(tree)
 
@@ -90,8 +98,8 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
         for sheet in sheets:
             four = [texel(f"{TEXELS} {sheet}", corner, number) for number in range(4)]
             outputs[f"RGB {sheet}"] = _square([one.rgb for one in four], across, down)
-            corner = outputs[f"RGB {sheet}"].times_plus(0.0, corner)
-            if (sheet, 3) in slots:
+            corner = wait_for([outputs[f"RGB {sheet}"]], 1, corner)
+            if (sheet, ALPHA) in slots:
                 outputs[f"A {sheet}"] = _square([one.a for one in four], across, down)
         graph.output(outputs)
     graph.arrange()
@@ -99,6 +107,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
 
 
 def _square(four: list[Value], across: Value, down: Value) -> Value:
+    """Four texels, row by row, blended by where a point is between their centers, 0..1 across and down."""
     upper = (four[1] - four[0]).times_plus(across, four[0])
     lower = (four[3] - four[2]).times_plus(across, four[2])
     return (lower - upper).times_plus(down, upper)

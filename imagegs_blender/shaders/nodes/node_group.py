@@ -1,11 +1,11 @@
 """The decoder as plain shader nodes: EEVEE and Cycles on every device, without the add-on once the tables are packed.
 
-For a point of the texture (core/tables.py describes the tables, core/gaussians.py the mathematics):
+For a point of the texture (core/decoding/tables.py describes the tables, core/gaussians.py the mathematics):
 
     block, leaf -> M candidates;  D = P - M_i;  p_i = conic_i . D^2 + p0_i
     out = sum w_i f_i / (sum w_i + EPS)   over the i with the K largest p, w = exp(p)
 
-and coarse levels of detail fade in from level_nodes. Sorting numbers does not say which candidates they came from, so p
+and coarse levels of detail fade in from levels.py. Sorting numbers does not say which candidates they came from, so p
 is rounded and the slot of its candidate takes the place of the last bits; where the K largest are known, so are their
 slots, and only their features are read.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from ...blend.decoder import Decoder
 from ...blend.properties import EXTENSION, EXTENSIONS, MAX_LOD, SIZE, TILES, tile_numbers
 from ...core.decoding import lod
-from ...core.decoding.sheets import locate
+from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import Channel, ColorSpace, MapInfo
@@ -28,7 +28,7 @@ from ...core.textures.udim import Tiles
 from .. import table_images
 from ..table_images import SLOTS
 from . import levels, udim
-from .candidates import STEPS, Reader, Sums, after, weight
+from .candidates import STEPS, Reader, Sums, wait_for, weight
 from .graph import Graph, Value
 from .sorting_network import largest
 
@@ -42,7 +42,7 @@ def build(
 
     Inputs: Vector, the texture coordinates, as of an Image Texture node (but a group can't know that nothing is linked:
     link a Texture Coordinate or UV Map node), and LOD, 0 = full detail. Outputs: for each map "<name>" (the color that
-    an Image Texture node gives: scene-linear, greys in all channels) and "<name> Alpha" where it has alpha.
+    an Image Texture node gives: scene-linear, grays in all channels) and "<name> Alpha" where it has alpha.
     extension   what is outside of 0..1, as in an Image Texture node: one of EXTENSIONS
     tiles       the UDIM tiles that the stack is joined from; with extension "UDIM"
 
@@ -82,15 +82,15 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
             best = largest(keys, min(tables.layout.topk, tables.layout.candidates))
         with graph.frame("Blend"):
             for one in best:
-                key = after(sums.done, sums.ahead, one)
+                key = wait_for(sums.done, sums.ahead, one)
                 sums.add(reader.place_of_slot(leaf, key), weight(key * (1 / (STEPS * SLOTS))))
     else:
         for first in range(0, tables.layout.candidates, 3):  # few values alive at a time
             slots = range(first, min(first + 3, tables.layout.candidates))
             with graph.frame("Weights and features"):
-                ((_, p),) = reader.log_weights(after(sums.done, 1, leaf), position, slots)
+                ((_, p),) = reader.log_weights(wait_for(sums.done, 1, leaf), position, slots)
                 for place, lane in zip(reader.places[-len(slots) :], p.lanes, strict=False):
-                    sums.add(after(sums.done, sums.ahead, place), weight(lane))
+                    sums.add(wait_for(sums.done, sums.ahead, place), weight(lane))
     with graph.frame("Planes"):
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
@@ -134,7 +134,7 @@ def wrapped(uv: Value, tree: bpy.types.ShaderNodeTree, tables: Tables) -> tuple[
 
 
 def _position(point: Value, tables: Tables) -> Value:
-    """(x, y, x + y) in texels, from the centre of the texture."""
+    """(x, y, x + y) in texels, from the center of the texture."""
     size = (tables.width, tables.height, 0)
     position = point.times_plus(size, (-size[0] / 2, -size[1] / 2, 0))
     return position.dot((1, 1, 0)).times_plus((0, 0, 1), position)
@@ -142,7 +142,7 @@ def _position(point: Value, tables: Tables) -> Value:
 
 def _faded(
     graph: Graph, tables: Tables, colors: list[Value], alphas: list[Value], coarse: list[Value], share: Value
-) -> Planes:
+) -> PlaneValues:
     """The planes of the Gaussians, clamped to 0..1 and faded into the coarse levels."""
     threes = [graph.combine(*coarse[3 * i : 3 * i + 3]) for i in range(len(colors))]
     rest = coarse[3 * len(colors) :]
@@ -150,18 +150,21 @@ def _faded(
         [graph.mix(a.clamp(0.0, 1.0), b, share) for a, b in zip(fine, texels, strict=True)]
         for fine, texels in ((colors, threes), (alphas, rest))
     ]
-    return Planes(graph, tables, *mixed)
+    return PlaneValues(graph, tables, *mixed)
 
 
-class Planes:
-    """The decoded planes, 0..1, as scalars or three at a time; texels and alphas as sheets.locate numbers them."""
+class PlaneValues:
+    """The decoded planes, 0..1, as scalars or three at a time.
+
+    texels, alphas   vectors of three planes, and the scalars left over: sheets.locate says where a plane is
+    """
 
     def __init__(self, graph: Graph, tables: Tables, texels: list[Value], alphas: list[Value]) -> None:
         self.graph, self.tables, self.texels, self.alphas = graph, tables, texels, alphas
 
     def scalar(self, plane: int) -> Value:
         sheet, channel = locate(plane, self.tables.layout.plane_count)
-        return self.alphas[sheet] if channel == 3 else self.texels[sheet].lanes[channel]
+        return self.alphas[sheet] if channel == ALPHA else self.texels[sheet].lanes[channel]
 
     def vector(self, planes: Sequence[int]) -> Value:
         slots = [locate(plane, self.tables.layout.plane_count) for plane in planes]
@@ -192,7 +195,7 @@ def ending_at(
     }
 
 
-def map_outputs(graph: Graph, maps: Sequence[MapInfo], planes: Planes) -> dict[str, Value]:
+def map_outputs(graph: Graph, maps: Sequence[MapInfo], planes: PlaneValues) -> dict[str, Value]:
     """What the decoder gives for each map, by output socket."""
     outputs = {}
     for info in maps:
@@ -204,7 +207,7 @@ def map_outputs(graph: Graph, maps: Sequence[MapInfo], planes: Planes) -> dict[s
     return outputs
 
 
-def _color(graph: Graph, channels: Sequence[Channel], planes: Planes, space: ColorSpace) -> Value:
+def _color(graph: Graph, channels: Sequence[Channel], planes: PlaneValues, space: ColorSpace) -> Value:
     """Three channels as the color that an Image Texture node gives."""
     if all(c.kind == "plane" for c in channels):
         unit = planes.vector([c.plane for c in channels])
@@ -214,7 +217,7 @@ def _color(graph: Graph, channels: Sequence[Channel], planes: Planes, space: Col
     return _scene_linear(color) if space is ColorSpace.SRGB else color
 
 
-def _unit(channel: Channel, planes: Planes, graph: Graph) -> Value | float:
+def _unit(channel: Channel, planes: PlaneValues, graph: Graph) -> Value | float:
     """A channel as 0..1, before it is put in its range."""
     if channel.kind == "constant":
         return 0.0
@@ -225,7 +228,7 @@ def _unit(channel: Channel, planes: Planes, graph: Graph) -> Value | float:
     return (1.0 - (across * across + down * down)).max(0.0) ** 0.5 * 0.5 + 0.5
 
 
-def _scalar(channel: Channel, planes: Planes, graph: Graph) -> Value:
+def _scalar(channel: Channel, planes: PlaneValues, graph: Graph) -> Value:
     if channel.kind == "constant":
         return graph.constant(channel.low)
     return _ranged(_unit(channel, planes, graph), [channel])

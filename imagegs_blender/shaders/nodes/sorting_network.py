@@ -1,6 +1,8 @@
-"""The K largest of many values as a pruned sorting network of minima and maxima.
+"""The K largest of many values as nodes: a sorting network, of which only what the K largest need is built.
 
-Comparators are described first and turned into nodes only where the result needs them, which prunes the network.
+A sorting network is a fixed list of comparators, each of which puts the larger of two values first: one maximum and one
+minimum, and no branch, which shader nodes do not have. A network that sorts everything has many comparators that the K
+largest do not depend on. So a value is a Wire, a promise: its node is made when the result asks for it, or never.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any, Protocol
 
 
 class Comparable(Protocol):
-    """What a network is made of: see expression.Value."""
+    """What a network is made of: see graph.Value."""
 
     def min(self, other: Any) -> Any: ...
 
@@ -19,7 +21,10 @@ class Comparable(Protocol):
 
 
 class Wire:
-    """A value to be computed when asked for, once. None stands for minus infinity."""
+    """A value to be computed when asked for, once.
+
+    Lists of wires are padded with None, which stands for minus infinity and costs no node.
+    """
 
     def __init__(self, compute: Callable[[], Any]) -> None:
         self._compute, self._done, self._value = compute, False, None
@@ -31,10 +36,12 @@ class Wire:
 
 
 def largest(rows: Sequence[Comparable], k: int) -> list[Any]:
-    """The k largest of the 3 n lanes of n vectors (expression.Value with .lanes), in no order; 3 n >= k.
+    """The k largest of the 3 n lanes of n vectors (graph.Value with .lanes), in no order; 3 n >= k.
 
-    The three lanes are sorted at once as vectors; then the sorted lanes are merged: of two lists sorted downwards,
-    the k largest of both are max(a_i, b_(k+1-i)).
+    1. The rows are sorted as vectors, which sorts the three lanes at once, each for itself.
+    2. The first two lanes are merged, and only the k largest kept.
+    3. So are they and the third lane. That needs no order: of two lists sorted downwards, a and b, the k largest of
+       both are max(a_i, b_(k+1-i)).
     """
     ordered = _sort([_given(row) for row in rows])
     lanes = [[_lane(wire, lane) for wire in ordered[:k]] for lane in range(3)]
@@ -65,6 +72,7 @@ def _smaller(a: Wire | None, b: Wire | None) -> Wire | None:
 
 
 def _exchange(wires: list[Wire | None], i: int, j: int) -> None:
+    """A comparator: the larger of two goes to i, the smaller to j."""
     wires[i], wires[j] = _larger(wires[i], wires[j]), _smaller(wires[i], wires[j])
 
 
@@ -85,6 +93,7 @@ def _merge(a: Sequence[Wire], b: Sequence[Wire]) -> list[Wire]:
 
 
 def _odd_even(wires: list[Wire | None], places: list[int]) -> None:
+    """Merge the two sorted halves of the wires at these places: the odd ones, the even ones, then neighbors."""
     if len(places) == 2:
         _exchange(wires, *places)
         return

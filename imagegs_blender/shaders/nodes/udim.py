@@ -1,4 +1,4 @@
-"""UDIM in a decoder: from texture coordinates to the place of their tile (core/tiles.py), and the color where is none."""
+"""UDIM in a decoder: from texture coordinates to the place of their tile (core/textures/udim.py), and the color where is none."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...core import files
-from ...core.decoding import tables
+from ...core.decoding import lod, tables
 from ...core.decoding.sheets import locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
@@ -26,13 +26,13 @@ SHORT = 1 << 16
 """Below so many Gaussians, two indices share an int."""
 
 
-def write(stack: Tables, folder: Path) -> Path:
-    """The script of a stack, compiled, in a folder that exists; the name is that of its content.
+def write(built: Tables, folder: Path) -> Path:
+    """Write the script that reads a stack's tables, compiled, to a folder that exists; its name is a digest of its content.
 
     Raises ImageGSError where it can't be written or does not compile.
     """
-    arrays = _arrays(stack)
-    source = _source(stack, arrays)
+    arrays = _arrays(built)
+    source = _source(built, arrays)
     digest = hashlib.sha256(source.encode())
     for values in arrays.values():
         digest.update(values.tobytes())
@@ -42,20 +42,20 @@ def write(stack: Tables, folder: Path) -> Path:
     return path
 
 
-def _arrays(stack: Tables) -> dict[str, np.ndarray]:
+def _arrays(built: Tables) -> dict[str, np.ndarray]:
     """Every table by the name of its parameter, flat, float32 or int32."""
-    rows = tables.rows(stack)
-    index = tables.candidates(stack)
+    rows = tables.rows(built)
+    index = tables.candidates(built)
     codes, ranges = _coded(rows[:, 6:])
     found = {
-        "blocks": stack.blocks.astype(np.int32),
+        "blocks": built.blocks.astype(np.int32),
         "cells": index if len(rows) > SHORT else index[..., ::2] | index[..., 1::2] << 16,
         "geometry": rows[:, :6],
         "features": codes[:, ::2] | codes[:, 1::2] << 16,
         "ranges": ranges,
-        "levels": stack.tail.levels.astype(np.int32),
+        "levels": built.tail.levels.astype(np.int32),
     }
-    for number, sheet in enumerate(stack.tail.sheets):
+    for number, sheet in enumerate(built.tail.sheets):
         found[f"texels{number}"] = sheet if sheet.dtype == np.float32 else np.ascontiguousarray(sheet).view("<i4")
     return {name: np.ascontiguousarray(values).ravel() for name, values in found.items()}
 
@@ -68,9 +68,9 @@ def _coded(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.pad(codes, ((0, 0), (0, codes.shape[1] % 2))), np.stack([low, step], axis=1)
 
 
-def _source(stack: Tables, arrays: dict[str, np.ndarray]) -> str:
+def _source(built: Tables, arrays: dict[str, np.ndarray]) -> str:
     text = (Path(__file__).parent / "imagegs.osl").read_text(encoding="utf-8")
-    layout, tail = stack.layout, stack.tail
+    layout, tail = built.layout, built.tail
     planes, topk = layout.plane_count, layout.topk
     sheets = {name: values.dtype.kind == "f" for name, values in arrays.items() if name.startswith("texels")}
     add = []
@@ -94,9 +94,10 @@ def _source(stack: Tables, arrays: dict[str, np.ndarray]) -> str:
         "LIMIT": f"max({largest[-1]}, -{CUTOFF})" if topk else f"-{CUTOFF}",
         "INDEX": index, "PER_INT": 1 if index.startswith("cells") else 2,
         "PLANES": planes, "CANDIDATES": layout.candidates, "TOPK": topk, "FIRST": layout.first, "LAST": layout.last,
-        "DETAIL": tail.detail, "WIDTH": stack.width, "HEIGHT": stack.height,
-        "COLUMNS": stack.blocks.shape[1], "ROWS": stack.blocks.shape[0],
-        "LEAVES": tables.candidates(stack).shape[1], "SHEET": tail.sheets[0].shape[1], "EPS": EPS,
+        "DETAIL": tail.detail, "WIDTH": built.width, "HEIGHT": built.height,
+        "COLUMNS": built.blocks.shape[1], "ROWS": built.blocks.shape[0],
+        "LEAVES": tables.candidates(built).shape[1], "SHEET": tail.sheets[0].shape[1], "EPS": EPS,
+        "FADED": " * ".join(["share"] * lod.FADE),
     }  # fmt: skip
     return re.sub(r"@(\w+)@", lambda found: str(words[found[1]]), text)
 

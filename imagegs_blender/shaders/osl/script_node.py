@@ -59,7 +59,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
         count = tables.layout.level_sheets
         rest = [lane for color in colors[count:] for lane in color.lanes][: tables.layout.plane_count - 3 * count]
     with graph.frame("Maps"):
-        planes = node_group.Planes(graph, tables, colors[:count], rest)
+        planes = node_group.PlaneValues(graph, tables, colors[:count], rest)
         outputs = node_group.map_outputs(graph, maps, planes)
         graph.output(node_group.ending_at(tree, outputs, inside, maps, lod.average(tables.tail)))
     graph.arrange()

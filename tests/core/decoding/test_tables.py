@@ -30,7 +30,7 @@ def test_lookup_is_the_definition_at_every_texel(topk: int, wrap: bool) -> None:
 
 @pytest.mark.parametrize("topk", [4, 10])
 def test_magnified_four_times_nearly_every_point_is_exact(topk: int) -> None:
-    """Between texel centres a Gaussian of a crowd can be in the top-K of a sliver that no centre sees."""
+    """Between texel centers a Gaussian of a crowd can be in the top-K of a sliver that no center sees."""
     gaussians = scattered(300, 64, 64, 3, True, topk)
     found = lookup(tables.build(gaussians), *centers(256, 256))
     truth = np.moveaxis(reference.render(gaussians, 256, 256), 0, 2)
@@ -64,7 +64,7 @@ def test_bytes_are_coordinates_inside_of_every_texel() -> None:
 
 
 def test_in_a_crowd_the_texels_themselves_go_first() -> None:
-    """One Gaussian a texel: even K slots hold what the centres need."""
+    """One Gaussian a texel: even K slots hold what the centers need."""
     gaussians = scattered(4000, 64, 64, 3)
     built = tables.build(gaussians, max_candidates=4)
     assert built.missed == 0
@@ -78,6 +78,8 @@ def test_what_does_not_fit_is_reported() -> None:
     found = np.moveaxis(lookup(built, *centers(64, 64)), 2, 0)
     wrong = (np.abs(found - reference.render(gaussians)) > 1e-3).any(0).mean()
     assert 0 < wrong <= built.missed < 1
+    assert built.warning.startswith(f"{100 * built.missed:.1f} % of the texels need more Gaussians")
+    assert tables.build(gaussians, max_candidates=128).warning == ""
 
 
 def test_small_and_the_same_every_time() -> None:
