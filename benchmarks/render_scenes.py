@@ -22,13 +22,11 @@ sys.path.insert(0, str(Path(bpy.utils.resource_path("LOCAL")) / "python" / "lib"
 import addon_utils  # noqa: E402  part of Blender
 
 import imagegs_blender  # noqa: E402
-from imagegs_blender.blend import storage  # noqa: E402
-from imagegs_blender.core.decoding import tables  # noqa: E402
+from imagegs_blender.blend.record import Record  # noqa: E402
 from imagegs_blender.core.igs import stream  # noqa: E402
 from imagegs_blender.core.textures import image_files  # noqa: E402
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Role  # noqa: E402
 from imagegs_blender.shaders import decoder  # noqa: E402
-from imagegs_blender.shaders.nodes import node_group  # noqa: E402
 
 
 def serve(task: str, values: str, result: str) -> None:
@@ -133,10 +131,10 @@ def _material(scene: str, kind: str, found: stream.Stream, folder: str, lod: flo
             sources[info.name] = node.outputs["Color"]
     else:
         group = tree.nodes.new("ShaderNodeGroup")
-        group.node_tree = node_group.build(f"Stack {kind}", found.maps, tables.build(found.gaussians, found.maps))
-        storage.store(group.node_tree, stream.write(found.gaussians, found.maps), {})
+        made = decoder.create(f"Stack {kind}", found, stream.write(found.gaussians, found.maps), Record())
         if kind != decoder.NODES:
-            decoder.set_kind(group.node_tree, kind, found, lod)
+            decoder.set_kind(made, kind, lod)
+        group.node_tree = made.tree
         group.inputs["LOD"].default_value = lod
         tree.links.new(uv, group.inputs["Vector"])
         sources = {info.name: group.outputs[info.name] for info in found.maps}

@@ -35,12 +35,15 @@ from typing import Any
 import bpy
 
 from .core import files
-from .core.errors import ImageGSError
+from .core.errors import ImageGSError, one_line
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
 from .scene import material_stack, replace
-from .workflow import batch_report, selection
-from .workflow.compress import Outcome, Update, compress
-from .workflow.rebuild import lean_file, pack_tables, rebuild_tables
+from .workflow import batch_result, selection
+from .workflow.compress import Outcome, Update
+from .workflow.notices import Severity
+from .workflow.rebuild import rebuild_tables
+from .workflow.run import compress
+from .workflow.saving import lean_file, pack_tables
 
 Result = dict[str, Any]
 
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
     results = [_try(source, output, settings, options) for source, output in jobs]
     if options.report:
         try:
-            files.write(options.report, json.dumps(batch_report.document(settings, results), indent=2).encode())
+            files.write(options.report, json.dumps(batch_result.document(settings, results), indent=2).encode())
         except ImageGSError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -75,14 +78,14 @@ def _try(source: Path | None, output: Path | None, settings: FitSettings, option
     try:
         result = _convert(source, output, settings, options)
     except ImageGSError as error:
-        result = batch_report.failure(str(error))
+        result = batch_result.failure(str(error))
     except Exception as error:  # blender -b would go on and exit with 0
         traceback.print_exc()
-        result = batch_report.failure(f"internal error, please report it: {error!r}")
+        result = batch_result.failure(f"internal error, please report it: {error!r}")
     result = {"file": name, "output": output and str(output), "seconds": time.perf_counter() - start} | result
     if not options.quiet and not options.dry_run:
-        print(batch_report.table(result))
-    for problem in batch_report.errors(result):
+        print(batch_result.table(result))
+    for problem in batch_result.errors(result):
         print(f"error: {problem}", file=sys.stderr)
     return result
 
@@ -93,25 +96,25 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
         _open(source)
     problems = [{"material": None, "error": problem} for problem in rebuild_tables()]
     materials = _materials(options)
-    found = {material.name for material in materials}
+    known = {material.name for material in materials}
     problems += [
-        {"material": name, "error": "no material of this name"} for name in options.materials or () if name not in found
+        {"material": name, "error": "no material of this name"} for name in options.materials or () if name not in known
     ]
     plan = material_stack.plan(materials)
     if output is None:
         print(f"{bpy.data.filepath}\n{plan}")
-        return batch_report.result(Outcome(plan), problems)
+        return batch_result.result(Outcome(plan), problems)
     with _packed({image.image.find() for stack in plan.stacks for image in stack.maps}):
         before = _size_when_saved()
-    outcome = compress(materials, settings, None if options.quiet else _Progress())
-    for warning in outcome.warnings:
+    outcome = compress(plan, settings, None if options.quiet else _Progress())
+    for warning in outcome.of(Severity.WARNING):
         print(f"warning: {warning}", file=sys.stderr)
     if options.drop_originals:
         replace.drop_originals(materials)
     if options.self_contained:
         pack_tables()
     _save(output)
-    return batch_report.result(outcome, problems) | {"bytes_before": before, "bytes_after": output.stat().st_size}
+    return batch_result.result(outcome, problems) | {"bytes_before": before, "bytes_after": output.stat().st_size}
 
 
 def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
@@ -129,7 +132,9 @@ def _open(path: Path) -> None:
     try:
         bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False)
     except RuntimeError as error:
-        raise ImageGSError(f"{path}: can't be opened ({_line(error)}); name a .blend file") from error
+        raise ImageGSError(
+            f"{path}: can't be opened ({one_line(error).removeprefix('Error: ')}); name a .blend file"
+        ) from error
 
 
 def _save(path: Path) -> None:
@@ -139,7 +144,7 @@ def _save(path: Path) -> None:
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
         except RuntimeError as error:
             raise ImageGSError(
-                f"{path}: can't be saved ({_line(error)}); free some space, or choose another folder"
+                f"{path}: can't be saved ({one_line(error).removeprefix('Error: ')}); free some space, or choose another folder"
             ) from error
         if not _is_whole(temporary):  # Blender does not notice when the last bytes could not be written
             raise ImageGSError(
@@ -168,7 +173,12 @@ def _packed(images: set[bpy.types.Image]) -> Iterator[None]:
 
 
 def _size_when_saved() -> int:
-    """Bytes of the open file, saved as _save() does."""
+    """Bytes of the open file, saved as _save() does.
+
+    Only a file that is saved the same way, with its textures packed, compares with the result. The source may be
+    uncompressed, hold textures that nothing uses, or leave them beside it; and its size plus theirs misses how well
+    they pack. Next to a fit, saving takes no time.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "copy.blend")
         _save(copy)
@@ -193,7 +203,7 @@ class _Progress:
             return
         self._said, self._next = update.stack, now + 2
         quality = "" if p.psnr is None else f", {p.psnr:.2f} dB"
-        line = f"[{update.index + 1}/{update.count}] {update.stack}: {p.phase} {p.step}/{p.steps}{quality}"
+        line = f"[{update.index + 1}/{len(update.names)}] {update.stack}: {p.phase} {p.step}/{p.steps}{quality}"
         stays = not terminal or p.step == p.steps
         print(f"\r{line:<78}" if terminal else line, end="\n" if stays else "", flush=True)
 
@@ -240,8 +250,9 @@ def _command_line() -> list[str]:
     return [] if bpy.app.binary_path else sys.argv[1:]
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).removeprefix("Error: ").split())
+def _reason(error: RuntimeError) -> str:
+    """Blender's own words about an operator that failed."""
+    return one_line(error).removeprefix("Error: ")
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

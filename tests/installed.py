@@ -79,9 +79,10 @@ def compress(folder: Path) -> tuple[float, float]:
 
     settings = module("core.settings").FitSettings.preset("fast", num_gaussians=800)
     start = time.perf_counter()
-    outcome = module("workflow.compress").compress([material], settings, update)
+    plan = module("workflow.compress").planned([material])
+    outcome = module("workflow.run").compress(plan, settings, update)
     total = time.perf_counter() - start
-    assert not outcome.failed, outcome.failed
+    assert len(outcome.done) == 1, outcome.notices
     (done,) = outcome.done
     assert done.report.psnr["overall"] > 25, done.report
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "compressed.blend"), compress=True)
@@ -98,8 +99,8 @@ def compress(folder: Path) -> tuple[float, float]:
 def reopen(folder: Path) -> None:
     """A saved file opens with its tables filled by the handler."""
     bpy.ops.wm.open_mainfile(filepath=str(folder / "compressed.blend"))
-    (group,) = (tree for tree in bpy.data.node_groups if "imagegs_stream" in tree)
-    images = [node.image for node in group.nodes if getattr(node, "image", None)]
+    (decoder,) = module("blend.decoder").decoders()
+    images = decoder.derived_images()
     assert images and any(np.any(np.array(image.pixels[:])) for image in images)
 
 

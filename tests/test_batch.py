@@ -13,7 +13,7 @@ import bpy
 import pytest
 from PIL import Image
 
-from imagegs_blender.blend import storage
+from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.scene import replace
 from imagegs_blender.workflow.rebuild import rebuild_tables
 from tests.scene import trees
@@ -91,7 +91,7 @@ def test_a_file_is_compressed_reported_reopened_and_restored(scene: Path, tmp_pa
 
     bpy.ops.wm.open_mainfile(filepath=str(out))
     assert rebuild_tables() == []
-    assert sum(len(storage.stream(group)) for group in storage.decoders()) == result["bytes_streams"]
+    assert sum(len(decoder.data) for decoder in decoders()) == result["bytes_streams"]
     image = bpy.data.images["brick color"]
     assert Path(image.filepath_from_user()).resolve() == scene.parent / "textures" / "brick color.png"
     replace.restore(bpy.data.materials)
@@ -111,10 +111,10 @@ def test_as_a_script_inside_blender_on_the_open_file(scene: Path, tmp_path: Path
     run = subprocess.run([sys.executable, "-c", blender], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert (run.returncode, errors(run)) == (0, []), run.stderr
     bpy.ops.wm.open_mainfile(filepath=str(out))
-    (group,) = storage.decoders()
+    (decoder,) = decoders()
     assert "brick rough" not in bpy.data.images and "paint rough" in bpy.data.images
     assert "brick color" in bpy.data.images, "another material uses it with box mapping"
-    tables = {node.image for node in group.nodes if getattr(node, "image", None)}
+    tables = {node.image for node in decoder.tree.nodes if getattr(node, "image", None)}
     assert tables and all(image.packed_file for image in tables)
 
 

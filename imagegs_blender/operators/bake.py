@@ -50,16 +50,16 @@ class IMAGEGS_OT_bake(bpy.types.Operator):
         folder = Path(bpy.path.abspath(self.directory))
         count = 0
         try:
-            groups = selection.decoders(selection.materials(context.selected_objects))
             taken: set[str] = set()
-            baked = {group: bake(group, folder, self.kind, taken) for group in groups}
+            decoders = selection.selected_decoders(context)
+            baked = {decoder: bake(decoder, folder, self.kind, taken) for decoder in decoders}
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        for group, files in baked.items():
+        for decoder, files in baked.items():
             count += len(files)
             if self.use_in_materials:
-                use(group, files)
+                use(decoder, files)
         self.report(
             {"INFO"},
             say("{images} written to {folder}").format(images=counted(count, "image", "images"), folder=folder),

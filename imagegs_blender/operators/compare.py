@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 
-from ..blend import storage
+from ..blend.decoder import decoders
 from ..core.errors import ImageGSError
-from ..core.igs import stream
 from ..workflow import comparison, selection
 from ..workflow.comparison import VIEW_ITEMS
 
@@ -16,24 +17,39 @@ _names: list[tuple[str, str, str]] = []
 def _stacks(self: bpy.types.PropertyGroup, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
     global _names  # Blender needs the strings of an enum to stay alive
     _names = [
-        (f"{group.name}\n{name}", f"{name} ({group.name.removeprefix('Image-GS ')})", "")
-        for group in sorted(storage.decoders(), key=lambda group: group.name)
-        for name in storage.record(group)["report"]["psnr"]
-        if name != "overall"
+        (f"{decoder.name}\n{name}", f"{name} ({decoder.short_name})", "")
+        for decoder in decoders()
+        if decoder.is_sound
+        for name in decoder.record.map_names
     ]
     return _names or [("", "Nothing is compressed", "")]
 
 
+def _show(settings: bpy.types.PropertyGroup, change: Callable[[], object] | None = None) -> None:
+    """Show what was chosen, after a change of what is compared; the panel says where that is impossible."""
+    try:
+        if change is not None:
+            change()
+        if comparison.current is not None:
+            comparison.show(settings)
+        comparison.problem = None
+    except ImageGSError as error:
+        comparison.problem = str(error)
+
+
 def _changed_map(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     if self.map:
-        group, name = self.map.split("\n")
-        comparison.load(group, name, self.lod)
-        comparison.show(self)
+        decoder, name = self.map.split("\n")
+        _show(self, lambda: comparison.load(decoder, name, self.lod))
+
+
+def _changed_lod(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    if comparison.current is not None:
+        _show(self, lambda: comparison.set_level(self.lod))
 
 
 def _changed_view(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
-    if comparison.current is not None:
-        comparison.show(self)
+    _show(self)
 
 
 class IMAGEGS_PG_compare(bpy.types.PropertyGroup):
@@ -47,7 +63,7 @@ class IMAGEGS_PG_compare(bpy.types.PropertyGroup):
     )  # fmt: skip
     lod: bpy.props.FloatProperty(
         name="LOD", description="Level of detail of what is decoded: 0 is full detail, each level halves the resolution",
-        default=0.0, min=0.0, soft_max=8.0, max=16.0, precision=1, update=_changed_map,
+        default=0.0, min=0.0, soft_max=8.0, max=16.0, precision=1, update=_changed_lod,
     )  # fmt: skip
     gain: bpy.props.FloatProperty(
         name="Times", description="Differences are multiplied by this", default=8.0, min=1.0, max=64.0,
@@ -66,15 +82,16 @@ class IMAGEGS_OT_compare(bpy.types.Operator):
         return selection.poll_decoders(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        group = selection.decoders(selection.materials(context.selected_objects))[0]
+        decoder = selection.selected_decoders(context)[0]
         settings = context.scene.imagegs_compare
         try:
-            name = stream.read(storage.stream(group)).maps[0].name
-            pair = comparison.load(group.name, name)
+            name = decoder.stream.maps[0].name
+            pair = comparison.load(decoder.name, name, settings.lod)
             if pair.original is None and settings.view not in ("DECODED", "ELLIPSES"):
                 settings.view = "DECODED"
-            settings.map = f"{group.name}\n{name}"
+            settings.map = f"{decoder.name}\n{name}"
             image = comparison.show(settings)
+            comparison.problem = None
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..blend import storage
+from ..blend.decoder import decoders
 from ..workflow.summary import memory_text, saved, size, text
 from .messages import counted, say
 
@@ -17,17 +17,16 @@ class IMAGEGS_OT_copy_report(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if next(storage.decoders(), None) is None:
+        if not decoders():
             cls.poll_message_set("Nothing in this file is compressed yet")
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        groups = sorted(storage.decoders(), key=lambda group: group.name)
-        total = f"Saved on disk: {size(saved(groups))}"
-        context.window_manager.clipboard = "\n".join([text(groups), total, memory_text(context.scene)])
+        total = f"Saved on disk: {size(saved(decoders()))}"
+        context.window_manager.clipboard = "\n".join([text(decoders()), total, memory_text(context.scene)])
         self.report(
-            {"INFO"}, say("Report about {stacks} copied").format(stacks=counted(len(groups), "stack", "stacks"))
+            {"INFO"}, say("Report about {stacks} copied").format(stacks=counted(len(decoders()), "stack", "stacks"))
         )
         return {"FINISHED"}
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..scene import cost as memory
-from ..scene import replace
+from ..scene import cost, replace
 from ..workflow import selection
 from .messages import counted, say
 
@@ -23,12 +22,12 @@ class IMAGEGS_OT_drop_originals(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         images = replace.droppable(selection.materials(context.selected_objects))
-        cost = memory.images(images)
+        freed = cost.images(images)
         packed = sum(image.packed_file.size for image in images if image.packed_file)
         message = say(
             "{images}: {memory:.1f} MB of memory and {disk:.1f} MB of this file are freed. "
             "They can't be restored after saving; files on disk stay."
-        ).format(images=counted(len(images), "image", "images"), memory=cost.memory / 1e6, disk=packed / 1e6)
+        ).format(images=counted(len(images), "image", "images"), memory=freed.memory / 1e6, disk=packed / 1e6)
         return context.window_manager.invoke_confirm(
             self, event, title=say("Drop Originals?"), message=message, confirm_text=say("Drop"), icon="WARNING"
         )

@@ -109,7 +109,7 @@ class IMAGEGS_OT_detect_devices(bpy.types.Operator):
 
 
 _detected: str | None = None
-"""What was found when somebody asked, in words."""
+"""The devices that were there when somebody asked, in words."""
 
 
 def device() -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import bpy
 
+from ..core.errors import ImageGSError
 from ..scene import replace
 from ..workflow import selection
 from .messages import counted, say
 
 
 class IMAGEGS_OT_restore(bpy.types.Operator):
-    """Put the original image textures of the selected objects' materials back, with every link as it was"""
+    """Bring back the original image textures of the selected objects' materials, with every link as it was"""
 
     bl_idname = "imagegs.restore"
     bl_label = "Restore Originals"
@@ -21,7 +22,11 @@ class IMAGEGS_OT_restore(bpy.types.Operator):
         return selection.poll_originals(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        count = replace.restore(selection.materials(context.selected_objects))
+        try:
+            count = replace.restore(selection.materials(context.selected_objects))
+        except ImageGSError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         self.report({"INFO"}, say("{nodes} restored").format(nodes=counted(count, "image node", "image nodes")))
         return {"FINISHED"}
 

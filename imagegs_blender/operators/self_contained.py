@@ -5,13 +5,13 @@ from __future__ import annotations
 import bpy
 
 from ..core.errors import ImageGSError
-from ..shaders import decoder
+from ..shaders.decoder import pack, unpack
 from ..workflow import selection
 from .messages import counted, say
 
 
 class IMAGEGS_OT_self_contained(bpy.types.Operator):
-    """Save the selected materials' decoders with all that they read: the file renders without this add-on, and is larger"""
+    """Save everything that the selected materials need to render without this add-on. The file becomes larger"""
 
     bl_idname = "imagegs.self_contained"
     bl_label = "Self-Contained"
@@ -24,13 +24,13 @@ class IMAGEGS_OT_self_contained(bpy.types.Operator):
         return selection.poll_decoders(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        groups = [g for g in selection.decoders(selection.materials(context.selected_objects)) if not g.library]
+        decoders = [decoder for decoder in selection.selected_decoders(context) if not decoder.linked]
         try:
-            for group in groups:
+            for decoder in decoders:
                 if self.keep:
-                    decoder.pack(group)
+                    pack(decoder)
                 else:
-                    decoder.unpack(group)
+                    unpack(decoder)
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -39,7 +39,7 @@ class IMAGEGS_OT_self_contained(bpy.types.Operator):
             if self.keep
             else say("{decoders} will be saved as streams")
         )
-        self.report({"INFO"}, text.format(decoders=counted(len(groups), "decoder", "decoders")))
+        self.report({"INFO"}, text.format(decoders=counted(len(decoders), "decoder", "decoders")))
         return {"FINISHED"}
 
 

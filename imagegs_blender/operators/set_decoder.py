@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import bpy
 
-from ..blend import storage
+from ..blend.properties import BAKED, NODES, OSL
 from ..core.errors import ImageGSError
-from ..core.igs import stream
-from ..shaders import decoder
+from ..shaders.decoder import set_kind
 from ..shaders.glsl import compute
-from ..workflow import limits, rebuild, selection
+from ..workflow import limits, selection
+from ..workflow.levels import follow_levels
+from ..workflow.max_detail import wanted_detail
 
 _ITEMS = {
-    decoder.NODES: ("Nodes", "Shader nodes: EEVEE, and Cycles on every device"),
-    decoder.OSL: ("OSL", "A script: Cycles on the CPU and OptiX only, with Open Shading Language switched on"),
-    decoder.BAKED: ("Baked", "Ordinary images at the chosen LOD: the fastest to render, the most memory"),
+    NODES: ("Nodes", "Shader nodes: EEVEE, and Cycles on every device"),
+    OSL: ("OSL", "A script: Cycles on the CPU and OptiX only, with Open Shading Language switched on"),
+    BAKED: ("Baked", "Ordinary images at the chosen LOD: the fastest to render, the most memory"),
 }
 
 
@@ -37,16 +38,15 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            for group in selection.decoders(selection.materials(context.selected_objects)):
-                read = stream.read(storage.stream(group))
-                decoder.set_kind(group, self.kind, read, detail=rebuild.wanted_detail())
-            rebuild.follow_levels()
+            for decoder in selection.selected_decoders(context):
+                set_kind(decoder, self.kind, detail=wanted_detail())
+            follow_levels()
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         for warning in limits.too_many(selection.materials(context.selected_objects)):
-            self.report({"WARNING"}, warning)
-        if self.kind == decoder.BAKED:
+            self.report({"WARNING"}, str(warning))
+        if self.kind == BAKED:
             reason = compute.missing()
             self.report({"INFO"}, f"Decoded on the CPU: {reason}" if reason else "Decoded on the GPU")
         return {"FINISHED"}

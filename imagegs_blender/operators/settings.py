@@ -6,9 +6,10 @@ from dataclasses import fields
 
 import bpy
 
+from ..blend.decoder import decoder_nodes
 from ..core.errors import ImageGSError
 from ..core.settings import DEFAULT_BPP, FitSettings
-from ..scene import cost, replace
+from ..scene import replace
 from ..scene.coverage import Importance
 from ..workflow import selection
 from .preferences import PRESET_ITEMS, device
@@ -20,7 +21,7 @@ RATE_ITEMS = [
 ]
 IMPORTANCE_ITEMS = [
     ("NONE", "None", "Every part of the textures counts the same"),
-    ("IMAGE", "Image", "A grey image in the layout of the textures: white parts get more detail, black parts less"),
+    ("IMAGE", "Image", "A gray image in the layout of the textures: white parts get more detail, black parts less"),
     ("ATTRIBUTE", "Vertex Paint", "A color attribute of the meshes: light parts get more detail, dark parts less"),
 ]
 
@@ -34,7 +35,7 @@ _RATES = [
 
 def _set_lod(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     for tree in replace.trees(selection.materials(context.selected_objects)):
-        for node in cost.decoder_nodes(tree):
+        for node in decoder_nodes(tree):
             node.inputs["LOD"].default_value = self.lod
 
 

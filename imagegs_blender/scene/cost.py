@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import bpy
 
-from ..blend import storage
-from . import walk
+from ..blend.decoder import Decoder, decoder_nodes
 from .pixels import tile_path
 from .replace import originals, trees
 
@@ -48,39 +47,29 @@ def _tiled(image: bpy.types.Image) -> Cost:
     return Cost(disk, sum(texel * tile.size[0] * tile.size[1] for tile in image.tiles))
 
 
-def images(found: Iterable[bpy.types.Image]) -> Cost:
+def images(several: Iterable[bpy.types.Image]) -> Cost:
     """The sum of several."""
-    return sum((image(one) for one in found), Cost(0, 0))
+    return sum(map(image, several), Cost(0, 0))
 
 
-def decoder(group: bpy.types.ShaderNodeTree) -> Cost:
-    """The stream of a decoder, and the tables that renderers read."""
-    inside = [group]
-    for tree in inside:  # grows
-        found = (getattr(node, "node_tree", None) for node in tree.nodes)
-        inside += [t for t in dict.fromkeys(found) if t and t not in inside]
-    tables = {n.image for t in inside for n in t.nodes if n.bl_idname == "ShaderNodeTexImage" and n.image}
-    return Cost(len(group.get(storage.STREAM, b"")), sum(image(table).memory for table in tables))
+def decoder(decoder: Decoder) -> Cost:
+    """The stream of a decoder, and the tables or baked images that renderers read."""
+    return Cost(decoder.stream_size, images(decoder.images()).memory)
 
 
-def materials_with(group: bpy.types.ShaderNodeTree) -> list[bpy.types.Material]:
+def materials_with(decoder: Decoder) -> list[bpy.types.Material]:
     """The materials of the open file that use a decoder."""
     return [
         material
         for material in bpy.data.materials
-        if any(node.node_tree == group for tree in trees([material]) for node in decoder_nodes(tree))
+        if any(node.node_tree == decoder.tree for tree in trees([material]) for node in decoder_nodes(tree))
     ]
 
 
-def decoder_nodes(tree: bpy.types.NodeTree) -> Iterator[bpy.types.ShaderNodeGroup]:
-    """The instances of decoders in a tree."""
-    return (node for node in tree.nodes if walk.is_decoder_node(node))
-
-
-def shown(materials: Iterable[bpy.types.Material]) -> tuple[set[bpy.types.Image], set[bpy.types.ShaderNodeTree]]:
+def shown(materials: Iterable[bpy.types.Material]) -> tuple[set[bpy.types.Image], set[Decoder]]:
     """What materials render with: images (not those that decoders replaced), and decoders."""
     used: set[bpy.types.Image] = set()
-    groups: set[bpy.types.ShaderNodeTree] = set()
+    decoders: set[Decoder] = set()
     for tree in trees(materials):
         replaced = set(originals(tree))
         used |= {
@@ -88,5 +77,5 @@ def shown(materials: Iterable[bpy.types.Material]) -> tuple[set[bpy.types.Image]
             for node in tree.nodes
             if node.bl_idname == "ShaderNodeTexImage" and node.image and node not in replaced
         }
-        groups |= {node.node_tree for node in decoder_nodes(tree)}
-    return used, groups
+        decoders |= {Decoder(node.node_tree) for node in decoder_nodes(tree)}
+    return used, decoders

@@ -28,7 +28,7 @@ class Importance:
     """What decides how much a texel counts.
 
     ignore_unused   texels that no mesh uses count nothing
-    image           name of a grey image in the layout of the textures
+    image           name of a gray image in the layout of the textures
     attribute       name of a color attribute of the meshes
     """
 
@@ -55,7 +55,7 @@ def prepare(stack: StackPlan, importance: Importance) -> Callable[[], np.ndarray
     largest = max(stack.maps, key=lambda m: m.width * m.height)
     size = (largest.height, largest.width)
     used = _shown(stack, size) if importance.ignore_unused else None
-    grey = None if importance.image is None else _grey(importance.image)
+    gray = None if importance.image is None else _gray(importance.image)
     painted = None if importance.attribute is None else _painted(stack, size, importance.attribute)
 
     def drawn() -> np.ndarray | None:
@@ -63,8 +63,8 @@ def prepare(stack: StackPlan, importance: Importance) -> Callable[[], np.ndarray
         if used is not None:
             mask = _draw(used, size, stack.wrap)
             result = None if mask.mean() > _WORTHWHILE else mask
-        if grey is not None:
-            result = _times(result, _graded(resize(grey, size[1], size[0], stack.wrap)))
+        if gray is not None:
+            result = _times(result, _graded(resize(gray, size[1], size[0], stack.wrap)))
         if painted is not None:
             result = _times(result, _graded(_draw(painted, size, stack.wrap)))
         if result is not None and not result.any():
@@ -193,7 +193,7 @@ def _corner_values(mesh: bpy.types.Mesh, attribute: str) -> np.ndarray:
     return values[vertex]
 
 
-def _grey(name: str) -> np.ndarray:
+def _gray(name: str) -> np.ndarray:
     """(height, width) float32 of an image, row 0 at the top."""
     image = ImageRef(name).find()
     width, height = image.size

@@ -17,13 +17,7 @@ from ..core.errors import ImageGSError
 from ..core.gaussians import MAX_PLANES
 from ..core.textures.texture_stack import ColorSpace, Role
 from ..core.textures.udim import Tiles
-from . import walk
-
-MIN_SIZE, MAX_SIZE = 16, 8192
-"""Texels a side. Below, a texture costs less than a decoder; above, the fit is not meant to work."""
-
-MAX_PICTURE = 16384
-"""Texels a side of all UDIM tiles of an image together."""
+from . import obstacles, walk
 
 MAX_SIZE_RATIO = 4
 """An image whose width or height is more than this many times smaller than the largest's gets a stack of its own."""
@@ -31,8 +25,6 @@ MAX_SIZE_RATIO = 4
 MAX_STRANGERS = 1.5
 """A stack may hold this many times the planes that any one material uses of it: more, and materials pay for maps
 that they do not show."""
-
-_COLOR_SPACES = {"sRGB": ColorSpace.SRGB, "Linear Rec.709": ColorSpace.LINEAR, "Non-Color": ColorSpace.RAW}
 
 
 @dataclass(frozen=True, order=True)
@@ -165,7 +157,7 @@ def plan(materials: Iterable[bpy.types.Material]) -> Plan:
     candidates: dict[tuple[ImageRef, str], _Candidate] = {}
     skipped: dict[Skipped, None] = {}
     for material in materials:
-        reason = _unusable_material(material)
+        reason = obstacles.in_material(material)
         if reason:
             skipped[Skipped(material.name, None, reason)] = None
             continue
@@ -194,14 +186,14 @@ class _Candidate:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the image, or of its largest tile."""
-        tiles = tiles_of(self.image)
+        tiles = obstacles.tiles_of(self.image)
         width, height = self.image.size
         return (tiles.width, tiles.height) if tiles else (width, height)
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """Those of its UDIM tiles."""
-        tiles = tiles_of(self.image)
+        tiles = obstacles.tiles_of(self.image)
         return tiles.numbers if tiles else ()
 
 
@@ -211,20 +203,20 @@ def _gather(
     skipped: dict[Skipped, None],
 ) -> None:
     """Add the uses that a material makes of images to candidates, or to skipped."""
-    found = False
+    has_textures = False
     for use in walk.image_uses(material):
         if not isinstance(use, walk.DecoderUse) and use.node.image is None:
             continue
-        found = True
+        has_textures = True
         if isinstance(use, walk.DecoderUse):
             skipped[Skipped(material.name, None, f"already compressed: {use.node.node_tree.name}")] = None
             continue
         image = use.node.image
-        reason = _unusable_use(use) or _unusable_image(image)
+        reason = obstacles.in_node(use) or obstacles.in_image(image)
         if reason:
             skipped[Skipped(material.name, image.name, reason)] = None
             continue
-        for number in _missing_tiles(image):
+        for number in obstacles.missing_tiles(image):
             reason = f"UDIM tile {number}: no readable file; the average color will be in its place"
             skipped[Skipped(material.name, image.name, reason)] = None
         ref = ImageRef(image.name, image.library.filepath if image.library else "")
@@ -236,91 +228,8 @@ def _gather(
         candidate.nodes.add(NodePlan(tree, use.node.name, walk.texture_space(vector)))
         candidate.alpha_linked |= use.node.outputs["Alpha"].is_linked
         candidate.spaces.add((material.name, walk.texture_space(vector, use.path)))
-    if not found:
+    if not has_textures:
         skipped[Skipped(material.name, None, "no image textures")] = None
-
-
-def _unusable_material(material: bpy.types.Material) -> str | None:
-    if material.library or material.override_library:
-        source = (material.library or material.override_library.reference.library).filepath
-        return f"linked from {source}; compress it there, or make it local"
-    without_nodes = bpy.app.version < (5, 0) and not material.use_nodes
-    if material.node_tree is None or without_nodes:
-        return "no image textures"
-    return None
-
-
-def _unusable_use(use: walk.ImageUse) -> str | None:
-    """Why this node can't be replaced by a decoder."""
-    node = use.node
-    if node.bl_idname == "ShaderNodeTexEnvironment":
-        return "environment texture: mapped by direction, not by UV"
-    if use.path and (use.tree.library or use.tree.override_library):
-        return f"used inside the linked node group {use.tree.name}; make it local"
-    if node.projection != "FLAT":
-        return f"{node.projection.lower()} projection: not mapped by UV"
-    foreign = walk.foreign_coordinates(node.inputs["Vector"], use.path)
-    if foreign:
-        return f"mapped by {foreign} coordinates, not by UV"
-    if node.interpolation == "Closest":
-        return "interpolation Closest shows single texels, which Gaussians would blur"
-    if _old_mapping(node):
-        return "the node holds a mapping of its own from an old Blender version; move it to a Mapping node"
-    return None
-
-
-def _old_mapping(node: bpy.types.ShaderNodeTexImage) -> bool:
-    own, color = node.texture_mapping, node.color_mapping
-    moved = (*own.translation, *own.rotation, *(s - 1 for s in own.scale))
-    axes = (own.mapping_x, own.mapping_y, own.mapping_z, own.mapping)
-    colors = (color.brightness - 1, color.contrast - 1, color.saturation - 1, color.blend_factor)
-    return any(moved) or axes != ("X", "Y", "Z", "FLAT") or any(colors) or color.use_color_ramp
-
-
-def _unusable_image(image: bpy.types.Image) -> str | None:
-    """Why this image can't be compressed."""
-    kinds = {"SEQUENCE": "image sequence", "MOVIE": "movie", "VIEWER": "render or viewer result"}
-    if image.source in kinds:
-        return f"{kinds[image.source]}: changes over time"
-    if image.is_multiview:
-        return "stereo and multi-view images are not supported"
-    if image.source == "GENERATED" and not image.is_dirty:
-        return "generated by Blender from its settings: takes no space in the file"
-    tiles = tiles_of(image)
-    width, height = image.size
-    if image.source == "TILED":
-        if tiles is None:
-            return f"file not found: {image.filepath}; relink it, or pack it"
-        if max(tiles.size) > MAX_PICTURE:
-            return (
-                f"{len(tiles.numbers)} UDIM tiles of {tiles.width} x {tiles.height} texels are too many for one stack"
-            )
-        width, height = tiles.width, tiles.height
-    elif not (width and height):
-        path = image.filepath_from_user()
-        if image.packed_file or os.path.isfile(path):
-            return f"{'packed data' if image.packed_file else path}: not a readable image; replace it"
-        return f"file not found: {path}; relink it, or pack it"
-    if min(width, height) < MIN_SIZE or max(width, height) > MAX_SIZE:
-        return f"{width} x {height} texels; compressed are {MIN_SIZE} to {MAX_SIZE} a side"
-    if image.colorspace_settings.name not in _COLOR_SPACES:
-        return f"color space {image.colorspace_settings.name}; supported are {', '.join(_COLOR_SPACES)}"
-    return None
-
-
-def tiles_of(image: bpy.types.Image) -> Tiles | None:
-    """The UDIM tiles of an image that can be read, in the size of the largest; None for others."""
-    if image.source != "TILED":
-        return None
-    sizes = {tile.number: tuple(tile.size) for tile in image.tiles if min(tile.size) > 0}
-    if not sizes:
-        return None
-    largest = max(sizes.values(), key=lambda size: (size[0] * size[1], size))
-    return Tiles(tuple(sorted(sizes)), *largest)
-
-
-def _missing_tiles(image: bpy.types.Image) -> list[int]:
-    return [tile.number for tile in image.tiles if min(tile.size) == 0] if image.source == "TILED" else []
 
 
 def _together(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
@@ -407,7 +316,7 @@ def _map(candidate: _Candidate, names: set[str], tiles: Tiles | None) -> MapPlan
         name,
         candidate.ref,
         role,
-        _COLOR_SPACES[candidate.image.colorspace_settings.name],
+        obstacles.COLOR_SPACES[candidate.image.colorspace_settings.name],
         tuple(sorted({want.label for want in candidate.wants})),
         candidate.channels,
         candidate.alpha_linked,

@@ -79,11 +79,11 @@ def _from_file(image: bpy.types.Image, path: Path) -> SourceMap:
 
 def _tiled(image: bpy.types.Image, tiles: Tiles) -> SourceMap:
     """Every UDIM tile of an image in one picture, with the channels and the bit depth of the tile that has most."""
-    found = {number: _tile(image, number) for number in tiles.numbers}
-    depth = max((source.depth for source in found.values()), key=list(Depth).index)
-    channels = max((source.channels for source in found.values()), key=lambda c: (len(c.replace("L", "RGB")), c))
-    joined = tiles.join({number: _alike(source, channels, depth) for number, source in found.items()})
-    return replace(found[tiles.numbers[0]], name=image.name, channels=channels, depth=depth, pixels=joined)
+    sources = {number: _tile(image, number) for number in tiles.numbers}
+    depth = max((source.depth for source in sources.values()), key=list(Depth).index)
+    channels = max((source.channels for source in sources.values()), key=lambda c: (len(c.replace("L", "RGB")), c))
+    joined = tiles.join({number: _alike(source, channels, depth) for number, source in sources.items()})
+    return replace(sources[tiles.numbers[0]], name=image.name, channels=channels, depth=depth, pixels=joined)
 
 
 def _tile(image: bpy.types.Image, number: int) -> SourceMap:

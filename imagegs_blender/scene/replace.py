@@ -1,12 +1,11 @@
 """Decoders in the place of Image Texture nodes, and back.
 
-The originals stay in their tree, unlinked, in one frame. What they were linked to is written on each of them, so that
-restore() can put every link back, in this session or a later one.
+The originals stay in their tree, unlinked, in one frame. What each was linked to is written on it (blend.record.Original),
+so that restore() can put every link back, in this session or a later one.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,23 +14,18 @@ from typing import Any
 
 import bpy
 
-from ..blend import storage
-from . import walk
+from ..blend.decoder import Decoder, decoder_nodes, decoders, is_decoder, is_decoder_node
+from ..blend.properties import HELPER, ORIGINAL
+from ..blend.record import Link, Original
 from .material_stack import StackPlan, TreeRef
 
 FRAME = "Image-GS originals"
 
-_ORIGINAL = "imagegs_original"
-"""Custom property of a replaced Image Texture node: JSON of what it was linked to and how it was placed."""
 
-_HELPER = "imagegs_helper"
-"""Custom property that marks nodes that replace() added and restore() removes."""
+def replace(stack: StackPlan, decoder: Decoder) -> None:
+    """Link the stack's decoder wherever the stack's Image Texture nodes are linked.
 
-
-def replace(stack: StackPlan, group: bpy.types.ShaderNodeTree) -> None:
-    """Link `group`, the stack's decoder, wherever the stack's Image Texture nodes are linked.
-
-    The group needs an input "Vector" and for each map an output "<name>", and "<name> Alpha" where "A" is used.
+    It needs an input "Vector" and for each map an output "<name>", and "<name> Alpha" where "A" is used.
     Nodes of one tree that share their coordinates share one decoder. Raises ImageGSError, and changes nothing, where
     a node is not there any more.
     """
@@ -41,9 +35,9 @@ def replace(stack: StackPlan, group: bpy.types.ShaderNodeTree) -> None:
             together[node_plan.tree, node_plan.vector].append((node_plan.find(), map_plan.name))
     for nodes in together.values():
         tree = nodes[0][0].id_data
-        decoder = _add_decoder(tree, group, nodes[0][0])
+        instance = _add_decoder(tree, decoder, nodes[0][0])
         for node, map_name in nodes:
-            _take_place(tree, node, decoder, map_name)
+            _take_place(tree, node, instance, map_name)
 
 
 def restore(materials: Iterable[bpy.types.Material]) -> int:
@@ -51,13 +45,17 @@ def restore(materials: Iterable[bpy.types.Material]) -> int:
 
     Links that were made to a decoder since are moved to the image as well; sockets that were linked to something else
     since keep that. Removes decoders, and what belongs to them, that nothing uses any more. Returns the number of
-    nodes put back; a tree whose originals were dropped is left as it is.
+    nodes put back; a tree whose originals were dropped is left as it is. Raises ImageGSError, and changes nothing, where
+    what is written on a node is damaged.
     """
-    count = 0
-    for tree in list(trees(materials)):
-        for node in originals(tree):
-            _put_back(tree, node)
-            count += 1
+    written = {tree: {node: Original.of(node) for node in originals(tree)} for tree in trees(materials)}
+    count = sum(map(len, written.values()))
+    for tree, replaced in written.items():
+        while replaced:
+            node = next(iter(replaced))
+            original = replaced.pop(node)
+            others = {(other.decoder, other.map) for other in replaced.values()}
+            _put_back(tree, node, original, last=(original.decoder, original.map) not in others)
         _tidy(tree)
     remove_unused_decoders()
     return count
@@ -71,15 +69,15 @@ def originals_shown(materials: Iterable[bpy.types.Material]) -> Iterator[None]:
     for tree in list(trees(materials)):
         together: dict[str, list[tuple[bpy.types.ShaderNodeTexImage, str]]] = defaultdict(list)
         for node in originals(tree):
-            record = json.loads(node[_ORIGINAL])
-            together[record["decoder"]].append((node, record["map"]))
+            original = Original.of(node)
+            together[original.decoder].append((node, original.map))
         for name, nodes in together.items():
-            decoder = tree.nodes.get(name)
-            if decoder is not None and walk.is_decoder_node(decoder):
-                place = {key: getattr(decoder, key) for key in ("name", "label", "width", "hide", "mute")}
-                place["location"] = tuple(decoder.location)
-                shown.append(_Shown(decoder.node_tree, nodes, place, decoder.inputs["LOD"].default_value))
-    kept = {entry.group: entry.group.use_fake_user for entry in shown}
+            instance = tree.nodes.get(name)
+            if instance is not None and is_decoder_node(instance):
+                settings = {key: getattr(instance, key) for key in ("name", "label", "width", "hide", "mute")}
+                settings["location"] = tuple(instance.location)
+                shown.append(_Shown(Decoder(instance.node_tree), nodes, settings, instance.inputs["LOD"].default_value))
+    kept = {entry.decoder.tree: entry.decoder.tree.use_fake_user for entry in shown}
     for group in kept:
         group.use_fake_user = True
     restore(materials)
@@ -88,23 +86,23 @@ def originals_shown(materials: Iterable[bpy.types.Material]) -> Iterator[None]:
     finally:
         for entry in shown:
             owner: Any = entry.nodes[0][0].id_data
-            decoder = _add_decoder(owner, entry.group, entry.nodes[0][0])
-            for key, value in entry.place.items():
-                setattr(decoder, key, value)
-            decoder.inputs["LOD"].default_value = entry.lod
+            instance = _add_decoder(owner, entry.decoder, entry.nodes[0][0])
+            for key, value in entry.settings.items():
+                setattr(instance, key, value)
+            instance.inputs["LOD"].default_value = entry.lod
             for node, map_name in entry.nodes:
-                _take_place(owner, node, decoder, map_name)
+                _take_place(owner, node, instance, map_name)
         for group, fake in kept.items():
             group.use_fake_user = fake
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A decoder node that makes room for its originals for a while."""
+    """An instance of a decoder that makes room for its originals for a while."""
 
-    group: bpy.types.ShaderNodeTree
+    decoder: Decoder
     nodes: list[tuple[bpy.types.ShaderNodeTexImage, str]]
-    place: dict[str, Any]
+    settings: dict[str, Any]
     lod: float
 
 
@@ -147,17 +145,17 @@ def trees(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.NodeTre
         seen.add(tree.as_pointer())
         yield tree
         inner = (getattr(node, "node_tree", None) for node in tree.nodes)
-        stack += [t for t in inner if t and not t.library and not storage.is_decoder(t)]
+        stack += [t for t in inner if t and not t.library and not is_decoder(t)]
 
 
 def originals(tree: bpy.types.NodeTree) -> list[bpy.types.ShaderNodeTexImage]:
     """The replaced Image Texture nodes of a tree."""
-    return [node for node in tree.nodes if _ORIGINAL in node]
+    return [node for node in tree.nodes if ORIGINAL.is_on(node)]
 
 
 def remove_unused_decoders() -> None:
     """Remove the decoders of the open file that no node uses, with the groups inside and the images only they use."""
-    trees = [g for g in storage.decoders() if not g.library and g.users == 0]
+    trees = [decoder.tree for decoder in decoders() if not decoder.linked and decoder.tree.users == 0]
     images: dict[bpy.types.Image, None] = {}  # each once
     for tree in trees:  # grows
         inner = dict.fromkeys(node.node_tree for node in tree.nodes if getattr(node, "node_tree", None))
@@ -170,46 +168,44 @@ def remove_unused_decoders() -> None:
 
 
 def _add_decoder(
-    tree: bpy.types.NodeTree, group: bpy.types.ShaderNodeTree, node: bpy.types.ShaderNodeTexImage
+    tree: bpy.types.NodeTree, decoder: Decoder, node: bpy.types.ShaderNodeTexImage
 ) -> bpy.types.ShaderNodeGroup:
-    """A group node where an Image Texture node is, fed with the same coordinates."""
-    decoder = tree.nodes.new("ShaderNodeGroup")
-    decoder.node_tree = group
-    decoder.width = 240
-    decoder.parent = node.parent
-    decoder.location = node.location
+    """An instance of a decoder where an Image Texture node is, fed with the same coordinates."""
+    instance = tree.nodes.new("ShaderNodeGroup")
+    instance.node_tree = decoder.tree
+    instance.width = 240
+    instance.parent = node.parent
+    instance.location = node.location
     source = next((link.from_socket for link in node.inputs["Vector"].links if not link.is_muted), None)
     if source is None:
         uv = tree.nodes.new("ShaderNodeTexCoord")
-        uv[_HELPER] = True
-        uv.parent = decoder.parent
-        uv.location = (decoder.location.x - 220, decoder.location.y)
+        HELPER.write(uv, True)
+        uv.parent = instance.parent
+        uv.location = (instance.location.x - 220, instance.location.y)
         uv.hide = True
         source = uv.outputs["UV"]
-    tree.links.new(source, decoder.inputs["Vector"])
-    return decoder
+    tree.links.new(source, instance.inputs["Vector"])
+    return instance
 
 
 def _take_place(
-    tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage, decoder: bpy.types.ShaderNodeGroup, map_name: str
+    tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage, instance: bpy.types.ShaderNodeGroup, map_name: str
 ) -> None:
-    """Move the node's output links to the decoder, and the node, with a record of its links, into the frame."""
+    """Move the node's output links to a decoder, and the node, with a record of its links, into the frame."""
     links = [link for output in node.outputs for link in output.links]
     vector = next(iter(node.inputs["Vector"].links), None)
-    node[_ORIGINAL] = json.dumps(
-        {
-            "decoder": decoder.name,
-            "map": map_name,
-            "links": [_link_record(link) for link in links],
-            "vector": _link_record(vector) if vector else None,
-            "parent": node.parent.name if node.parent else None,
-            "location": [node.location.x, node.location.y],
-            "hide": node.hide,
-            "select": node.select,
-        }
-    )
+    Original(
+        decoder=instance.name,
+        map=map_name,
+        links=tuple(map(Link.of, links)),
+        vector=Link.of(vector) if vector else None,
+        parent=node.parent.name if node.parent else None,
+        location=(node.location.x, node.location.y),
+        hide=node.hide,
+        select=node.select,
+    ).write(node)
     for link in links:
-        output = decoder.outputs.get(_output_name(map_name, link.from_socket.identifier))
+        output = instance.outputs.get(_output_name(map_name, link.from_socket.identifier))
         target, muted = link.to_socket, link.is_muted
         tree.links.remove(link)
         if output is not None:
@@ -222,44 +218,39 @@ def _take_place(
     node.location = (0, -40 * len(originals(tree)))
 
 
-def _put_back(tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage) -> None:
-    record = json.loads(node[_ORIGINAL])
-    decoder = tree.nodes.get(record["decoder"])
-    replaced = decoder is not None and walk.is_decoder_node(decoder)
-    for entry in record["links"]:
-        target = _find(tree, entry["to_node"], entry["to_socket"], "inputs")
-        if target is None:
+def _put_back(tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage, original: Original, last: bool) -> None:
+    """Link a replaced node as it was; the last of its map takes the links made to the decoder since."""
+    instance = tree.nodes.get(original.decoder)
+    replaced = instance is not None and is_decoder_node(instance)
+    for link in original.links:
+        source = _socket(node.outputs, link.from_socket)
+        target = _find(tree, link.to_node, link.to_socket, "inputs")
+        if source is None or target is None:
             continue
-        if all(replaced and link.from_node == decoder for link in target.links):
-            tree.links.new(_socket(node.outputs, entry["from_socket"]), target).is_muted = entry["muted"]
-    if replaced:
+        if all(replaced and other.from_node == instance for other in target.links):
+            tree.links.new(source, target).is_muted = link.muted
+    if replaced and last:
         for identifier in ("Color", "Alpha"):
-            output = decoder.outputs.get(_output_name(record["map"], identifier))
-            for link in list(output.links) if output is not None and not _other_claims(tree, node, record) else ():
+            output = instance.outputs.get(_output_name(original.map, identifier))
+            for link in list(output.links) if output is not None else ():
                 tree.links.new(node.outputs[identifier], link.to_socket)
-    if record["vector"] and not node.inputs["Vector"].is_linked:
-        source = _find(tree, record["vector"]["from_node"], record["vector"]["from_socket"], "outputs")
+    if original.vector and not node.inputs["Vector"].is_linked:
+        source = _find(tree, original.vector.from_node, original.vector.from_socket, "outputs")
         if source is not None:
-            tree.links.new(source, node.inputs["Vector"]).is_muted = record["vector"]["muted"]
-    node.parent = tree.nodes.get(record["parent"]) if record["parent"] else None
-    node.location = record["location"]
-    node.hide, node.select = record["hide"], record["select"]
-    del node[_ORIGINAL]
-
-
-def _other_claims(tree: bpy.types.NodeTree, node: bpy.types.Node, record: dict[str, Any]) -> bool:
-    """Whether another original of the same map waits to be put back: the last one takes the links made since."""
-    others = (json.loads(other[_ORIGINAL]) for other in originals(tree) if other != node)
-    return any((other["decoder"], other["map"]) == (record["decoder"], record["map"]) for other in others)
+            tree.links.new(source, node.inputs["Vector"]).is_muted = original.vector.muted
+    node.parent = tree.nodes.get(original.parent) if original.parent else None
+    node.location = original.location
+    node.hide, node.select = original.hide, original.select
+    ORIGINAL.remove(node)
 
 
 def _tidy(tree: bpy.types.NodeTree) -> None:
     """Remove decoders and helpers that feed nothing any more, and an empty frame."""
+    for instance in list(decoder_nodes(tree)):
+        if not any(output.is_linked for output in instance.outputs):
+            tree.nodes.remove(instance)
     for node in list(tree.nodes):
-        if walk.is_decoder_node(node) and not any(output.is_linked for output in node.outputs):
-            tree.nodes.remove(node)
-    for node in list(tree.nodes):
-        if _HELPER in node and not any(output.is_linked for output in node.outputs):
+        if HELPER.is_on(node) and not any(output.is_linked for output in node.outputs):
             tree.nodes.remove(node)
     _remove_empty_frames(tree)
 
@@ -267,18 +258,19 @@ def _tidy(tree: bpy.types.NodeTree) -> None:
 def _frame(tree: bpy.types.NodeTree) -> bpy.types.NodeFrame:
     """The frame of the tree's originals, below all other nodes."""
     for node in tree.nodes:
-        if node.bl_idname == "NodeFrame" and _HELPER in node:
+        if node.bl_idname == "NodeFrame" and HELPER.is_on(node):
             return node
     lowest = min((node.location.y - node.height for node in tree.nodes if node.parent is None), default=0)
     left = min((node.location.x for node in tree.nodes if node.parent is None), default=0)
     frame = tree.nodes.new("NodeFrame")
-    frame.label, frame[_HELPER] = FRAME, True
+    frame.label = FRAME
+    HELPER.write(frame, True)
     frame.location = (left, lowest - 200)
     return frame
 
 
 def _remove_empty_frames(tree: bpy.types.NodeTree) -> None:
-    for frame in [n for n in tree.nodes if n.bl_idname == "NodeFrame" and _HELPER in n]:
+    for frame in [n for n in tree.nodes if n.bl_idname == "NodeFrame" and HELPER.is_on(n)]:
         if not any(node.parent == frame for node in tree.nodes):
             tree.nodes.remove(frame)
 
@@ -287,19 +279,9 @@ def _output_name(map_name: str, identifier: str) -> str:
     return f"{map_name} Alpha" if identifier == "Alpha" else map_name
 
 
-def _link_record(link: bpy.types.NodeLink) -> dict[str, Any]:
-    return {
-        "from_node": link.from_node.name,
-        "from_socket": link.from_socket.identifier,
-        "to_node": link.to_node.name,
-        "to_socket": link.to_socket.identifier,
-        "muted": link.is_muted,
-    }
-
-
 def _find(tree: bpy.types.NodeTree, node: str, identifier: str, side: str) -> bpy.types.NodeSocket | None:
-    found = tree.nodes.get(node)
-    return None if found is None else _socket(getattr(found, side), identifier)
+    owner = tree.nodes.get(node)
+    return None if owner is None else _socket(getattr(owner, side), identifier)
 
 
 def _socket(sockets: Iterable[bpy.types.NodeSocket], identifier: str) -> bpy.types.NodeSocket | None:

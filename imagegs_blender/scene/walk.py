@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import bpy
 
-from ..blend import storage
+from ..blend.decoder import is_decoder_node
 from ..core.textures.texture_stack import Role
 
 Path = tuple[bpy.types.ShaderNodeGroup, ...]
@@ -113,11 +113,6 @@ def foreign_coordinates(socket: bpy.types.NodeSocket, path: Path) -> str | None:
                 return f"Geometry {source.name}"
             stack.extend(_steps(source, visit.path, visit.want))
     return None
-
-
-def is_decoder_node(node: bpy.types.Node) -> bool:
-    """Whether a node is an instance of one of our decoders."""
-    return isinstance(node, bpy.types.ShaderNodeGroup) and storage.is_decoder(node.node_tree)
 
 
 def _sources(socket: bpy.types.NodeSocket) -> Iterator[bpy.types.NodeSocket]:

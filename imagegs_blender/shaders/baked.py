@@ -1,6 +1,6 @@
 """The decoder as ordinary images, decoded when a file opens or a LOD changes: the fastest to render.
 
-A .blend stores their names, not their pixels, unless it is to be self-contained (packing.py).
+A .blend stores their names, not their pixels, unless it is to be self-contained (blend/derived.py).
 """
 
 from __future__ import annotations
@@ -11,32 +11,27 @@ from dataclasses import replace
 import bpy
 import numpy as np
 
+from ..blend import derived
+from ..blend.decoder import Decoder
+from ..blend.properties import BAKED_ON, MAP, MAP_AVERAGE
 from ..core.decoding import lod
 from ..core.decoding.tables import Tables
+from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
 from ..core.textures import texture_stack
 from ..core.textures.srgb import to_linear
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo
-from . import images
 from .glsl import compute
 from .nodes import node_group, udim
 from .nodes.graph import Graph
 
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
 
-BAKED = "imagegs_baked"
-"""Custom property of an image node of a decoder: the map that its image holds."""
-
-AVERAGE = "imagegs_average"
-"""Custom property of an image node of a decoder: the average of its map, RGBA as stored."""
-
-DEVICE = "imagegs_baked_on"
-"""Custom property of a decoder: what decoded its images, "GPU" (see preview.py) or "CPU"."""
-
 
 def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Put one image node for each map into an empty decoder. The images are black until update()."""
-    tiles, extension, inside = udim.tiles_of(tree), tree[node_group.EXTENSION], None
+    decoder, inside = Decoder(tree), None
+    tiles, extension = decoder.tiles, decoder.extension
     graph = Graph(tree)
     with graph.frame("Baked maps"):
         vector = graph.inputs()["Vector"]
@@ -50,37 +45,41 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
             space = ColorSpace.LINEAR if _is_linearized(info) else info.color_space
             image.colorspace_settings.name = _SPACES[space]  # type: ignore[assignment]
             image.alpha_mode = "CHANNEL_PACKED"
-            found = graph.image(image, vector, info.name, extension)
-            found.node.interpolation = "Linear"
-            found.node[BAKED] = info.name
-            outputs[info.name] = found.rgb
+            texels = graph.image(image, vector, info.name, extension)
+            texels.node.interpolation = "Linear"
+            MAP.write(texels.node, info.name)
+            outputs[info.name] = texels.rgb
             if "A" in info.channels:
-                outputs[f"{info.name} Alpha"] = found.a
+                outputs[f"{info.name} Alpha"] = texels.a
         graph.output(node_group.ending_at(tree, outputs, inside, maps, lod.average(tables.tail)))
     graph.arrange()
 
 
-def update(
-    tree: bpy.types.ShaderNodeTree, gaussians: Gaussians, maps: Sequence[MapInfo], tables: Tables, level: float
-) -> None:
+def update(decoder: Decoder, gaussians: Gaussians, maps: Sequence[MapInfo], tables: Tables, level: float) -> None:
     """Decode every map at a LOD, in the size of that mip level, into the images of a decoder.
 
-    On the GPU where one can be reached, else on the CPU; DEVICE says which it was.
+    On the GPU where one can be reached, else on the CPU; the property BAKED_ON says which it was. Raises ImageGSError where
+    the decoder has no image for a map.
     """
-    nodes = {node[BAKED]: node for node in _nodes(tree)}
+    nodes = {MAP.read(node): node for node in decoder.map_nodes()}
+    missing = [info.name for info in maps if info.name not in nodes]
+    if missing:
+        raise ImageGSError(
+            f"{decoder.name}: the image of its map {missing[0]} was deleted; choose Nodes, then Baked again"
+        )
     level = max(level, tables.tail.detail)
     whole = int(min(max(level, 0.0), tables.tail.last))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
     size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)
     planes, device = decoded(gaussians, tables, level, *size)
-    if not tree.library:
-        tree[DEVICE] = device
+    if not decoder.linked:
+        BAKED_ON.write(decoder.tree, device)
     for info, pixels in zip(small, texture_stack.images(planes, small, gaussians.wrap).values(), strict=True):
         node, rgba = nodes[info.name], _rgba(pixels, info)
-        images.put(node.image, rgba[::-1])
-        if not tree.library:
+        derived.put(node.image, rgba[::-1])
+        if not decoder.linked:
             mean = rgba.mean(0, dtype=np.float32).mean(0)
-            node[AVERAGE] = [float(value) for value in mean / (255 if rgba.dtype == np.uint8 else 1)]
+            MAP_AVERAGE.write(node, [float(value) for value in mean / (255 if rgba.dtype == np.uint8 else 1)])
 
 
 def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, height: int) -> tuple[np.ndarray, str]:
@@ -90,20 +89,11 @@ def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, heig
     return lod.planes(gaussians, tables.tail, level, width, height, whole=True), "CPU"
 
 
-def show_average(tree: bpy.types.ShaderNodeTree) -> None:
+def show_average(decoder: Decoder) -> None:
     """Fill the images of a decoder with the average color of each map, known from when it was decoded last."""
-    for node in _nodes(tree):
-        rgba = np.tile(np.array(node.get(AVERAGE, (0.5, 0.5, 0.5, 1)), np.float32), (4, 4, 1))
-        images.put(node.image, rgba if node.image.is_float else np.rint(255 * rgba).astype(np.uint8))
-
-
-def images_of(tree: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:
-    """The images of a baked decoder, by map; empty where it is none."""
-    return {node[BAKED]: node.image for node in _nodes(tree)}
-
-
-def _nodes(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.ShaderNodeTexImage]:
-    return [node for node in tree.nodes if BAKED in node and node.image]
+    for node in decoder.map_nodes():
+        rgba = np.tile(np.array(MAP_AVERAGE.read(node), np.float32), (4, 4, 1))
+        derived.put(node.image, rgba if node.image.is_float else np.rint(255 * rgba.clip(0, 1)).astype(np.uint8))
 
 
 def _rgba(pixels: np.ndarray, info: MapInfo) -> np.ndarray:
@@ -112,10 +102,10 @@ def _rgba(pixels: np.ndarray, info: MapInfo) -> np.ndarray:
         pixels = pixels / np.float32(65535)
     kind, one = (np.uint8, 255) if pixels.dtype == np.uint8 else (np.float32, 1)
     letters = {letter: pixels[..., i] for i, letter in enumerate(info.channels)}
-    grey = letters.get("L", 0)
+    gray = letters.get("L", 0)
     rgba = np.empty((*pixels.shape[:2], 4), kind)
     for i, letter in enumerate("RGB"):
-        rgba[..., i] = letters.get(letter, grey)
+        rgba[..., i] = letters.get(letter, gray)
     if _is_linearized(info):
         rgba[..., :3] = to_linear(rgba[..., :3])
     rgba[..., 3] = letters.get("A", one)

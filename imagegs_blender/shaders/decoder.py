@@ -1,4 +1,7 @@
-"""Which decoder a group holds, and how it changes: the sockets stay, so every link to the group does too."""
+"""How decoders are built, and built in another way: the sockets stay, so every link to the group does too.
+
+Here is all that makes what is derived from a stream: nodes, inner groups, images, scripts.
+"""
 
 from __future__ import annotations
 
@@ -10,186 +13,157 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..blend import derived, properties
+from ..blend.decoder import Decoder, parsed, remember
+from ..blend.properties import BAKED, KINDS, NODES, OSL
+from ..blend.record import Record
 from ..core.decoding.tables import Tables, build, limited
 from ..core.errors import ImageGSError
-from ..core.igs.stream import Stream, read
+from ..core.igs.stream import Stream
 from ..core.textures import texture_stack
 from ..core.textures.udim import Tiles
 from . import baked, table_images
-from . import images as packing
 from .nodes import node_group, udim
 from .osl import script_node
 
-NODES, OSL, BAKED = "NODES", "OSL", "BAKED"
-KINDS = (NODES, OSL, BAKED)
-
-KIND = "imagegs_decoder"
-"""Custom property of a decoder: one of KINDS; NODES where there is none."""
-
-LEVEL = "imagegs_level"
-"""Custom property of a decoder: the LOD at which BAKED decodes."""
-
-
-DETAIL = "imagegs_detail"
-"""Custom property of a decoder: the finest level of detail that it holds; 0, all of them, where there is none."""
-
-SELF_CONTAINED = "imagegs_self_contained"
-"""Custom property of a decoder: saved with all that it reads, so that it renders without the add-on."""
-
-
-def kind(tree: bpy.types.ShaderNodeTree) -> str:
-    """One of KINDS."""
-    return tree.get(KIND, NODES)
-
-
-def detail(tree: bpy.types.ShaderNodeTree) -> int:
-    """The finest level of detail that a decoder holds, 0 for full detail."""
-    return tree.get(DETAIL, 0)
-
 
 def create(
-    name: str, stream: Stream, extension: str, tiles: Tiles | None = None, detail: int = 0
-) -> bpy.types.ShaderNodeTree:
-    """A decoder of the kind NODES, see node_group.build; it holds no level of detail finer than `detail`."""
-    tree = node_group.build(name, stream.maps, build(stream.gaussians, stream.maps, detail=detail), extension, tiles)
-    tree[DETAIL] = detail
-    return tree
+    name: str, stream: Stream, data: bytes, record: Record, tiles: Tiles | None = None, detail: int = 0
+) -> Decoder:
+    """A decoder of the kind NODES, see node_group.build; it holds no level of detail finer than `detail`.
+
+    stream   what `data`, the bytes of a .igs file, hold
+    record   how it was made; its extension is the decoder's
+    tiles    the UDIM tiles that the stack is joined from; with the extension "UDIM"
+    """
+    tables = build(stream.gaussians, stream.maps, detail=detail)
+    decoder = Decoder(node_group.build(name, stream.maps, tables, record.extension, tiles))
+    decoder.detail = detail
+    decoder.store(data, record)
+    remember(data, stream)
+    return decoder
 
 
-def set_kind(tree: bpy.types.ShaderNodeTree, wanted: str, stream: Stream, level: float = 0.0, detail: int = 0) -> None:
-    """Let a group decode in another way.
+def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0) -> None:
+    """Let a decoder decode in another way.
 
     NODES   shader nodes: EEVEE and Cycles
     OSL     a script: Cycles on the CPU and OptiX only, with Open Shading Language switched on
     BAKED   ordinary images at a fixed LOD, `level`: the fastest to render, the most memory
     detail  the finest level of detail that it holds and shows
-    Raises ImageGSError for another word, a linked group, or where OSL can't be used; the group is as it was.
+    Raises ImageGSError for another word, a linked decoder, a stream that can't be read, or where OSL can't be used; the
+    decoder is as it was.
     """
-    if wanted not in KINDS:
-        raise ImageGSError(f"{tree.name}: no decoder is called {wanted}; choose one of {', '.join(KINDS)}")
-    if tree.library:
-        raise ImageGSError(f"{tree.name}: it is linked from {tree.library.filepath}; make it local first")
-    built = build(stream.gaussians, stream.maps, detail=detail, fine=wanted == BAKED)
-    if wanted == OSL:
-        script_node.prepare(built)  # before anything is changed
-    _clear(tree)
-    tree[KIND], tree[LEVEL], tree[DETAIL] = wanted, level, detail
-    if wanted == NODES:
-        node_group.fill(tree, stream.maps, built)
-    elif wanted == OSL:
-        script_node.fill(tree, stream.maps, built)
-    else:
-        baked.fill(tree, stream.maps, built)
-        baked.update(tree, stream.gaussians, stream.maps, built, level)
+    if kind not in KINDS:
+        raise ImageGSError(f"{decoder.name}: no decoder is called {kind}; choose one of {', '.join(KINDS)}")
+    if decoder.linked:
+        raise ImageGSError(f"{decoder.name}: it is linked from {decoder.tree.library.filepath}; make it local first")
+    stream = decoder.stream
+    tables = build(stream.gaussians, stream.maps, detail=detail, fine=kind == BAKED)
+    if kind == OSL:
+        script_node.prepare(tables)  # before anything is changed
+    _build_anew(decoder, kind, stream, tables)
+    properties.KIND.write(decoder.tree, kind)
+    properties.LEVEL.write(decoder.tree, level)
+    decoder.detail = detail
+    if kind == BAKED:
+        baked.update(decoder, stream.gaussians, stream.maps, tables, level)
 
 
-@lru_cache(maxsize=4)
-def opened(data: bytes) -> tuple[Stream, Tables]:
-    """A .igs file and its tables, for what decodes into images, kept for the next call.
-
-    Raises ImageGSError where it can't be read.
-    """
-    found = read(data)
-    return found, build(found.gaussians, found.maps, fine=True)
-
-
-def set_level(tree: bpy.types.ShaderNodeTree, data: bytes, level: float) -> None:
-    """Decode the images of a BAKED decoder that is not linked at another LOD; data: its .igs file."""
-    stream, built = opened(data)
-    tree[LEVEL] = level
-    baked.update(tree, stream.gaussians, stream.maps, limited(built, detail(tree)), level)
-
-
-def pictures(data: bytes, level: float) -> tuple[dict[str, np.ndarray], str]:
-    """Every map's pixels in its own size and dtype at a LOD, by name, and what decoded them: "GPU" or "CPU"."""
-    stream, built = opened(data)
-    gaussians = stream.gaussians
-    planes, device = baked.decoded(gaussians, built, level, gaussians.width, gaussians.height)
-    return texture_stack.images(planes, stream.maps, gaussians.wrap), device
-
-
-def update(tree: bpy.types.ShaderNodeTree, stream: Stream, detail: int = 0) -> None:
+def update(decoder: Decoder, detail: int = 0) -> None:
     """Bring back what a .blend does not hold: the pixels of tables and baked maps, files of scripts.
 
     detail   the finest level of detail that it is to hold and show
     Nodes that another version of the add-on built are built anew. Raises ImageGSError where that can't be done, as the
-    group is linked.
+    decoder is linked, and where its stream can't be read.
     """
-    built = build(stream.gaussians, stream.maps, detail=detail, fine=kind(tree) == BAKED)
-    stale = tree.get(table_images.LAYOUT) != str(built.layout) and not tree.library
-    if kind(tree) != BAKED and stale:
-        _clear(tree)
-        (node_group if kind(tree) == NODES else script_node).fill(tree, stream.maps, built)
-    elif kind(tree) == NODES:
-        table_images.update_images(tree, built)
-    elif kind(tree) == OSL:
-        script_node.update(tree, built)
+    kind, stream = decoder.kind, decoder.stream
+    tables = build(stream.gaussians, stream.maps, detail=detail, fine=kind == BAKED)
+    if kind != BAKED and decoder.layout != tables.layout and not decoder.linked:
+        _build_anew(decoder, kind, stream, tables)
+    elif kind == NODES:
+        table_images.update_images(decoder, tables)
+    elif kind == OSL:
+        script_node.update(decoder, tables)
     else:
-        baked.update(tree, stream.gaussians, stream.maps, built, tree.get(LEVEL, 0.0))
-    tree[DETAIL] = detail
+        baked.update(decoder, stream.gaussians, stream.maps, tables, decoder.level)
+    decoder.detail = detail
 
 
-def show_average(tree: bpy.types.ShaderNodeTree, stream: Stream | None = None) -> None:
+def set_level(decoder: Decoder, level: float) -> None:
+    """Decode the images of a BAKED decoder that is not linked at another LOD."""
+    data, stream = decoder.data, decoder.stream
+    properties.LEVEL.write(decoder.tree, level)
+    baked.update(decoder, stream.gaussians, stream.maps, limited(_fine_tables(data), decoder.detail), level)
+
+
+def pictures(decoder: Decoder, level: float) -> tuple[dict[str, np.ndarray], str]:
+    """Every map's pixels in its own size and dtype at a LOD, by name, and what decoded them: "GPU" or "CPU"."""
+    stream, tables = decoder.stream, _fine_tables(decoder.data)
+    gaussians = stream.gaussians
+    planes, device = baked.decoded(gaussians, tables, level, gaussians.width, gaussians.height)
+    return texture_stack.images(planes, stream.maps, gaussians.wrap), device
+
+
+def show_average(decoder: Decoder) -> None:
     """Let a decoder whose stream can't be read, or that can't show it, give the average color of each map.
 
-    stream   where it can be read: nodes that another version of the add-on built need it
     Raises ImageGSError where nothing is known of it any more.
     """
-    if kind(tree) == BAKED:
-        baked.show_average(tree)
-        return
-    if stream and kind(tree) == NODES and table_images.layout_of(tree) is None and table_images.AVERAGE in tree:
-        _give(tree, udim.outside(stream.maps, np.array(tree[table_images.AVERAGE])))
-        return
-    average = table_images.averages(tree)
-    if kind(tree) == OSL:
-        script_node.update(tree, average)
+    if decoder.kind == BAKED:
+        baked.show_average(decoder)
+    elif decoder.kind == NODES and decoder.layout is None and decoder.average and (maps := _maps(decoder)):
+        _give(decoder.tree, udim.outside(maps, np.array(decoder.average)))
+    elif decoder.kind == OSL:
+        script_node.update(decoder, table_images.averages(decoder))
     else:
-        table_images.show(tree, average)
+        table_images.show(decoder, table_images.averages(decoder))
 
 
-def images(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.Image]:
-    """The images that a decoder reads; none for OSL."""
-    return [*table_images.images_of(tree).values(), *baked.images_of(tree).values()]
-
-
-def is_whole(tree: bpy.types.ShaderNodeTree, saved_only: bool = False) -> bool:
-    """Whether a decoder has all that it reads; saved_only: in a form that a file keeps."""
-    if kind(tree) == OSL:
-        return not saved_only and script_node.is_whole(tree)
-    if saved_only and not is_self_contained(tree):
-        return False
-    return all(packing.is_kept(image) or (not saved_only and image.is_dirty) for image in images(tree))
-
-
-def pack(tree: bpy.types.ShaderNodeTree) -> None:
+def pack(decoder: Decoder) -> None:
     """Store what a decoder reads in the .blend: it renders without the add-on.
 
     Raises ImageGSError for OSL, which reads files.
     """
-    if kind(tree) == OSL:
-        raise ImageGSError(f"{tree.name}: its decoder is OSL, which reads files; choose Nodes or Baked to pack it")
-    tree[SELF_CONTAINED] = True
-    for image in images(tree):
+    if decoder.kind == OSL:
+        raise ImageGSError(f"{decoder.name}: its decoder is OSL, which reads files; choose Nodes or Baked to pack it")
+    properties.SELF_CONTAINED.write(decoder.tree, True)
+    for image in decoder.derived_images():
         image.pack()
 
 
-def unpack(tree: bpy.types.ShaderNodeTree) -> None:
+def unpack(decoder: Decoder) -> None:
     """The opposite of pack(): a saved file holds the stream only."""
-    tree[SELF_CONTAINED] = False
+    properties.SELF_CONTAINED.write(decoder.tree, False)
 
 
-def is_self_contained(tree: bpy.types.ShaderNodeTree) -> bool:
-    """Whether a decoder is saved with all that it reads."""
-    return bool(tree.get(SELF_CONTAINED))
-
-
-def left_out(
-    trees: Iterable[bpy.types.ShaderNodeTree], others: Iterable[bpy.types.Image] = ()
-) -> AbstractContextManager[None]:
+def left_out(decoders: Iterable[Decoder], others: Iterable[bpy.types.Image] = ()) -> AbstractContextManager[None]:
     """Saving in this context leaves out what decoders can derive, but not of those that were packed; and other images."""
-    derived = [image for tree in trees if not is_self_contained(tree) for image in images(tree)]
-    return packing.left_out([*derived, *others])
+    images = [image for decoder in decoders if not decoder.self_contained for image in decoder.derived_images()]
+    return derived.left_out([*images, *others])
+
+
+@lru_cache(maxsize=4)
+def _fine_tables(data: bytes) -> Tables:
+    """The tables of a .igs file for what decodes into images, kept for the next call."""
+    stream = parsed(data)
+    return build(stream.gaussians, stream.maps, fine=True)
+
+
+def _build_anew(decoder: Decoder, kind: str, stream: Stream, tables: Tables) -> None:
+    """Put the nodes of a kind in the place of those that a decoder has."""
+    _clear(decoder)
+    {NODES: node_group, OSL: script_node, BAKED: baked}[kind].fill(decoder.tree, stream.maps, tables)
+    if properties.STREAM_VERSION.is_on(decoder.tree):
+        properties.STREAM_VERSION.write(decoder.tree, properties.VERSION)
+
+
+def _maps(decoder: Decoder) -> tuple[texture_stack.MapInfo, ...]:
+    """The maps of a decoder; none where its stream can't be read."""
+    try:
+        return decoder.stream.maps
+    except ImageGSError:
+        return ()
 
 
 def _give(tree: bpy.types.ShaderNodeTree, colors: dict[str, tuple[float, float, float]]) -> None:
@@ -202,12 +176,10 @@ def _give(tree: bpy.types.ShaderNodeTree, colors: dict[str, tuple[float, float, 
         socket.default_value = (*color, 1.0) if socket.type == "RGBA" else color[0]
 
 
-def _clear(tree: bpy.types.ShaderNodeTree) -> None:
+def _clear(decoder: Decoder) -> None:
     """Remove the nodes of a decoder and what only they use: images and inner groups."""
-    inner = table_images.trees(tree)[1:]
-    every = [node for t in (tree, *inner) for node in t.nodes]
-    images = dict.fromkeys(node.image for node in every if getattr(node, "image", None))
-    tree.nodes.clear()
+    inner, images = decoder.trees()[1:], decoder.images()
+    decoder.tree.nodes.clear()
     for group in inner:
         if group.users == 0:
             bpy.data.node_groups.remove(group)

@@ -1,20 +1,20 @@
 """Decode tables as Blender images, and how image nodes address them.
 
-Images are Non-Color; a .blend stores their names but not their pixels, unless it is to be self-contained (packing.py).
+Images are Non-Color; a .blend stores their names but not their pixels, unless it is to be self-contained
+(blend/derived.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import bpy
 import numpy as np
 
-from ..core.decoding.layout import Layout
+from ..blend import derived
+from ..blend.decoder import Decoder
+from ..blend.properties import AVERAGE, FINEST, LAYOUT, SETTING, TABLE, TEXEL
 from ..core.decoding.lod import average
 from ..core.decoding.tables import Tables, constant
 from ..core.errors import ImageGSError
-from . import images as packing
 
 MEANS, CONICS, FEATURES, BLOCKS, CELLS, LEVELS, TEXELS = (
     "means",
@@ -25,34 +25,9 @@ MEANS, CONICS, FEATURES, BLOCKS, CELLS, LEVELS, TEXELS = (
     "levels",
     "texels",
 )
-TABLE = "imagegs_table"
-"""Custom property of an image node that reads a table: which one."""
-
-TEXEL = "imagegs_texel"
-"""Custom property of an image node that reads four texels: which of them."""
 
 SLOTS = 32.0
 """Slots that sorted log-weights can tell apart: the largest M of a K, and what fills up the last three."""
-
-LAYOUT = "imagegs_layout"
-"""Custom property of a decoder: the layout of the tables that its nodes read."""
-
-SETTING = "imagegs_setting"
-"""Custom property of a node that holds a vector which depends on the tables: its name in settings()."""
-
-DETAIL = "imagegs_detail"
-"""Custom property of a node of a decoder: its second input is the finest level of detail that is shown."""
-
-AVERAGE = "imagegs_average"
-"""Custom property of a decoder: the average of every plane, shown where its stream is lost."""
-
-
-def layout_of(group: bpy.types.ShaderNodeTree) -> Layout | None:
-    """What a decoder's nodes are built for; None where that was deleted, or another version of the add-on built them."""
-    try:
-        return Layout.parse(str(group.get(LAYOUT, "")))
-    except ImageGSError:
-        return None
 
 
 def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
@@ -70,7 +45,7 @@ def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
     rows, columns = tables.cells.shape[:2]
     per_texel = tables.layout.per_texel
     per_leaf = tables.layout.candidates // per_texel
-    found = {
+    vectors = {
         "grid": (float(tables.blocks.shape[1]), float(tables.blocks.shape[0]), 0.0),
         "row": (1 / width, 1 / (width * height), 0.0),
         "middle": (0.5 / width, 0.5 / (width * height), 0.0),
@@ -84,25 +59,31 @@ def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
     for i in range(0, tables.layout.plane_count, 3):
         for name, values in (("low", low), ("span", high - low)):
             x, y, z = (*values[i : i + 3], 0.0, 0.0)[:3]
-            found[f"{name} {i // 3}"] = (x, y, z)
-    return found
+            vectors[f"{name} {i // 3}"] = (x, y, z)
+    return vectors
 
 
-def note(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
+def note(tree: bpy.types.ShaderNodeTree, tables: Tables) -> None:
     """Keep what a decoder's nodes are built for, and its average color."""
-    group[LAYOUT] = str(tables.layout)
-    group[AVERAGE] = [float(value) for value in average(tables.tail)]
+    LAYOUT.write(tree, str(tables.layout))
+    AVERAGE.write(tree, [float(value) for value in average(tables.tail)])
 
 
-def averages(group: bpy.types.ShaderNodeTree) -> Tables:
+def averages(decoder: Decoder) -> Tables:
     """Tables that show a decoder's average color, in the layout that its nodes read.
 
     Raises ImageGSError where its custom properties were deleted, too.
     """
-    layout = layout_of(group)
+    layout = decoder.layout
     if layout is None:
-        raise ImageGSError(f"{group.name}: its custom properties were deleted; compress its textures again")
-    return constant(np.array(group.get(AVERAGE, [0.5] * layout.plane_count), np.float32), layout)
+        raise ImageGSError(f"{decoder.name}: its custom properties were deleted; compress its textures again")
+    values = decoder.average or (0.5,) * layout.plane_count
+    if len(values) != layout.plane_count:
+        raise ImageGSError(
+            f"{decoder.name}: its custom property {AVERAGE.key} has {len(values)} numbers, its nodes show "
+            f"{layout.plane_count} planes; compress its textures again"
+        )
+    return constant(np.array(values, np.float32), layout)
 
 
 def create_images(name: str, tables: Tables) -> dict[str, bpy.types.Image]:
@@ -115,64 +96,42 @@ def create_images(name: str, tables: Tables) -> dict[str, bpy.types.Image]:
     return images
 
 
-def update_images(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
+def update_images(decoder: Decoder, tables: Tables) -> None:
     """Fill the table images of a decoder again (their pixels are not saved with the file).
 
     Raises ImageGSError where the decoder's nodes were built for another layout.
     """
-    if group.get(LAYOUT) != str(tables.layout):
+    if decoder.layout != tables.layout:
         raise ImageGSError(
-            f"{group.name}: its nodes are of another version of the add-on; save the file it is linked from anew"
+            f"{decoder.name}: was built by another version of the add-on: open its library with this version and save it"
         )
-    if not group.library:
-        note(group, tables)
-    show(group, tables)
+    if not decoder.linked:
+        note(decoder.tree, tables)
+    show(decoder, tables)
 
 
-def show(group: bpy.types.ShaderNodeTree, tables: Tables) -> None:
+def show(decoder: Decoder, tables: Tables) -> None:
     """Put tables into a decoder whose nodes are built for them: or for others, but then they must be constant()."""
     arrays, vectors = tables.arrays(), settings(tables)
-    for table, image in images_of(group).items():
+    images, nodes = decoder.table_images(), list(decoder.nodes())
+    unknown = [f"table {name!r}" for name in images if name not in arrays]
+    unknown += [f"setting {name!r}" for name in map(SETTING.read, filter(SETTING.is_on, nodes)) if name not in vectors]
+    if unknown:
+        raise ImageGSError(f"{decoder.name}: its nodes read the {unknown[0]}, which nobody knows; compress again")
+    for table, image in images.items():
         _fill(image, arrays[table])
-    for tree in trees(group):
-        for node in tree.nodes:
-            if TEXEL in node:
-                address(node, node[TABLE], node[TEXEL], tables)
-            elif SETTING in node:
-                set_vector(node, vectors[node[SETTING]])
-            elif DETAIL in node:
-                node.inputs[1].default_value = tables.tail.detail
+    for node in nodes:
+        if TEXEL.is_on(node):
+            address(node, TABLE.read(node), TEXEL.read(node), tables)
+        elif SETTING.is_on(node):
+            set_vector(node, vectors[SETTING.read(node)])
+        elif FINEST.is_on(node):
+            node.inputs[1].default_value = tables.tail.detail
 
 
 def set_vector(node: bpy.types.ShaderNodeCombineXYZ, vector: tuple[float, float, float]) -> None:
     for socket, value in zip(node.inputs, vector, strict=True):
         socket.default_value = value
-
-
-def images_of(group: bpy.types.ShaderNodeTree) -> dict[str, bpy.types.Image]:
-    """The table images of a decoder, by table."""
-    return {node[TABLE]: node.image for node in table_nodes(group) if node.image}
-
-
-def table_nodes(group: bpy.types.ShaderNodeTree) -> Iterator[bpy.types.ShaderNodeTexImage]:
-    """The image nodes of a decoder that read tables, those of its inner groups included."""
-    for tree in trees(group):
-        yield from (node for node in tree.nodes if TABLE in node)
-
-
-def trees(group: bpy.types.ShaderNodeTree) -> list[bpy.types.ShaderNodeTree]:
-    """A decoder and the groups inside it, each once, the decoder first."""
-    found = [group]
-    for tree in found:
-        inner = (getattr(node, "node_tree", None) for node in tree.nodes)
-        found += [t for t in dict.fromkeys(inner) if t and t not in found]
-    return found
-
-
-def pack(group: bpy.types.ShaderNodeTree) -> None:
-    """Store the tables of a decoder in the .blend (float tables as EXR): it renders without the add-on."""
-    for image in images_of(group).values():
-        image.pack()
 
 
 def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: Tables) -> None:
@@ -181,7 +140,7 @@ def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: 
     levels      given the index of a level in x
     texels ...  given the (column, row) of the first of four texels
     """
-    node[TEXEL] = texel
+    TEXEL.write(node, texel)
     height, width = tables.arrays()[table].shape[:2]
     mapping = node.texture_mapping
     if table == LEVELS:
@@ -196,4 +155,4 @@ def _fill(image: bpy.types.Image, texels: np.ndarray) -> None:
     image.colorspace_settings.name = "Non-Color"  # type: ignore[assignment]
     image.alpha_mode = "CHANNEL_PACKED"
     image.use_half_precision = False
-    packing.put(image, texels)
+    derived.put(image, texels)

@@ -6,6 +6,7 @@ import bpy
 from bpy.app.translations import pgettext_iface as _
 
 from ..workflow import comparison
+from .text import wrapped
 
 
 class IMAGEGS_PT_compare(bpy.types.Panel):
@@ -17,7 +18,7 @@ class IMAGEGS_PT_compare(bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         pair = comparison.current
-        if pair is None or bpy.data.node_groups.get((pair.group, None)) is None:
+        if pair is None or bpy.data.node_groups.get((pair.decoder, None)) is None:
             layout.operator("imagegs.compare")
             return
         settings = context.scene.imagegs_compare
@@ -28,6 +29,9 @@ class IMAGEGS_PT_compare(bpy.types.Panel):
         elif settings.view == "DIFFERENCE":
             layout.prop(settings, "gain")
         layout.prop(settings, "lod", slider=True)
+        if comparison.problem:
+            wrapped(layout, comparison.problem, icon="ERROR")
+            return
         layout.label(text=_("Decoded on the {device}").format(device=pair.device))
         layout.label(text=_("{count:,} Gaussians").format(count=len(pair.gaussians)))
         if pair.psnr is None:

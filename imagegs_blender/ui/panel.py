@@ -5,13 +5,14 @@ from __future__ import annotations
 import bpy
 from bpy.app.translations import pgettext_iface as _
 
-from ..blend import storage
+from ..blend.decoder import Decoder, decoders
+from ..blend.properties import KINDS
 from ..core.errors import ImageGSError
-from ..operators import compress
 from ..operators.messages import counted
 from ..scene.material_stack import Plan, StackPlan
-from ..shaders import decoder
-from ..workflow import forecast, rebuild, selection, summary
+from ..workflow import forecast, rebuild, run, selection, summary
+from ..workflow.compress import Phase
+from .text import wrapped
 
 
 class _Panel:
@@ -20,11 +21,11 @@ class _Panel:
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        if compress.current is not None:
-            draw_progress(layout, compress.current)
+        if run.current is not None:
+            _draw_progress(layout, run.current)
             return
         for problem in rebuild.problems():
-            _wrapped(layout.column(align=True), problem, icon="ERROR")
+            wrapped(layout.column(align=True), problem, icon="ERROR")
         materials = selection.materials(context.selected_objects)
         column = layout.column()
         column.scale_y = 1.6
@@ -36,7 +37,7 @@ class _Panel:
         if materials:
             plan = forecast.plan(materials)
             _draw_estimate(layout, plan, settings)
-            _draw_found(layout, plan)
+            _draw_plan(layout, plan)
             _draw_compressed(layout, context, materials)
 
 
@@ -47,44 +48,46 @@ class _Memory:
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        groups = sorted(storage.decoders(), key=lambda group: group.name)
-        for group in groups:
-            s = summary.of(group)
+        compressed = decoders()
+        for decoder in compressed:
+            s = summary.of(decoder)
             row = layout.row()
-            row.label(translate=False, text=group.name.removeprefix("Image-GS "), icon="NODETREE")
-            users = counted(group.users, "user", "users")
+            row.label(translate=False, text=decoder.short_name, icon="ERROR" if s.problem else "NODETREE")
+            users = counted(decoder.tree.users, "user", "users")
             row.label(text=_("{size}, {users}").format(size=summary.size(s.after.disk), users=users))
-        if groups:
-            layout.label(text=_("Saved on disk: {size}").format(size=summary.size(summary.saved(groups))))
+        if compressed:
+            layout.label(text=_("Saved on disk: {size}").format(size=summary.size(summary.saved(compressed))))
             layout.operator("imagegs.copy_report", icon="COPYDOWN")
         else:
             layout.label(text="Nothing is compressed yet", icon="INFO")
         _draw_memory(layout, context.scene)
 
 
-def draw_progress(layout: bpy.types.UILayout, run: compress.Run) -> None:
+def _draw_progress(layout: bpy.types.UILayout, work: run.Run) -> None:
     """The run in progress: overall, its material, quality so far, time left, and a button to stop."""
-    update = run.update
+    update = work.update
     column = layout.column()
-    left = run.seconds_left
+    left = work.seconds_left
     text = (
-        f"{run.whole:.0%}"
+        f"{work.whole:.0%}"
         if left is None
-        else _("{percent:.0%}, {time} left").format(percent=run.whole, time=_time(left))
+        else _("{percent:.0%}, {time} left").format(percent=work.whole, time=_time(left))
     )
-    column.progress(factor=run.whole, text=text)
+    column.progress(factor=work.whole, text=text)
     if update is not None:
         box = column.box().column(align=True)
         for index, name in enumerate(update.names):
             row = box.row()
-            if index < update.index:
+            if index < update.fitted:
                 row.label(translate=False, text=name, icon="CHECKMARK")
             elif index == update.index:
-                row.progress(factor=run.part, text=name)
-                quality = "" if run.psnr is None else f", {run.psnr:.1f} dB"
-                box.label(text=f"{_(run.phase)}{quality}", icon="BLANK1")
+                row.progress(factor=work.part, text=name)
+                quality = "" if work.psnr is None else f", {work.psnr:.1f} dB"
+                box.label(text=f"{_(work.phase)}{quality}", icon="BLANK1")
             else:
                 row.label(translate=False, text=name, icon="DOT")
+        if update.phase is Phase.BUILDING:
+            box.label(text=_(work.phase), icon="BLANK1")
     column.label(text="Nothing changes before it is finished", icon="INFO")
     row = layout.row()
     row.scale_y = 1.4
@@ -126,7 +129,7 @@ def _draw_estimate(layout: bpy.types.UILayout, plan: Plan, settings: bpy.types.P
     layout.label(text=_("Estimate: {size}, about {time}").format(size=size, time=_time(guess.seconds)), icon="TIME")
 
 
-def _draw_found(layout: bpy.types.UILayout, plan: Plan) -> None:
+def _draw_plan(layout: bpy.types.UILayout, plan: Plan) -> None:
     left = [skipped for skipped in plan.skipped if not skipped.reason.startswith("already compressed")]
     if not plan.stacks and not left:
         return
@@ -141,7 +144,7 @@ def _draw_found(layout: bpy.types.UILayout, plan: Plan) -> None:
         box = body.box().column(align=True)
         box.label(text="Left as they are:", icon="INFO")
         for skipped in left:
-            _wrapped(box, str(skipped))
+            wrapped(box, str(skipped))
         if any(skipped.reason.startswith("linked from") for skipped in left):
             box.operator("imagegs.make_local", icon="LINKED")
 
@@ -165,7 +168,7 @@ def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan) -> None:
             row.label(translate=False, text=m.image.name, icon="IMAGE_DATA")
         row.label(text=", ".join(m.labels))
     for other in forecast.sharing(stack):
-        _wrapped(
+        wrapped(
             box, _("Shares images with {name}: select both and press Recompress to share one stack").format(name=other)
         )
 
@@ -173,11 +176,11 @@ def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan) -> None:
 def _draw_compressed(
     layout: bpy.types.UILayout, context: bpy.types.Context, materials: list[bpy.types.Material]
 ) -> None:
-    groups = selection.decoders(materials)
-    if not groups:
+    used = selection.decoders(materials)
+    if not used:
         return
     header, body = layout.panel("imagegs_compressed", default_closed=False)
-    header.label(text=_("Compressed: {count}").format(count=len(groups)))
+    header.label(text=_("Compressed: {count}").format(count=len(used)))
     if body is None:
         return
     body.prop(context.scene.imagegs, "lod", slider=True)
@@ -186,26 +189,9 @@ def _draw_compressed(
     if context.scene.imagegs_lod_by_distance:
         row.prop(context.scene, "imagegs_lod_bias", text="Bias")
     body.prop(context.scene, "imagegs_max_detail")
-    kinds = {decoder.kind(group) for group in groups}
-    row = body.row(align=True)
-    for kind in decoder.KINDS:
-        row.operator(
-            "imagegs.set_decoder", text=kind.title() if kind != "OSL" else kind, depress=kind in kinds
-        ).kind = kind
-    whole = all(decoder.is_self_contained(group) for group in groups)
-    body.operator("imagegs.self_contained", icon="PACKAGE", depress=whole).keep = not whole
-    for group in groups:
-        s = summary.of(group)
-        box = body.box().column(align=True)
-        box.label(translate=False, text=group.name, icon="NODETREE")
-        sizes = (summary.size(s.before.disk), summary.size(s.after.disk), s.ratio)
-        if s.before.disk:
-            box.label(text=_("Disk {} to {} ({:.1f} times smaller)").format(*sizes))
-        box.label(text=_("Memory {} to {}").format(summary.size(s.before.memory), summary.size(s.after.memory)))
-        for name, feeds, value, angle in s.maps:
-            row = box.row()
-            row.label(text=feeds or name)
-            row.label(text=summary.decibels(value) + ("" if angle is None else f", {angle:.1f}\N{DEGREE SIGN}"))
+    _draw_kinds(body, [decoder for decoder in used if decoder.is_sound])
+    for decoder in used:
+        _draw_summary(body, decoder)
     grid = body.column(align=True)
     grid.operator("imagegs.compare", icon="IMAGE_ALPHA")
     grid.operator("imagegs.copy_report", icon="COPYDOWN")
@@ -216,6 +202,35 @@ def _draw_compressed(
     row = grid.row(align=True)
     row.operator("imagegs.export_stream", icon="EXPORT")
     row.operator("imagegs.import_stream", icon="IMPORT")
+
+
+def _draw_kinds(layout: bpy.types.UILayout, decoders: list[Decoder]) -> None:
+    kinds = {decoder.kind for decoder in decoders}
+    row = layout.row(align=True)
+    for kind in KINDS:
+        name = kind.title() if kind != "OSL" else kind
+        row.operator("imagegs.set_decoder", text=name, depress=kind in kinds).kind = kind
+    packed = bool(decoders) and all(decoder.self_contained for decoder in decoders)
+    layout.operator("imagegs.self_contained", icon="PACKAGE", depress=packed).keep = not packed
+
+
+def _draw_summary(layout: bpy.types.UILayout, decoder: Decoder) -> None:
+    s = summary.of(decoder)
+    box = layout.box().column(align=True)
+    box.label(translate=False, text=decoder.name, icon="NODETREE")
+    if s.problem:
+        wrapped(box, s.problem, icon="ERROR")
+        return
+    if decoder.linked:
+        box.label(text="Linked from another file", icon="LINKED")
+    if s.before.disk:
+        sizes = (summary.size(s.before.disk), summary.size(s.after.disk), s.ratio)
+        box.label(text=_("Disk {} to {} ({:.1f} times smaller)").format(*sizes))
+    box.label(text=_("Memory {} to {}").format(summary.size(s.before.memory), summary.size(s.after.memory)))
+    for name, feeds, value, angle in s.maps:
+        row = box.row()
+        row.label(text=feeds or name)
+        row.label(text=summary.decibels(value) + ("" if angle is None else f", {angle:.1f}\N{DEGREE SIGN}"))
 
 
 def _draw_memory(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
@@ -229,17 +244,6 @@ def _draw_memory(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         row = box.row()
         row.label(translate=False, text=image.name, icon="IMAGE_DATA")
         row.label(text=summary.size(cost.memory))
-
-
-def _wrapped(layout: bpy.types.UILayout, text: str, width: int = 46, icon: str = "BLANK1") -> None:
-    """Labels do not wrap: a long sentence takes several, the first with the icon."""
-    line = ""
-    for word in text.split():
-        if line and len(line) + len(word) + 1 > width:
-            layout.label(text=line, icon=icon)
-            line, icon = "", "BLANK1"
-        line = f"{line} {word}".strip()
-    layout.label(text=line, icon=icon)
 
 
 def _time(seconds: float) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import comparison, distance, forecast, rebuild
+from . import comparison, distance, forecast, levels, rebuild, run, saving
 
-_MODULES = (forecast, comparison, distance, rebuild)
+_MODULES = (forecast, comparison, distance, levels, rebuild, saving, run)
 
 
 def register() -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
 
-from ..blend import storage
+from ..blend import derived
+from ..blend.decoder import Decoder, find
+from ..core.decoding.ellipses import outlines
 from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
-from ..core.igs import stream
+from ..core.textures.viewable import viewable
 from ..scene import pixels
-from ..scene.material_stack import ImageRef
-from ..shaders import decoder, images
-from ..shaders.nodes import udim
+from ..shaders.decoder import pictures
 
 IMAGE = "Image-GS Compare"
 VIEW_ITEMS = [
@@ -32,48 +32,82 @@ _MOST_ELLIPSES = 20_000
 _LARGE = 2048
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pair:
-    """What is being compared: both (height, width, 3) float32 0..1, row 0 at the top."""
+    """What is being compared: pictures are (height, width, 3) float32 0..1, row 0 at the top.
 
-    group: str
+    decoder    its name
+    original   None where the file does not have it any more
+    extremes   the least and the largest value of the original, which floats are shown by
+    psnr       dB at LOD 0, over the texels that count; None without an original
+    device     what decoded it
+    """
+
+    decoder: str
     map: str
     original: np.ndarray | None
+    extremes: np.ndarray | None
     decoded: np.ndarray
     gaussians: Gaussians
-    psnr: float | None  # dB at LOD 0, over the texels that count; None without an original
-    device: str = "CPU"  # what decoded it
+    psnr: float | None
+    device: str = "CPU"
 
 
 current: Pair | None = None
+problem: str | None = None
+"""Why the comparison can't show what was chosen last."""
 
 
-def load(group_name: str, map_name: str, level: float = 0.0) -> Pair:
-    """Decode a map at a LOD, on the GPU where one can be reached, and read its original where the file still has it."""
+def load(decoder_name: str, map_name: str, level: float = 0.0) -> Pair:
+    """Compare a map: decode it at a LOD, and read its original where the file still has it."""
     global current
-    group = storage.find(group_name)
-    read = stream.read(storage.stream(group))
-    decoded, device = decoder.pictures(storage.stream(group), level)
-    if map_name not in decoded:
-        raise ImageGSError(f"{map_name}: {group_name} has no map of this name; choose another")
-    entry = storage.record(group).get("originals", {}).get(map_name)
-    original = None
-    if entry is not None:
-        image = bpy.data.images.get((entry["image"], None))
-        info = next(m for m in read.maps if m.name == map_name)
-        tiles = udim.tiles_of(group)
-        if image is not None and (tiles.size if tiles else tuple(image.size)) == (info.width, info.height):
-            source = pixels.read_as(ImageRef(image.name).find(), info, entry.get("alpha_linked", False), tiles)
-            original = _viewable(source.pixels, source.pixels)
-    values = decoded[map_name]
-    if original is None:
-        current = Pair(group_name, map_name, None, _viewable(values, values), read.gaussians, None, device)
-    else:
-        quality = storage.record(group)["report"]["psnr"][map_name]
-        current = Pair(
-            group_name, map_name, original, _viewable(values, source.pixels), read.gaussians, quality, device
-        )
+    decoder = find(decoder_name)
+    values, device = _decoded(decoder, map_name, level)
+    source = _source(decoder, map_name)
+    extremes = None if source is None else np.array([source.min(), source.max()])
+    current = Pair(
+        decoder_name,
+        map_name,
+        None if source is None else viewable(source, source),
+        extremes,
+        viewable(values, values if extremes is None else extremes),
+        decoder.stream.gaussians,
+        None if source is None else decoder.record.report.psnr.get(map_name),
+        device,
+    )
     return current
+
+
+def set_level(level: float) -> Pair:
+    """Decode the map that is being compared at another LOD."""
+    global current
+    assert current is not None
+    values, device = _decoded(find(current.decoder), current.map, level)
+    current = replace(
+        current, decoded=viewable(values, values if current.extremes is None else current.extremes), device=device
+    )
+    return current
+
+
+def _decoded(decoder: Decoder, map_name: str, level: float) -> tuple[np.ndarray, str]:
+    """A map's pixels at a LOD, and what decoded them: the GPU where one can be reached."""
+    maps, device = pictures(decoder, level)
+    if map_name not in maps:
+        raise ImageGSError(f"{map_name}: {decoder.name} has no map of this name; choose another")
+    return maps[map_name], device
+
+
+def _source(decoder: Decoder, map_name: str) -> np.ndarray | None:
+    """The pixels that a map was made from; None where the file does not have them any more."""
+    original = decoder.record.originals.get(map_name)
+    image = bpy.data.images.get((original.image, None)) if original else None
+    if image is None:
+        return None
+    info = next(m for m in decoder.stream.maps if m.name == map_name)
+    tiles = decoder.tiles
+    if (tiles.size if tiles else tuple(image.size)) != (info.width, info.height):
+        return None
+    return pixels.read_as(image, info, original.alpha_linked, tiles).pixels
 
 
 def show(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
@@ -90,19 +124,19 @@ def show(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
     flat[..., :3] = picture[::-1]
     image.pixels.foreach_set(flat.ravel())
     image.update()
-    if not bpy.app.timers.is_registered(_settle):
-        bpy.app.timers.register(_settle, first_interval=_PAUSE)
+    if not bpy.app.timers.is_registered(settle):
+        bpy.app.timers.register(settle, first_interval=_PAUSE)
     return image
 
 
-def _settle() -> None:
+def settle() -> None:
     """The picture stays as it is now: it is no unsaved image that Blender would ask about at its end."""
     image = bpy.data.images.get((IMAGE, None))
     if image is not None and image.is_dirty:
         width, height = image.size
         texels = np.empty(width * height * 4, np.float32)
         image.pixels.foreach_get(texels)
-        images.put(image, np.rint(255 * texels).astype(np.uint8).reshape(height, width, 4))
+        derived.put(image, np.rint(255 * texels).astype(np.uint8).reshape(height, width, 4))
 
 
 def picture_of(pair: Pair, view: str, divider: float, gain: float) -> np.ndarray:
@@ -129,11 +163,7 @@ def _with_ellipses(pair: Pair) -> np.ndarray:
     picture = (pair.decoded * np.float32(0.6)).repeat(times, axis=0).repeat(times, axis=1)
     height, width = picture.shape[:2]
     g = pair.gaussians.take(np.argsort(-pair.gaussians.scale.max(axis=1))[:_MOST_ELLIPSES])
-    turn = np.linspace(0, 2 * np.pi, _POINTS, endpoint=False)
-    u, v = g.scale[:, :1] * np.cos(turn), g.scale[:, 1:] * np.sin(turn)
-    cos, sin = np.cos(g.rotation)[:, None], np.sin(g.rotation)[:, None]
-    x = (g.mean[:, :1] + (u * cos - v * sin) / g.width) * width
-    y = (g.mean[:, 1:] + (u * sin + v * cos) / g.height) * height
+    x, y = np.moveaxis(outlines(g, 1, _POINTS), 2, 0) * np.array([width, height])[:, None, None]
     if g.wrap:
         x, y = x % width, y % height
     column, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
@@ -142,20 +172,10 @@ def _with_ellipses(pair: Pair) -> np.ndarray:
     return picture
 
 
-def _viewable(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """(height, width, 3) float32 0..1 of a map's pixels; floats by the reference's own range; greys in all channels."""
-    if values.dtype.kind == "u":
-        unit = values.astype(np.float32) / np.iinfo(values.dtype).max
-    else:
-        low, high = float(min(reference.min(), 0)), float(max(reference.max(), 1))
-        unit = np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
-    return unit[..., :3] if unit.shape[2] >= 3 else np.repeat(unit[..., :1], 3, axis=2)
-
-
 @bpy.app.handlers.persistent
 def _forget(*_: object) -> None:
-    global current
-    current = None
+    global current, problem
+    current = problem = None
 
 
 def register() -> None:
@@ -165,5 +185,5 @@ def register() -> None:
 def unregister() -> None:
     _forget()
     bpy.app.handlers.load_pre.remove(_forget)
-    if bpy.app.timers.is_registered(_settle):
-        bpy.app.timers.unregister(_settle)
+    if bpy.app.timers.is_registered(settle):
+        bpy.app.timers.unregister(settle)

@@ -1,22 +1,24 @@
-"""Compress the textures of materials: plan, read, fit, store, replace.
+"""Compress the textures of materials: read, fit, build, replace.
 
-steps() does the work and stops between polls of the fit, so that the button can keep the window alive and batch.py
-can print; compress() runs it in one go. The open file changes in the last step only, all at once.
+steps() does the work and stops between polls of the fit, so that a button can keep the window alive and batch.py can
+print; run.py drives it. The open file changes in the last step only, all at once.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from typing import Any
 
 import bpy
 
-from ..blend import storage
+from ..blend.decoder import find
+from ..blend.record import OriginalMap, Record
 from ..core.encoding.encode import Encoded, Progress
 from ..core.encoding.report import FitReport
 from ..core.errors import Cancelled, ImageGSError
@@ -26,170 +28,176 @@ from ..core.textures import texture_stack
 from ..scene import cost, coverage, material_stack, pixels, replace
 from ..scene.coverage import Importance
 from ..scene.material_stack import Plan, StackPlan
-from ..shaders import decoder
-from . import limits, rebuild
+from ..shaders import decoder as builder
+from . import limits
+from .max_detail import wanted_detail
+from .notices import Notice, Severity
 
-POLL_SECONDS = 0.1
+
+class Phase(Enum):
+    """What is being done. All stacks are read and fitted, one after the other, before the first decoder is built."""
+
+    READING = "reading textures"
+    FITTING = "fitting"
+    BUILDING = "building decoders"
 
 
 @dataclass(frozen=True)
 class Update:
-    """Where the work is: stack `index` (from 0) of `count`, whose `names` are these; index is count while decoders are built.
+    """Where the work is.
 
-    progress is None while the fit has nothing new to say.
+    names      of all stacks
+    index      of the stack in progress, from 0
+    progress   of its fit; None while that has nothing new to say
     """
 
-    stack: str
+    names: tuple[str, ...]
     index: int
-    count: int
-    progress: Progress | None
-    names: tuple[str, ...] = ()
+    phase: Phase
+    progress: Progress | None = None
+
+    @property
+    def stack(self) -> str:
+        return self.names[self.index]
+
+    @property
+    def fitted(self) -> int:
+        """Stacks whose fit is finished."""
+        return len(self.names) if self.phase is Phase.BUILDING else self.index
 
 
 @dataclass(frozen=True)
 class Done:
-    """A stack that is compressed; seconds includes reading and building."""
+    """A stack that is compressed.
+
+    decoder   its name
+    seconds   reading and building included
+    """
 
     stack: StackPlan
-    group: str
+    decoder: str
     report: FitReport
     seconds: float
 
 
-@dataclass(frozen=True)
-class Failed:
-    stack: StackPlan
-    error: str
-
-
 @dataclass
 class Outcome:
+    """What came of a compression, and what there is to tell about it."""
+
     plan: Plan
     done: list[Done] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    """What is done, but does not render right everywhere: a line each."""
+    notices: list[Notice] = field(default_factory=list)
+
+    def of(self, severity: Severity) -> list[Notice]:
+        return [notice for notice in self.notices if notice.severity is severity]
 
 
-def compress(
-    materials: Iterable[bpy.types.Material],
-    settings: FitSettings,
-    update: Callable[[Update], None] | None = None,
-    importance: Importance | None = None,
-    again: bool = False,
-    worker_options: Mapping[str, Any] | None = None,
-) -> Outcome:
-    """Compress what can be compressed of these materials. A stack that fails leaves its materials as they were.
-
-    The update callback is called several times a second; what it raises stops the work, leaves the file as it was,
-    and is passed on. The other options are those of steps().
-    """
-    running = steps(materials, settings, importance, again, worker_options)
-    while True:
-        try:
-            now = next(running)
-        except StopIteration as end:
-            return end.value
-        if update is not None:
-            try:
-                update(now)
-            except BaseException:
-                running.close()
-                raise
-        if now.progress is None:
-            time.sleep(POLL_SECONDS)
+def planned(materials: Iterable[bpy.types.Material], again: bool = False) -> Plan:
+    """What compressing these materials means; again: from the originals that they keep, where they are compressed."""
+    materials = list(materials)
+    with replace.originals_shown(materials) if again else nullcontext():
+        return material_stack.plan(materials)
 
 
 def steps(
-    materials: Iterable[bpy.types.Material],
+    plan: Plan,
     settings: FitSettings,
     importance: Importance | None = None,
     again: bool = False,
     worker_options: Mapping[str, Any] | None = None,
 ) -> Generator[Update, None, Outcome]:
-    """The work of compress(), one poll at a time. Closing the generator stops it and leaves the file as it was.
+    """Compress what is planned, one poll at a time. A stack that fails leaves its materials as they were.
 
+    Closing the generator stops the work and leaves the file as it was.
     importance       which texels count; default all
-    again            compress what is compressed already anew, from the originals that it keeps
+    again            the plan is of compressed materials' originals: the new decoders take the place of the old
     worker_options   options of worker.Job
     """
-    materials = list(materials)
-    with replace.originals_shown(materials) if again else nullcontext():
-        outcome = Outcome(material_stack.plan(materials))
-    names = tuple(plan.name for plan in outcome.plan.stacks)
-    results: list[_Result] = []
-    for index, plan in enumerate(outcome.plan.stacks):
+    outcome = Outcome(plan)
+    for skipped in plan.skipped:
+        subject = ", ".join(filter(None, (skipped.material, skipped.image)))
+        outcome.notices.append(Notice(Severity.INFO, subject, skipped.reason, (skipped.material,)))
+    names = tuple(stack.name for stack in plan.stacks)
+    fits: list[_Fit] = []
+    for index, stack in enumerate(plan.stacks):
         start = time.perf_counter()
-        with _caught(plan, outcome):
-            job = yield from _started(plan, index, names, settings, importance, worker_options or {})
+        with _caught(stack, outcome):
+            job = yield from _started(
+                stack, Update(names, index, Phase.READING), settings, importance, worker_options or {}
+            )
             try:
                 while not job.done:
                     reports = job.poll()
-                    yield Update(plan.name, index, len(names), reports[-1] if reports else None, names)
+                    yield Update(names, index, Phase.FITTING, reports[-1] if reports else None)
                 encoded = job.result()
             finally:
                 job.cancel()
-            results.append(_Result(plan, encoded, start))
+            fits.append(_Fit(index, stack, encoded, start))
     try:
-        for result in results:
-            with _caught(result.plan, outcome):
-                result.group = _decoder(result.plan, result.encoded, settings)
-            yield Update(result.plan.name, len(names), len(names), None, names)
-        if again and any(result.group for result in results):
-            _restore(_named(outcome.plan), [result.group for result in results if result.group])
-        for result in results:
-            if result.group:
-                with _caught(result.plan, outcome):
-                    replace.replace(result.plan, storage.find(result.group))
-                    seconds = time.perf_counter() - result.start
-                    outcome.done.append(Done(result.plan, result.group, result.encoded.report, seconds))
-        outcome.warnings += limits.too_many(_named(outcome.plan))
+        for fit in fits:
+            with _caught(fit.stack, outcome):
+                fit.decoder = _decoder(fit.stack, fit.encoded, settings)
+            yield Update(names, fit.index, Phase.BUILDING)
+        if again and any(fit.decoder for fit in fits):
+            _restore(_materials(plan), [fit.decoder for fit in fits if fit.decoder])
+        for fit in fits:
+            if fit.decoder:
+                with _caught(fit.stack, outcome):
+                    replace.replace(fit.stack, find(fit.decoder))
+                    seconds = time.perf_counter() - fit.start
+                    outcome.done.append(Done(fit.stack, fit.decoder, fit.encoded.report, seconds))
+                    if fit.encoded.report.warning:
+                        outcome.notices.append(Notice(Severity.WARNING, fit.stack.name, fit.encoded.report.warning))
+        outcome.notices += limits.too_many(_materials(plan))
     finally:
         replace.remove_unused_decoders()
     return outcome
 
 
 @dataclass
-class _Result:
-    """A finished fit on its way into the file; group is the name of its decoder once that is built."""
+class _Fit:
+    """A finished fit on its way into the file; decoder is the name of its decoder once that is built."""
 
-    plan: StackPlan
+    index: int
+    stack: StackPlan
     encoded: Encoded
     start: float
-    group: str | None = None
+    decoder: str | None = None
 
 
 @contextmanager
-def _caught(plan: StackPlan, outcome: Outcome) -> Iterator[None]:
+def _caught(stack: StackPlan, outcome: Outcome) -> Iterator[None]:
     """What goes wrong with one stack is noted, and does not stop the others."""
     try:
         yield
     except ImageGSError as error:
-        outcome.failed.append(Failed(plan, str(error)))
+        text = str(error)
     except Cancelled:
         raise
     except Exception as error:  # a bug of ours must not cost the other materials; the traceback says where it is
         traceback.print_exc()
-        outcome.failed.append(Failed(plan, f"internal error, please report it: {error!r}"))
+        text = f"internal error, please report it: {error!r}"
+    else:
+        return
+    outcome.notices.append(Notice(Severity.ERROR, stack.name, text, stack.materials))
 
 
 def _started(
-    plan: StackPlan,
-    index: int,
-    names: tuple[str, ...],
+    stack: StackPlan,
+    update: Update,
     settings: FitSettings,
     importance: Importance | None,
     options: Mapping[str, Any],
 ) -> Generator[Update, None, worker.Job]:
     """The fit of a stack, started: its maps are read one by one, and joined in a thread."""
     sources = []
-    for map_plan in plan.maps:
+    for map_plan in stack.maps:
         sources.append(pixels.read_map(map_plan))
-        yield Update(plan.name, index, len(names), None, names)
-    weights = coverage.prepare(plan, importance) if importance else None
+        yield update
+    weights = coverage.prepare(stack, importance) if importance else None
 
     def prepare() -> worker.Job:
-        job = worker.Job(texture_stack.build(sources, plan.wrap, weights() if weights else None), settings, **options)
+        job = worker.Job(texture_stack.build(sources, stack.wrap, weights() if weights else None), settings, **options)
         job.write()
         return job
 
@@ -197,7 +205,7 @@ def _started(
     prepared = thread.submit(prepare)
     try:
         while not prepared.done():
-            yield Update(plan.name, index, len(names), None, names)
+            yield update
     except BaseException:
         prepared.add_done_callback(_discard)
         raise
@@ -214,27 +222,21 @@ def _discard(prepared: Future[worker.Job]) -> None:
         prepared.result().cancel()
 
 
-def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
+def _decoder(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
     """Build the decoder from the stream, as a reader of the file would; returns its name."""
-    name = f"Image-GS {plan.name}"
-    group = decoder.create(name, encoded.stream, plan.extension, plan.tiles, rebuild.wanted_detail())
-    before = {m.name: cost.image(m.image.find()) for m in plan.maps}
-    record = {
-        "settings": asdict(settings),
-        "report": encoded.report.to_json(),
-        "extension": plan.extension,
-        "originals": {
-            m.name: {"image": m.image.name, "labels": m.labels, "alpha_linked": m.alpha_linked} | asdict(before[m.name])
-            for m in plan.maps
-        },
+    before = {m.name: cost.image(m.image.find()) for m in stack.maps}
+    originals = {
+        m.name: OriginalMap(m.image.name, m.labels, m.alpha_linked, before[m.name].disk, before[m.name].memory)
+        for m in stack.maps
     }
-    storage.store(group, encoded.data, record)
-    return group.name
+    record = Record(asdict(settings), encoded.report, stack.extension, originals)
+    name = f"Image-GS {stack.name}"
+    return builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail()).name
 
 
 def _restore(materials: list[bpy.types.Material], waiting: list[str]) -> None:
     """Put originals back; decoders that wait for their place, and that nothing uses yet, stay."""
-    groups = [storage.find(name) for name in waiting]
+    groups = [find(name).tree for name in waiting]
     for group in groups:
         group.use_fake_user = True
     replace.restore(materials)
@@ -242,6 +244,6 @@ def _restore(materials: list[bpy.types.Material], waiting: list[str]) -> None:
         group.use_fake_user = False
 
 
-def _named(plan: Plan) -> list[bpy.types.Material]:
-    names = {name for stack_plan in plan.stacks for name in stack_plan.materials}
+def _materials(plan: Plan) -> list[bpy.types.Material]:
+    names = {name for stack in plan.stacks for name in stack.materials}
     return [material for material in bpy.data.materials if material.name in names and not material.library]

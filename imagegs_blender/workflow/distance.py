@@ -14,17 +14,18 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from ..scene import replace, walk
-from ..shaders import decoder
-from ..shaders.nodes import node_group
-from . import rebuild
+from ..blend.decoder import Decoder, decoder_nodes
+from ..blend.properties import BAKED, MAX_LOD
+from ..scene import replace
+from .levels import follow_levels
 
 NEAREST = 1e-3
 """Distances below are treated as this, Blender units: the camera is inside."""
 
 
 def set_levels(scene: bpy.types.Scene) -> int:
-    """Set the LOD of every decoder that an object of the scene shows; linked sockets and linked files are left alone.
+    """Set the LOD of every decoder that an object of the scene shows; sockets that are linked are left alone, and
+    decoders with damaged properties.
 
     Baked images are decoded anew where that moves them to another whole level. Returns how many group nodes were set; 0
     without a camera.
@@ -42,13 +43,15 @@ def set_levels(scene: bpy.types.Scene) -> int:
     count = 0
     for material, level in finest.items():
         for tree in replace.trees([material]):
-            for node in tree.nodes:
-                if walk.is_decoder_node(node) and not node.inputs["LOD"].is_linked:
-                    wanted = min(max(level + log2(_size(node.node_tree)) + scene.imagegs_lod_bias, 0.0), 16.0)
-                    baked = decoder.kind(node.node_tree) == decoder.BAKED
-                    node.inputs["LOD"].default_value = floor(wanted) if baked else wanted
+            for node in decoder_nodes(tree):
+                decoder = Decoder(node.node_tree)
+                if decoder.is_sound and not node.inputs["LOD"].is_linked:
+                    width, height = decoder.size
+                    wanted = level + log2((width * height) ** 0.5) + scene.imagegs_lod_bias
+                    wanted = min(max(wanted, 0.0), MAX_LOD)
+                    node.inputs["LOD"].default_value = floor(wanted) if decoder.kind == BAKED else wanted
                     count += 1
-    rebuild.follow_levels()
+    follow_levels()
     return count
 
 
@@ -88,12 +91,6 @@ def _texture_per_unit(obj: bpy.types.Object, material_index: int) -> float:
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
     (x1, y1), (x2, y2) = (v - u).T, (w - u).T
     return float((np.abs(x1 * y2 - x2 * y1).sum() / max(area, 1e-12)) ** 0.5)
-
-
-def _size(group: bpy.types.ShaderNodeTree) -> float:
-    """Texels along the side of a square as large as the texture."""
-    width, height = group[node_group.SIZE]
-    return (width * height) ** 0.5
 
 
 @bpy.app.handlers.persistent

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import bpy
 
-from ..blend import storage
+from ..blend.decoder import decoders
 from ..core.settings import FitSettings
 from ..scene import material_stack
 from ..scene.material_stack import Plan, StackPlan
@@ -37,11 +37,11 @@ def plan(materials: list[bpy.types.Material]) -> Plan:
     return _plans[key]
 
 
-def estimate(found: Plan, settings: FitSettings) -> Estimate:
+def estimate(plan: Plan, settings: FitSettings) -> Estimate:
     """Size and time of compressing a plan, before anything is read."""
     seconds = size = 0.0
     each = _WITH_SSIM if settings.ssim else _SECONDS_PER_STEP / settings.row_stride
-    for stack in found.stacks:
+    for stack in plan.stacks:
         texels, planes = texels_of(stack), sum(len(m.channels) for m in stack.maps)
         seconds += 3 + settings.max_steps * texels * planes * each / (os.cpu_count() or 1)
         size += settings.max_bytes or (settings.bpp or 0) * texels / 8
@@ -51,8 +51,8 @@ def estimate(found: Plan, settings: FitSettings) -> Estimate:
 def sharing(stack: StackPlan) -> list[str]:
     """The decoders that were made from an image of this stack, too: compressed together, they would share it."""
     names = {m.image.name for m in stack.maps}
-    made_from = {g: storage.record(g).get("originals", {}).values() for g in storage.decoders() if not g.library}
-    return sorted(g.name for g, entries in made_from.items() if names & {entry["image"] for entry in entries})
+    own = [decoder for decoder in decoders() if not decoder.linked and decoder.is_sound]
+    return [d.name for d in own if names & {original.image for original in d.record.originals.values()}]
 
 
 def texels_of(stack: StackPlan) -> int:

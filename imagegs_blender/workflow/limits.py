@@ -6,35 +6,38 @@ from collections.abc import Iterable
 
 import bpy
 
-from ..scene import cost, replace
-from ..shaders import decoder, table_images
+from ..blend.decoder import Decoder, decoder_nodes
+from ..blend.properties import NODES
+from ..scene import replace
+from .notices import Notice, Severity
 
 
-def too_many(materials: Iterable[bpy.types.Material]) -> list[str]:
-    """One line for each material whose decoders of shader nodes are more than Cycles can hold, else nothing."""
-    lines = []
+def too_many(materials: Iterable[bpy.types.Material]) -> list[Notice]:
+    """A warning about each material whose decoders of shader nodes are more than Cycles can hold."""
+    warnings = []
     for material in materials:
-        nodes = [node for tree in replace.trees([material]) for node in cost.decoder_nodes(tree)]
-        groups = [node.node_tree for node in nodes if decoder.kind(node.node_tree) == decoder.NODES]
-        if sum(_part(group) for group in groups) > 1.001:
-            lines.append(
-                f"{material.name}: {len(groups)} decoders of shader nodes are more than Cycles can hold in one material, it "
-                "renders them wrong: choose OSL or Baked"
+        decoders = [Decoder(node.node_tree) for tree in replace.trees([material]) for node in decoder_nodes(tree)]
+        of_nodes = [decoder for decoder in decoders if decoder.is_sound and decoder.kind == NODES]
+        if sum(map(_part, of_nodes)) > 1.001:
+            text = (
+                f"Cycles can't hold {len(of_nodes)} decoders of the kind Nodes in one material, and renders them wrong: "
+                "choose OSL or Baked as Decoder"
             )
-    return lines
+            warnings.append(Notice(Severity.WARNING, material.name, text))
+    return warnings
 
 
-def _part(group: bpy.types.ShaderNodeTree) -> float:
+def _part(decoder: Decoder) -> float:
     """How much of a material a decoder takes.
 
     Measured with nine planes: three of K = 4 or two of K = 10 render right on 4.5, one more does not; on 5.2 eight and four
     do. One of K = 16 with 32 planes does on both; two of these on 5.2.
     """
-    layout = table_images.layout_of(group)
-    sizes = (layout.topk, layout.plane_count) if layout else (0, 0)
+    layout = decoder.layout
+    topk, planes = (layout.topk, layout.plane_count) if layout else (0, 0)
     newer = bpy.app.version >= (5, 0)
-    if 0 < sizes[0] <= 4 and sizes[1] <= 9:
+    if 0 < topk <= 4 and planes <= 9:
         return 1 / 8 if newer else 1 / 3
-    if 0 < sizes[0] <= 10 and sizes[1] <= 9:
+    if 0 < topk <= 10 and planes <= 9:
         return 1 / 4 if newer else 1 / 2
-    return 1 / 2 if newer and sizes[0] else 1.0
+    return 1 / 2 if newer and topk else 1.0

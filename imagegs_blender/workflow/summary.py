@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import bpy
 
-from ..blend import storage
-from ..scene import cost as memory
+from ..blend.decoder import Decoder
+from ..core.encoding.report import OVERALL
+from ..scene import cost
 from ..scene.cost import Cost
 from . import selection
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One compressed stack. maps: (name, what it feeds, PSNR in dB, degrees between normals), None where unknown."""
+    """One compressed stack.
+
+    before, after   what its originals cost, and what it costs itself
+    psnr            of all maps, dB; None where there was no original to compare with
+    maps            (name, labels of what it feeds, PSNR in dB, degrees between normals), None where unknown
+    problem         why there is no more to say, where its custom properties are damaged
+    """
 
     name: str
     before: Cost
@@ -25,6 +31,7 @@ class Summary:
     maps: tuple[tuple[str, str, float | None, float | None], ...]
     gaussians: int
     seconds: float
+    problem: str | None = None
 
     @property
     def ratio(self) -> float:
@@ -32,21 +39,23 @@ class Summary:
         return self.before.disk / max(1, self.after.disk)
 
 
-def of(group: bpy.types.ShaderNodeTree) -> Summary:
+def of(decoder: Decoder) -> Summary:
     """The summary of a decoder, from the record that it carries."""
-    record = storage.record(group)
-    report, originals = record["report"], record.get("originals", {})
-    before = sum((Cost(entry["disk"], entry["memory"]) for entry in originals.values()), Cost(0, 0))
-    angles = report.get("normal_angle", {})
-    maps = tuple(
-        (name, "/".join(originals.get(name, {}).get("labels", ())), value, angles.get(name))
-        for name, value in report["psnr"].items()
-        if name != "overall"
-    )
-    return Summary(
-        group.name, before, memory.decoder(group), report["psnr"]["overall"], maps, report["num_gaussians"],
-        report["seconds"],
-    )  # fmt: skip
+    if not decoder.is_sound:
+        return Summary(decoder.name, _NOTHING, _NOTHING, None, (), 0, 0.0, decoder.problems[0])
+    record = decoder.record
+    before = sum((Cost(original.disk, original.memory) for original in record.originals.values()), _NOTHING)
+    maps = []
+    for name in record.map_names:
+        original = record.originals.get(name)
+        feeds = "/".join(original.labels) if original else ""
+        maps.append((name, feeds, record.report.psnr[name], record.report.normal_angle.get(name)))
+    report = record.report
+    after = cost.decoder(decoder)
+    return Summary(decoder.name, before, after, report.psnr[OVERALL], tuple(maps), report.num_gaussians, report.seconds)
+
+
+_NOTHING = Cost(0, 0)
 
 
 def size(number: float) -> str:
@@ -59,11 +68,13 @@ def decibels(value: float | None) -> str:
     return "not compared" if value is None else f"{value:.2f} dB"
 
 
-def text(groups: Iterable[bpy.types.ShaderNodeTree]) -> str:
-    """The report as lines of text."""
+def text(decoders: Iterable[Decoder]) -> str:
+    """What compression did to these stacks, as lines of text."""
     lines = []
-    for group in groups:
-        s = of(group)
+    for s in map(of, decoders):
+        if s.problem:
+            lines.append(s.problem)
+            continue
         lines += [
             f"{s.name}: {size(s.before.disk)} -> {size(s.after.disk)} on disk ({s.ratio:.1f} times smaller), "
             f"{size(s.before.memory)} -> {size(s.after.memory)} in memory, {decibels(s.psnr)}, "
@@ -75,21 +86,21 @@ def text(groups: Iterable[bpy.types.ShaderNodeTree]) -> str:
     return "\n".join(lines)
 
 
-def saved(groups: Iterable[bpy.types.ShaderNodeTree]) -> int:
+def saved(decoders: Iterable[Decoder]) -> int:
     """Bytes on disk that decoders take less than what they replace, where that is known."""
-    return sum(max(0, s.before.disk - s.after.disk) for s in map(of, groups))
+    return sum(max(0, s.before.disk - s.after.disk) for s in map(of, decoders))
 
 
 def memory_text(scene: bpy.types.Scene) -> str:
     """The texture memory of a scene as lines of text, the costliest images first."""
     images, decoders, costliest = scene_memory(scene)
     head = f"Texture memory of {scene.name}: images {size(images.memory)}, decoders {size(decoders.memory)}"
-    return "\n".join([head, *(f"    {image.name}: {size(cost.memory)}" for image, cost in costliest)])
+    return "\n".join([head, *(f"    {image.name}: {size(each.memory)}" for image, each in costliest)])
 
 
-def scene_memory(scene: bpy.types.Scene) -> tuple[Cost, Cost, Any]:
+def scene_memory(scene: bpy.types.Scene) -> tuple[Cost, Cost, list[tuple[bpy.types.Image, Cost]]]:
     """Cost of all image textures of the scene's materials, of its decoders, and the costliest images first."""
-    images, groups = memory.shown(selection.materials(scene.objects))
-    by_cost = sorted(images, key=lambda image: -memory.image(image).memory)
-    decoders = sum((memory.decoder(group) for group in groups), Cost(0, 0))
-    return memory.images(images), decoders, [(image, memory.image(image)) for image in by_cost]
+    images, decoders = cost.shown(selection.materials(scene.objects))
+    costs = sorted(((image, cost.image(image)) for image in images), key=lambda pair: -pair[1].memory)
+    of_decoders = sum((cost.decoder(decoder) for decoder in decoders if decoder.is_sound), _NOTHING)
+    return cost.images(images), of_decoders, costs

@@ -53,7 +53,7 @@ def steps() -> Iterator[float]:
     yield 3
     shot("1_panel")
 
-    press = package("operators.compress")
+    press = package("workflow.run")
     click(area, region, BUTTON)
     yield from until(lambda: press.current is not None, 20)
     assert not bpy.ops.imagegs.compress.poll(), "a second press while running is refused"
@@ -79,11 +79,11 @@ def steps() -> Iterator[float]:
     yield 1
     shot("2_running")
     yield from until(lambda: press.current is None, DEADLINE)
-    (group,) = decoders()
+    (decoder,) = decoders()
     assert all(link[0].startswith(("Group", "Image-GS")) or "Image" not in link[0] for link in links()), links()
     yield 15
     shot("3_compressed")
-    check_tables(group)
+    check_tables(decoder)
 
     move(area, region, 500, left=-300)
     key("ctrl+z")
@@ -105,7 +105,7 @@ def steps() -> Iterator[float]:
 
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
         assert bpy.ops.imagegs.compare() == {"FINISHED"}
-    pair = package("operators.compare").current
+    pair = package("workflow.comparison").current
     note(f"{pair.map}: {pair.psnr:.2f} dB")
     assert pair.psnr > 20
     yield 5
@@ -165,18 +165,18 @@ def links() -> list[tuple[str, str, str, str]]:
     )
 
 
-def decoders() -> list[bpy.types.ShaderNodeTree]:
-    return list(package("scene.storage").decoders())
+def decoders() -> list[Any]:
+    return package("blend.decoder").decoders()
 
 
 def decoder_nodes() -> list[bpy.types.Node]:
-    memory = package("scene.memory")
+    decoder = package("blend.decoder")
     trees = [material.node_tree for material in bpy.data.materials if material.node_tree]
-    return [node for tree in trees for node in memory.decoder_nodes(tree)]
+    return [node for tree in trees for node in decoder.decoder_nodes(tree)]
 
 
-def check_tables(group: bpy.types.ShaderNodeTree) -> None:
-    for image in package("shaders.tables").images_of(group).values():
+def check_tables(decoder: Any) -> None:
+    for image in decoder.table_images().values():
         texels = np.empty(len(image.pixels), np.float32)
         image.pixels.foreach_get(texels)
         assert texels.any(), f"{image.name} is empty"

@@ -1,18 +1,5 @@
-"""The add-on, switched on in an empty file."""
+"""Fixtures of this room."""
 
-from __future__ import annotations
+from tests.addon import addon
 
-from collections.abc import Iterator
-
-import bpy
-import pytest
-
-import imagegs_blender
-
-
-@pytest.fixture
-def addon() -> Iterator[None]:
-    bpy.ops.wm.read_homefile(use_empty=True)
-    imagegs_blender.register()
-    yield
-    imagegs_blender.unregister()
+__all__ = ["addon"]

@@ -14,13 +14,15 @@ import bpy
 import pytest
 
 import imagegs_blender
-from imagegs_blender.blend import storage
+from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.process import worker
 from imagegs_blender.core.settings import FitSettings
-from imagegs_blender.operators import compress as press
+from imagegs_blender.scene.material_stack import Plan
 from imagegs_blender.ui import panel  # noqa: F401  (imported as Blender does)
-from imagegs_blender.workflow import compress, forecast, selection, summary
+from imagegs_blender.workflow import forecast, run, selection, summary
+from imagegs_blender.workflow.compress import Phase, Update, planned, steps
+from imagegs_blender.workflow.notices import Severity
 from tests.workflow import scene
 
 pytestmark = pytest.mark.usefixtures("addon")
@@ -39,15 +41,15 @@ def test_the_scenes_settings_decide(square: bpy.types.Object) -> None:
     guess = forecast.estimate(forecast.plan(selection.materials([square])), chosen.fit_settings())
     assert guess.bytes == 1000 and guess.seconds > 0
     assert bpy.ops.imagegs.compress() == {"FINISHED"}
-    (group,) = storage.decoders()
-    record = storage.record(group)
-    assert record["settings"]["max_bytes"] == 1000 and len(storage.stream(group)) <= 1000
-    s = summary.of(group)
+    (decoder,) = decoders()
+    record = decoder.record
+    assert record.settings["max_bytes"] == 1000 and len(decoder.data) <= 1000
+    s = summary.of(decoder)
     assert s.before.disk == sum(os.path.getsize(bpy.path.abspath(i.filepath)) for i in images())
-    assert s.before.memory == 2 * 32 * 32 * 4 and s.after.disk == len(storage.stream(group))
-    text = summary.text([group])
+    assert s.before.memory == 2 * 32 * 32 * 4 and s.after.disk == len(decoder.data)
+    text = summary.text([decoder])
     assert "square color (basecolor)" in text and f"{s.psnr:.2f} dB" in text
-    assert summary.saved([group]) == max(0, s.before.disk - s.after.disk)
+    assert summary.saved([decoder]) == max(0, s.before.disk - s.after.disk)
     assert summary.memory_text(bpy.context.scene).startswith("Texture memory of Scene: images 0 KB, decoders ")
     assert bpy.ops.imagegs.copy_report() == {"FINISHED"}
 
@@ -55,18 +57,18 @@ def test_the_scenes_settings_decide(square: bpy.types.Object) -> None:
 def test_recompress_starts_from_the_originals(square: bpy.types.Object) -> None:
     before = scene.state()
     bpy.ops.imagegs.compress(preset="fast", bpp=4.0)
-    (first,) = storage.decoders()
-    small, name = storage.stream(first), first.name
+    (first,) = decoders()
+    small, name = first.data, first.name
     bpy.ops.imagegs.recompress(preset="fast", bpp=12.0)
-    (second,) = storage.decoders()
-    assert len(storage.stream(second)) > 1.5 * len(small)
+    (second,) = decoders()
+    assert len(second.data) > 1.5 * len(small)
     assert bpy.ops.imagegs.restore() == {"FINISHED"}
     assert scene.state() == before, name
 
 
 def test_a_latecomer_that_shares_an_image_is_told_and_can_join(square: bpy.types.Object, tmp_path: Path) -> None:
     bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
-    (first,) = storage.decoders()
+    (first,) = decoders()
     late = scene.plane("late", tmp_path)
     shader = late.active_material.node_tree.nodes["Principled BSDF"]
     node = shader.inputs["Base Color"].links[0].from_node
@@ -75,8 +77,8 @@ def test_a_latecomer_that_shares_an_image_is_told_and_can_join(square: bpy.types
     assert forecast.sharing(plan) == [first.name]
     square.select_set(True)
     assert bpy.ops.imagegs.recompress(preset="fast", bpp=16.0) == {"FINISHED"}
-    (together,) = storage.decoders()
-    assert set(storage.record(together)["originals"]) == {"square color", "square rough", "late rough"}
+    (together,) = decoders()
+    assert set(together.record.originals) == {"square color", "square rough", "late rough"}
 
 
 def test_a_cancelled_recompression_leaves_the_decoder(square: bpy.types.Object) -> None:
@@ -85,23 +87,23 @@ def test_a_cancelled_recompression_leaves_the_decoder(square: bpy.types.Object) 
         if "LOD" in node.inputs:
             node.inputs["LOD"].default_value = 1.5
     before = scene.state()
-    run = press.Run(selection.materials([square]), SETTINGS, again=True)
-    while run.update is None or run.update.progress is None:
-        assert run.advance() is None
-    run.close()
+    work = run.Run(planned([square.active_material], again=True), SETTINGS, again=True)
+    while work.update is None or work.update.progress is None:
+        assert work.advance() is None
+    work.close()
     assert scene.state() == before
 
 
 def test_several_materials_change_together_or_not_at_all(square: bpy.types.Object, tmp_path: Path) -> None:
     scene.plane("other", tmp_path)
     before = scene.state()
-    run = press.Run(selection.materials(bpy.data.objects), SETTINGS)
-    while run.update is None or run.update.index < 2:
-        assert run.advance() is None
-        if run.update is not None and run.update.index < 2:
+    work = run.Run(planned(selection.materials(bpy.data.objects)), SETTINGS)
+    while work.update is None or work.update.phase is not Phase.BUILDING:
+        assert work.advance() is None
+        if work.update is not None and work.update.phase is not Phase.BUILDING:
             assert scene.state() == before
-    assert run.whole == 1.0
-    run.close()
+    assert work.whole == 1.0
+    work.close()
     assert scene.state() == before, "closed while decoders were being built"
 
 
@@ -109,23 +111,23 @@ def test_a_killed_worker_says_so_and_the_file_stays(square: bpy.types.Object) ->
     before = scene.state()
     seen = []
 
-    def kill(update: compress.Update) -> None:
+    def kill(update: Update) -> None:
         if update.progress is not None and not seen:
             (child,) = children()
             seen.append(child)
             os.kill(child, signal.SIGKILL)
 
     slow = FitSettings.preset("high", num_gaussians=200)
-    outcome = compress.compress(selection.materials([square]), slow, kill)
+    outcome = run.compress(planned([square.active_material]), slow, kill)
     assert seen and not outcome.done
-    (failed,) = outcome.failed
-    assert "ended by signal 9" in failed.error and "nothing was changed" in failed.error
+    (failed,) = outcome.of(Severity.ERROR)
+    assert "ended by signal 9" in failed.text and "nothing was changed" in failed.text
     assert scene.state() == before
 
 
 @pytest.mark.parametrize("gone", ["material", "object", "image"])
 def test_what_vanishes_during_a_fit_ends_it_cleanly(square: bpy.types.Object, gone: str) -> None:
-    running = compress.steps(selection.materials([square]), SETTINGS)
+    running = steps(planned([square.active_material]), SETTINGS)
     while (update := next(running)).progress is None:
         pass
     if gone == "material":
@@ -144,27 +146,27 @@ def test_what_vanishes_during_a_fit_ends_it_cleanly(square: bpy.types.Object, go
     if gone == "object":
         assert len(outcome.done) == 1, "its material is still there"
     else:
-        assert "removed or renamed meanwhile" in outcome.failed[0].error and not list(storage.decoders())
+        assert "removed or renamed meanwhile" in outcome.of(Severity.ERROR)[0].text and not decoders()
 
 
 def test_opening_another_file_stops_the_run(square: bpy.types.Object, tmp_path: Path) -> None:
-    press.current = press.Run(selection.materials([square]), SETTINGS)
-    while press.current.update is None or press.current.update.progress is None:
-        press.current.advance()
+    work = run.start(planned([square.active_material]), SETTINGS)
+    while work.update is None or work.update.progress is None:
+        work.advance()
     (child,) = children()
     bpy.ops.wm.read_homefile(use_empty=True)
-    assert press.current is None and not children(), child
+    assert run.current is None and not children(), child
 
 
 def test_saving_during_a_run_saves_the_file_as_it_was(square: bpy.types.Object, tmp_path: Path) -> None:
     before = scene.state()
-    run = press.Run(selection.materials([square]), SETTINGS)
-    while run.update is None or run.update.progress is None:
-        assert run.advance() is None
+    work = run.Run(planned([square.active_material]), SETTINGS)
+    while work.update is None or work.update.progress is None:
+        assert work.advance() is None
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "meanwhile.blend"))
     outcome = None
     while outcome is None:
-        outcome = run.advance()
+        outcome = work.advance()
     assert len(outcome.done) == 1, "and goes on"
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "meanwhile.blend"))
     assert scene.state() == before
@@ -192,15 +194,16 @@ def test_no_process_outlives_blender(square: bpy.types.Object, tmp_path: Path, e
 import os, signal, sys
 import bpy
 import imagegs_blender
-from imagegs_blender.operators import press, selection
+from imagegs_blender.workflow import run, selection
+from imagegs_blender.workflow.compress import planned
 from imagegs_blender.core.settings import FitSettings
 from tests.operators.test_compress import children
 bpy.ops.wm.open_mainfile(filepath={str(tmp_path / "square.blend")!r})
 imagegs_blender.register()
-materials = selection.materials(bpy.data.objects)
-press.current = press.Run(materials, FitSettings.preset("high", num_gaussians=300, max_steps=100_000))
-while press.current.update is None or press.current.update.progress is None:
-    press.current.advance()
+plan = planned(selection.materials(bpy.data.objects))
+work = run.start(plan, FitSettings.preset("high", num_gaussians=300, max_steps=100_000))
+while work.update is None or work.update.progress is None:
+    work.advance()
 print("child", *children(), flush=True)
 {end}
 """
@@ -213,7 +216,7 @@ print("child", *children(), flush=True)
         time.sleep(0.1)
 
 
-def test_buttons_say_why_they_are_grey(square: bpy.types.Object) -> None:
+def test_buttons_say_why_they_are_gray(square: bpy.types.Object) -> None:
     operators = bpy.ops.imagegs
     assert operators.compress.poll() and not operators.cancel.poll()
     for later in (operators.restore, operators.recompress, operators.drop_originals, operators.compare, operators.bake):
@@ -228,17 +231,17 @@ def test_buttons_say_why_they_are_grey(square: bpy.types.Object) -> None:
     with pytest.raises(RuntimeError, match="Select objects that have materials"):
         operators.compress()
     square.select_set(True)
-    press.current = press.Run([], SETTINGS)
+    work = run.start(Plan((), ()), SETTINGS)
     with pytest.raises(RuntimeError, match="A compression is running"):
         operators.compress()
-    assert operators.cancel() == {"FINISHED"} and press.current.stopping
-    press.current = None
+    assert operators.cancel() == {"FINISHED"} and work.stopping
+    run.end()
 
 
 def test_bad_input_is_said_and_changes_nothing(square: bpy.types.Object, tmp_path: Path) -> None:
     (tmp_path / "square rough.png").unlink()
     bpy.data.images["square rough"].reload()
-    outcome = compress.compress(selection.materials([square]), SETTINGS)
+    outcome = run.compress(planned([square.active_material]), SETTINGS)
     reasons = [str(s) for s in outcome.plan.skipped]
     assert any("file not found" in r and "relink it" in r for r in reasons), reasons
     bpy.ops.imagegs.restore()

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagegs_blender.blend import storage
+from imagegs_blender.blend.decoder import Decoder, decoder_nodes, decoders
 from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.process import worker
-from imagegs_blender.operators import compare
-from imagegs_blender.scene import cost
+from imagegs_blender.scene import pixels
+from imagegs_blender.workflow import comparison
 from tests.workflow import scene
 
 pytestmark = pytest.mark.usefixtures("addon")
@@ -31,41 +31,56 @@ def square(tmp_path: Path) -> bpy.types.Object:
     return item
 
 
-def the_group() -> bpy.types.ShaderNodeTree:
-    (group,) = storage.decoders()
-    return group
+def the_decoder() -> Decoder:
+    (decoder,) = decoders()
+    return decoder
 
 
 def test_comparison_shows_both_sides(square: bpy.types.Object, tmp_path: Path) -> None:
     assert bpy.ops.imagegs.compare() == {"FINISHED"}
-    pair, settings = compare.current, bpy.context.scene.imagegs_compare
-    report = storage.record(the_group())["report"]["psnr"]
+    pair, settings = comparison.current, bpy.context.scene.imagegs_compare
+    report = the_decoder().record.report.psnr
     assert pair.psnr == pytest.approx(report[pair.map], abs=0.01)
     original = np.asarray(Image.open(tmp_path / "square color.png").convert("RGB")) / np.float32(255)
     settings.divider = 0.5
     shown = picture()
     np.testing.assert_allclose(shown[:, :14], original[:, :14], atol=1e-6)
     np.testing.assert_allclose(shown[:, 18:], pair.decoded[:, 18:], atol=1e-6)
-    compare._settle()  # as when nothing has moved for a while
-    assert not bpy.data.images[compare.IMAGE].is_dirty
+    comparison.settle()  # as when nothing has moved for a while
+    assert not bpy.data.images[comparison.IMAGE].is_dirty
     np.testing.assert_array_equal(picture(), shown)
     settings.view, settings.gain = "DIFFERENCE", 4.0
     np.testing.assert_allclose(picture(), np.clip(np.abs(original - pair.decoded) * 4, 0, 1), atol=1e-6)
     settings.view = "ELLIPSES"
     lines = np.all(np.isclose(picture(), (0.2, 0.9, 1.0), atol=5e-3), axis=2)
     assert 0.05 < lines.mean() < 1, "Gaussians are drawn"
-    settings.map = f"{the_group().name}\nsquare rough"
-    assert compare.current.map == "square rough" and compare.current.psnr == pytest.approx(
+    settings.map = f"{the_decoder().name}\nsquare rough"
+    assert comparison.current.map == "square rough" and comparison.current.psnr == pytest.approx(
         report["square rough"], abs=0.01
     )
 
     bpy.ops.imagegs.drop_originals()
     settings.view = "SPLIT"
-    assert bpy.ops.imagegs.compare() == {"FINISHED"} and settings.view == "DECODED" and compare.current.psnr is None
+    assert bpy.ops.imagegs.compare() == {"FINISHED"} and settings.view == "DECODED" and comparison.current.psnr is None
+
+
+def test_the_level_slider_parses_nothing_and_reads_no_original(
+    square: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bpy.ops.imagegs.compare()
+    settings, sharp = bpy.context.scene.imagegs_compare, comparison.current
+    for module, name in ((stream, "read"), (pixels, "read_as")):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("moving a slider read a file"))
+    settings.lod = 2.0
+    coarse = comparison.current
+    assert comparison.problem is None and coarse.original is sharp.original and coarse.psnr == sharp.psnr
+    assert coarse.decoded.std() < sharp.decoded.std()
+    settings.lod = 0.0
+    np.testing.assert_array_equal(comparison.current.decoded, sharp.decoded)
 
 
 def picture() -> np.ndarray:
-    image = bpy.data.images[compare.IMAGE]
+    image = bpy.data.images[comparison.IMAGE]
     flat = np.empty(len(image.pixels), np.float32)
     image.pixels.foreach_get(flat)
     width, height = image.size
@@ -73,21 +88,21 @@ def picture() -> np.ndarray:
 
 
 def test_baked_files_take_the_decoders_place(square: bpy.types.Object, tmp_path: Path) -> None:
-    decoded = decode.images(stream.read(storage.stream(the_group())))
+    decoded = decode.images(the_decoder().stream)
     folder = tmp_path / "baked"
     with pytest.raises(RuntimeError, match="folder not found; create it"):
         bpy.ops.imagegs.bake(directory=str(folder))
     folder.mkdir()
     assert bpy.ops.imagegs.bake(directory=str(folder), use_in_materials=True) == {"FINISHED"}
-    for name, pixels in decoded.items():
-        np.testing.assert_array_equal(np.asarray(Image.open(folder / f"{name}.png")).reshape(pixels.shape), pixels)
+    for name, texels in decoded.items():
+        np.testing.assert_array_equal(np.asarray(Image.open(folder / f"{name}.png")).reshape(texels.shape), texels)
     tree = square.active_material.node_tree
     shader = tree.nodes["Principled BSDF"]
     for socket, name in (("Base Color", "square color"), ("Roughness", "square rough")):
         node = shader.inputs[socket].links[0].from_node
         assert Path(bpy.path.abspath(node.image.filepath)) == folder / f"{name}.png"
         assert node.image.colorspace_settings.name == "sRGB" and node.inputs["Vector"].is_linked
-    assert not list(cost.decoder_nodes(tree))
+    assert not list(decoder_nodes(tree))
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(
@@ -108,7 +123,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(
 
 
 def test_a_stream_travels_as_a_file(square: bpy.types.Object, tmp_path: Path) -> None:
-    data = storage.stream(the_group())
+    data = the_decoder().data
     path = tmp_path / "square.igs"
     assert bpy.ops.imagegs.export_stream(filepath=str(path)) == {"FINISHED"}
     assert path.read_bytes() == data
@@ -119,7 +134,7 @@ def test_a_stream_travels_as_a_file(square: bpy.types.Object, tmp_path: Path) ->
     assert bpy.ops.imagegs.import_stream(filepath=str(path)) == {"FINISHED"}
     shader = tree.nodes["Principled BSDF"]
     link = shader.inputs["Base Color"].links[0]
-    assert storage.stream(link.from_node.node_tree) == data and link.from_socket.name == "square color"
+    assert Decoder(link.from_node.node_tree).data == data and link.from_socket.name == "square color"
     assert shader.inputs["Roughness"].links[0].from_socket.name == "square rough"
     path.write_bytes(data[:50])
     before = scene.state()
@@ -142,7 +157,7 @@ def test_a_linked_material_can_be_made_local(tmp_path: Path) -> None:
     item.select_set(True)
     assert bpy.ops.imagegs.make_local.poll() and bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"CANCELLED"}
     assert bpy.ops.imagegs.make_local() == {"FINISHED"}
-    assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"FINISHED"} and list(storage.decoders())
+    assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"FINISHED"} and decoders()
 
 
 def test_devices_are_looked_for_when_asked(tmp_path: Path) -> None:
@@ -159,6 +174,6 @@ def test_the_lod_slider_reaches_every_selected_decoder(square: bpy.types.Object,
     square.select_set(False)
     bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
     bpy.context.scene.imagegs.lod = 2.5
-    (node,) = cost.decoder_nodes(other.active_material.node_tree)
-    (rest,) = cost.decoder_nodes(square.active_material.node_tree)
+    (node,) = decoder_nodes(other.active_material.node_tree)
+    (rest,) = decoder_nodes(square.active_material.node_tree)
     assert (node.inputs["LOD"].default_value, rest.inputs["LOD"].default_value) == (2.5, 0.0)

@@ -10,8 +10,7 @@ import bpy
 import pytest
 
 import imagegs_blender
-from imagegs_blender.blend import storage
-from imagegs_blender.shaders import decoder
+from imagegs_blender.blend.decoder import decoders
 from tests.workflow import scene
 
 pytestmark = pytest.mark.usefixtures("addon")
@@ -40,8 +39,8 @@ def opened(path: Path) -> None:
 
 
 def everything() -> dict[str, Any]:
-    groups = {g.name: (decoder.kind(g), decoder.is_self_contained(g), storage.stream(g)) for g in storage.decoders()}
-    return scene.state() | {"decoders": groups}
+    held = {decoder.name: (decoder.kind, decoder.self_contained, decoder.data) for decoder in decoders()}
+    return scene.state() | {"decoders": held}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_undo_and_redo(files: Path, file: str, press: Callable[[Any, Path], set[
     assert after != before
     assert bpy.ops.ed.undo() == {"FINISHED"}
     assert everything() == before
-    assert all(decoder.is_whole(group) for group in storage.decoders())
+    assert all(decoder.is_whole() for decoder in decoders())
     assert bpy.ops.ed.redo() == {"FINISHED"}
     assert everything() == after
-    assert all(decoder.is_whole(group) for group in storage.decoders())
+    assert all(decoder.is_whole() for decoder in decoders())

@@ -7,19 +7,21 @@ from pathlib import Path
 import bpy
 import pytest
 
-from imagegs_blender.blend import storage
+from imagegs_blender.blend.decoder import Decoder, decoders, is_decoder
+from imagegs_blender.blend.record import Record
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.scene import material_stack, replace
 
 from . import trees
 
 
-def decoder(stack: material_stack.StackPlan) -> bpy.types.ShaderNodeTree:
+def decoder(stack: material_stack.StackPlan) -> Decoder:
     """A node group with the sockets and the stream property of a decoder; its texels do not matter here."""
     outputs = {m.name: "Color" for m in stack.maps} | {f"{m.name} Alpha": "Float" for m in stack.maps}
     group = trees.group(f"Image-GS {stack.name}", {"Vector": "Vector", "LOD": "Float"}, outputs)
-    storage.store(group, b"stream", {})
-    return group
+    made = Decoder(group)
+    made.store(b"stream", Record())
+    return made
 
 
 def replace_all(materials: list[bpy.types.Material]) -> None:
@@ -104,8 +106,8 @@ def test_every_link_keeps_its_meaning(scene: list[bpy.types.Material]) -> None:
     assert sources(first, "Separate Color", "Color") == ["orm"]
     assert sources(first, "Principled BSDF", "Metallic") == ["orm"]
     assert [entry[4] for entry in first if entry[2:4] == ("Principled BSDF", "IOR")] == [True], "muted as it was"
-    decoders = [n for n in nodes if getattr(n, "node_tree", None) and storage.is_decoder(n.node_tree)]
-    assert sorted(n.inputs["Vector"].links[0].from_node.bl_idname for n in decoders) == [
+    instances = [n for n in nodes if getattr(n, "node_tree", None) and is_decoder(n.node_tree)]
+    assert sorted(n.inputs["Vector"].links[0].from_node.bl_idname for n in instances) == [
         "ShaderNodeGroup", "ShaderNodeMapping", "ShaderNodeTexCoord"
     ], "leaf is distorted by a decoder, orm twice shares one, distortion had the default coordinates"  # fmt: skip
     frame = next(n for n in nodes if n.label == replace.FRAME)
@@ -128,7 +130,7 @@ def test_restore_respects_what_was_changed_since(scene: list[bpy.types.Material]
     inputs = tree.nodes["Principled BSDF"].inputs
     assert inputs["Metallic"].links[0].from_node == value
     assert inputs["Coat Weight"].links[0].from_node.image.name == "orm"
-    assert not any(map(storage.is_decoder, bpy.data.node_groups))
+    assert not decoders()
 
 
 def test_restoring_one_material_leaves_the_others_compressed(scene: list[bpy.types.Material]) -> None:

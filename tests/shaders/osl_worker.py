@@ -33,43 +33,40 @@ def rendered(folder: Path, data: bytes, *jobs: str) -> list[dict[str, np.ndarray
 
 
 def main(folder: Path, jobs: list[str]) -> None:
-    from imagegs_blender.blend import storage
-    from imagegs_blender.core.decoding import tables
-    from imagegs_blender.core.igs import stream
-    from imagegs_blender.shaders import decoder
-    from imagegs_blender.shaders.nodes import node_group
+    from imagegs_blender.blend.decoder import Decoder
+    from imagegs_blender.blend.properties import OSL
+    from imagegs_blender.shaders.decoder import set_kind
     from imagegs_blender.shaders.osl import script
     from imagegs_blender.workflow import rebuild
+    from tests.blend.samples import made
     from tests.samples import HEIGHT, WIDTH
 
     from . import plane
     from .test_udim import TILES
 
-    found = stream.read((folder / "stack.igs").read_bytes())
-    built = tables.build(found.gaussians, found.maps)
     for job in jobs:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         plane.enable_cycles()
         level, _, detail = job.partition("@")
+        data = (folder / "stack.igs").read_bytes()
         if job == "tiles":
-            group = node_group.build("Stack", found.maps, built, "UDIM", TILES)
-            outputs = plane.stage(group, 2 * TILES.width, 2 * TILES.height, window=(0.0, 0.0, 2.0))
+            group = made(data, "UDIM", TILES)
+            outputs = plane.stage(group.tree, 2 * TILES.width, 2 * TILES.height, window=(0.0, 0.0, 2.0))
         else:
-            group = node_group.build("Stack", found.maps, built)
-            outputs = plane.stage(group, WIDTH, HEIGHT, lod=float(level) if level[0].isdigit() else 0.0)
+            group = made(data)
+            outputs = plane.stage(group.tree, WIDTH, HEIGHT, lod=float(level) if level[0].isdigit() else 0.0)
         script.SHORT = 0 if job == "many" else 1 << 16
-        decoder.set_kind(group, decoder.OSL, found, detail=int(detail or 0))
+        set_kind(group, OSL, detail=int(detail or 0))
         bpy.context.scene.cycles.shading_system = True
         if job in ("reopened", "damaged"):
-            data = (folder / "stack.igs").read_bytes()
-            storage.store(group, data if job == "reopened" else data[:-20] + bytes(20), {})
+            group.store(data if job == "reopened" else data[:-20] + bytes(20), group.record)
             path = folder / f"{job}.blend"
             bpy.ops.wm.save_as_mainfile(filepath=str(path))
             assert path.stat().st_size < 1 << 20, path.stat().st_size
             shutil.rmtree(Path(bpy.app.tempdir) / "imagegs")
             bpy.ops.wm.open_mainfile(filepath=str(path))
-            group = bpy.data.node_groups["Stack"]
-            assert not decoder.is_whole(group)
+            group = Decoder(bpy.data.node_groups["Stack"])
+            assert not group.is_whole()
             said = " ".join(rebuild.rebuild_tables())
             assert bool(said) == (job == "damaged"), said
             assert (
@@ -77,7 +74,7 @@ def main(folder: Path, jobs: list[str]) -> None:
                 or said.startswith("Stack: damaged .igs stream: ")
                 and said.endswith("(it shows its average color)")
             )
-        assert decoder.is_whole(group)
+        assert group.is_whole()
         np.savez(folder / f"{job}.npz", **plane.render("CYCLES", folder, outputs))
 
 

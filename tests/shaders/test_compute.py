@@ -10,13 +10,14 @@ import gpu
 import numpy as np
 import pytest
 
+from imagegs_blender.blend.properties import BAKED, BAKED_ON
 from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.devices import reference
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
-from imagegs_blender.shaders import baked, decoder
+from imagegs_blender.shaders.decoder import set_kind
 from imagegs_blender.shaders.glsl import compute
-from imagegs_blender.shaders.nodes import node_group
+from tests.blend.samples import made
 from tests.samples import HEIGHT, MAPS, WIDTH, expected, stack
 
 in_background = pytest.mark.skipif(bpy.app.version < (5, 2), reason="4.5 reaches no GPU in the background")
@@ -75,7 +76,7 @@ def test_baked_says_what_decoded_it() -> None:
     """The GPU where there is one, and the same pixels from the CPU where there is none."""
     found = stream.read(stream.write(stack(4, True), MAPS))
     built = tables.build(found.gaussians, found.maps)
-    group = node_group.build("Stack", MAPS, built)
+    decoder = made()
     if bpy.app.version >= (5, 2):
         gpu.init()
         assert compute.missing() is None
@@ -83,11 +84,11 @@ def test_baked_says_what_decoded_it() -> None:
         assert "Blender 4.5" in compute.missing()
         with pytest.raises(ImageGSError, match="decoding on the GPU: Blender 4.5.* reaches no GPU in the background"):
             compute.planes(built, 0.0)
-    decoder.set_kind(group, decoder.BAKED, found, 0.5)
-    assert group[baked.DEVICE] == ("GPU" if bpy.app.version >= (5, 2) else "CPU")
+    set_kind(decoder, BAKED, 0.5)
+    assert BAKED_ON.read(decoder.tree) == ("GPU" if bpy.app.version >= (5, 2) else "CPU")
     width, height = WIDTH, HEIGHT
     texels = np.empty(width * height * 4, np.float32)
-    baked.images_of(group)["color"].pixels.foreach_get(texels)
+    decoder.map_images()["color"].pixels.foreach_get(texels)
     truth = expected(lod.planes(found.gaussians, built.tail, 0.5))["color"]
     off = 255 * np.abs(texels.reshape(height, width, 4)[::-1, :, :3] - truth).max(2)
     assert (off <= 1.5).mean() >= 0.999

@@ -11,12 +11,14 @@ import bpy
 import numpy as np
 import pytest
 
+from imagegs_blender.blend import derived
+from imagegs_blender.blend.decoder import Decoder
 from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.devices import reference
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role
-from imagegs_blender.shaders import images as packing
 from imagegs_blender.shaders import table_images
+from imagegs_blender.shaders.decoder import pack
 from imagegs_blender.shaders.nodes import node_group
 from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, info, stack
 
@@ -65,7 +67,7 @@ def test_self_contained_file_renders_without_the_package(tmp_path: Path) -> None
     group = node_group.build("Stack", MAPS, built)
     outputs = plane.stage(group, WIDTH, HEIGHT)
     before = plane.render("CYCLES", tmp_path, outputs)
-    table_images.pack(group)
+    pack(Decoder(group))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "packed.blend"))
     script = (
         "import sys, bpy, addon_utils; addon_utils.enable('cycles'); bpy.ops.wm.open_mainfile(filepath=sys.argv[1]);"
@@ -85,13 +87,13 @@ def test_tables_are_not_saved_and_come_back(tmp_path: Path) -> None:
     group = node_group.build("Stack", MAPS, built)
     group.use_fake_user = True
     path = str(tmp_path / "bare.blend")
-    with packing.left_out(table_images.images_of(group).values()):
+    with derived.left_out(Decoder(group).derived_images()):
         bpy.ops.wm.save_as_mainfile(filepath=path)
     bpy.ops.wm.open_mainfile(filepath=path)
     group = bpy.data.node_groups["Stack"]
-    images = table_images.images_of(group)
+    images = Decoder(group).table_images()
     assert not np.array_equal(texels(images["cells"]), built.cells)
-    table_images.update_images(group, built)
+    table_images.update_images(Decoder(group), built)
     for name, image in images.items():
         assert np.array_equal(texels(image), built.arrays()[name])
 
@@ -100,18 +102,18 @@ def test_packed_tables_survive_and_can_be_updated(tmp_path: Path) -> None:
     built = tables.build(stack(4, True))
     group = node_group.build("Stack", MAPS, built)
     group.use_fake_user = True
-    table_images.pack(group)
+    pack(Decoder(group))
     path = str(tmp_path / "packed.blend")
     bpy.ops.wm.save_as_mainfile(filepath=path)
     bpy.ops.wm.open_mainfile(filepath=path)
     group = bpy.data.node_groups["Stack"]
-    for name, image in table_images.images_of(group).items():
+    for name, image in Decoder(group).table_images().items():
         assert np.array_equal(texels(image), built.arrays()[name])
-    with pytest.raises(ImageGSError, match="another version"):
-        table_images.update_images(group, tables.build(stack(10, True)))
+    with pytest.raises(ImageGSError, match="another version of the add-on"):
+        table_images.update_images(Decoder(group), tables.build(stack(10, True)))
     other = tables.build(stack(4, False))
-    table_images.update_images(group, other)
-    for name, image in table_images.images_of(group).items():
+    table_images.update_images(Decoder(group), other)
+    for name, image in Decoder(group).table_images().items():
         assert np.array_equal(texels(image), other.arrays()[name])
 
 

@@ -9,12 +9,14 @@ import bpy
 import numpy as np
 import pytest
 
+from imagegs_blender.blend.decoder import Decoder
+from imagegs_blender.blend.properties import BAKED, NODES
 from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Depth
-from imagegs_blender.shaders import decoder
-from imagegs_blender.shaders.nodes import node_group
+from imagegs_blender.shaders.decoder import left_out, set_kind, update
+from tests.blend.samples import made
 from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
 
 from . import osl_worker, plane
@@ -38,28 +40,28 @@ def agree(rendered: dict[str, np.ndarray], found: stream.Stream, level: float, e
 
 def test_baked(tmp_path: Path, found: stream.Stream) -> None:
     """At every texel center; and after the file was saved without pixels and opened again."""
-    group = node_group.build("Stack", MAPS, tables.build(found.gaussians, found.maps))
-    outputs = plane.stage(group, WIDTH, HEIGHT)
-    decoder.set_kind(group, decoder.BAKED, found)
+    decoder = made()
+    outputs = plane.stage(decoder.tree, WIDTH, HEIGHT)
+    set_kind(decoder, BAKED)
     assert not any("cells" in image.name for image in bpy.data.images)
     path = str(tmp_path / "baked.blend")
-    with decoder.left_out([group]):
+    with left_out([decoder]):
         bpy.ops.wm.save_as_mainfile(filepath=path)
     bpy.ops.wm.open_mainfile(filepath=path)
-    group = bpy.data.node_groups["Stack"]
-    assert decoder.kind(group) == decoder.BAKED and not decoder.is_whole(group)
-    decoder.update(group, found)
+    decoder = Decoder(bpy.data.node_groups["Stack"])
+    assert decoder.kind == BAKED and not decoder.is_whole()
+    update(decoder)
     agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0)
 
 
 @pytest.mark.parametrize("engine", plane.ENGINES)
 def test_baked_levels(tmp_path: Path, found: stream.Stream, engine: str) -> None:
     """At every texel center of the images, which have the size of the whole level."""
-    built, shots = tables.build(found.gaussians, found.maps), []
+    shots = []
     for level in (0.0, 0.5, 1.0, 2.3):
-        group = node_group.build("Stack", MAPS, built)
-        decoder.set_kind(group, decoder.BAKED, found, level)
-        shots.append((group, level, WIDTH >> int(level), HEIGHT >> int(level)))
+        decoder = made()
+        set_kind(decoder, BAKED, level)
+        shots.append((decoder.tree, level, WIDTH >> int(level), HEIGHT >> int(level)))
     outputs = plane.stage_shots(shots)
     for shot, rendered in zip(shots, plane.render_shots(engine, tmp_path, shots, outputs), strict=True):
         agree(rendered, found, shot[1])
@@ -68,26 +70,26 @@ def test_baked_levels(tmp_path: Path, found: stream.Stream, engine: str) -> None
 def test_baked_16_bit_color(tmp_path: Path) -> None:
     """Its image is a float one, whose values are taken as linear."""
     maps = (replace(MAPS[0], depth=Depth.U16), *MAPS[1:])
-    found = stream.read(stream.write(stack(4, True), maps))
-    group = node_group.build("Stack", maps, tables.build(found.gaussians, maps))
-    outputs = plane.stage(group, WIDTH, HEIGHT)
-    decoder.set_kind(group, decoder.BAKED, found)
+    data = stream.write(stack(4, True), maps)
+    decoder, found = made(data), stream.read(data)
+    outputs = plane.stage(decoder.tree, WIDTH, HEIGHT)
+    set_kind(decoder, BAKED)
     agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0)
 
 
 def test_there_and_back(tmp_path: Path, found: stream.Stream) -> None:
     """Baked at a coarse LOD, and nodes again: every link stays, nothing is left behind."""
-    group = node_group.build("Stack", MAPS, tables.build(found.gaussians, found.maps))
-    outputs = plane.stage(group, WIDTH, HEIGHT)
+    decoder = made()
+    outputs = plane.stage(decoder.tree, WIDTH, HEIGHT)
     images = len(bpy.data.images)
-    decoder.set_kind(group, decoder.BAKED, found, 2.0)
-    sizes = {tuple(image.size) for image in decoder.images(group)}
+    set_kind(decoder, BAKED, 2.0)
+    sizes = {tuple(image.size) for image in decoder.derived_images()}
     assert sizes == {(WIDTH // 4, HEIGHT // 4)}
-    decoder.set_kind(group, decoder.NODES, found)
+    set_kind(decoder, NODES)
     assert len(bpy.data.images) == images and len(bpy.data.node_groups) == 2
     agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0, everywhere=False)
     with pytest.raises(ImageGSError, match="no decoder is called GLSL"):
-        decoder.set_kind(group, "GLSL", found)
+        set_kind(decoder, "GLSL")
 
 
 def test_osl(tmp_path: Path, found: stream.Stream) -> None:

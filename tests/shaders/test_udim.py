@@ -8,16 +8,20 @@ import bpy
 import numpy as np
 import pytest
 
+from imagegs_blender.blend.decoder import Decoder
+from imagegs_blender.blend.properties import KINDS, OSL
 from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.udim import GUTTER, Tiles
-from imagegs_blender.shaders import decoder
-from imagegs_blender.shaders.nodes import node_group
+from imagegs_blender.shaders.decoder import set_kind, update
+from tests.blend.samples import made
 from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected, stack
 
 from . import osl_worker, plane
 
 TILES = Tiles((1001, 1002, 1012), WIDTH // 2 - 2 * GUTTER, HEIGHT // 2 - 2 * GUTTER)
+
+DATA = stream.write(stack(4, False), MAPS)
 
 
 def test_tiles_side_by_side() -> None:
@@ -39,18 +43,18 @@ def test_tiles_side_by_side() -> None:
     assert (x, y) == (8, 64) and np.array_equal(joined[y - 8, x : x + 30], given[1012][0])
 
 
-@pytest.mark.parametrize("kind", decoder.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_tile(tmp_path: Path, kind: str) -> None:
     assert TILES.size == (WIDTH, HEIGHT)
-    found = stream.read(stream.write(stack(4, False), MAPS))
+    found = stream.read(DATA)
     built = tables.build(found.gaussians, MAPS)
     width, height = TILES.width, TILES.height
-    if kind == decoder.OSL:
-        (rendered,) = osl_worker.rendered(tmp_path, stream.write(found.gaussians, MAPS), "tiles")
+    if kind == OSL:
+        (rendered,) = osl_worker.rendered(tmp_path, DATA, "tiles")
     else:
-        group = node_group.build("Stack", MAPS, built, "UDIM", TILES)
-        decoder.set_kind(group, kind, found)
-        outputs = plane.stage(group, 2 * width, 2 * height, window=(0.0, 0.0, 2.0))
+        decoder = made(DATA, "UDIM", TILES)
+        set_kind(decoder, kind)
+        outputs = plane.stage(decoder.tree, 2 * width, 2 * height, window=(0.0, 0.0, 2.0))
         rendered = plane.render("CYCLES", tmp_path, outputs)
     picture = expected(lod.planes(found.gaussians, built.tail, 0.0))
     average = expected(np.broadcast_to(lod.average(built.tail)[:, None, None], (7, 1, 1)))
@@ -67,13 +71,12 @@ def test_every_tile(tmp_path: Path, kind: str) -> None:
 
 def test_levels_and_tables_lost_with_the_file(tmp_path: Path) -> None:
     """A tiled decoder is updated like any other."""
-    found = stream.read(stream.write(stack(4, False), MAPS))
+    found = stream.read(DATA)
     built = tables.build(found.gaussians, MAPS)
-    group = node_group.build("Stack", MAPS, built, "UDIM", TILES)
-    outputs = plane.stage(group, TILES.width, TILES.height, lod=1.0)
+    outputs = plane.stage(made(DATA, "UDIM", TILES).tree, TILES.width, TILES.height, lod=1.0)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "udim.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "udim.blend"))
-    decoder.update(bpy.data.node_groups["Stack"], found)
+    update(Decoder(bpy.data.node_groups["Stack"]))
     picture = expected(lod.planes(found.gaussians, built.tail, 1.0))
     for name, pixels in encoded(plane.render("CYCLES", tmp_path, outputs)).items():
         off = 255 * np.abs(pixels - TILES.split(picture[name])[1001]).max(2)

@@ -6,7 +6,8 @@ import sys
 
 import bpy
 
-from imagegs_blender.workflow.rebuild import pack_tables, rebuild_tables
+from imagegs_blender.workflow.rebuild import rebuild_tables
+from imagegs_blender.workflow.saving import pack_tables
 
 bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
 assert rebuild_tables() == []

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 import numpy as np
 import pytest
 
-import imagegs_blender
-from imagegs_blender.blend import storage
+from imagegs_blender.blend.decoder import Decoder, decoders, find
 from imagegs_blender.core.errors import Cancelled
 from imagegs_blender.core.settings import FitSettings
-from imagegs_blender.shaders import table_images
-from imagegs_blender.workflow import compress
+from imagegs_blender.workflow.compress import Outcome, Update, planned, steps
+from imagegs_blender.workflow.run import compress
 from tests.scene import trees
+from tests.workflow.scene import state
 
 pytestmark = pytest.mark.usefixtures("addon")
 SETTINGS = FitSettings.preset("fast", num_gaussians=40)
@@ -39,26 +38,24 @@ def materials(tmp_path: Path) -> list[bpy.types.Material]:
     return made
 
 
-def state() -> dict[str, Any]:
-    """All that compressing could have changed."""
-    kept = {collection: sorted(getattr(bpy.data, collection).keys()) for collection in ("images", "node_groups")}
-    return kept | {material.name: trees.dump(material.node_tree) for material in bpy.data.materials}
-
-
-def texels(group: bpy.types.ShaderNodeTree) -> dict[str, np.ndarray]:
+def texels(decoder: Decoder) -> dict[str, np.ndarray]:
     found = {}
-    for table, image in table_images.images_of(group).items():
+    for table, image in decoder.table_images().items():
         found[table] = np.empty(len(image.pixels), np.float32)
         image.pixels.foreach_get(found[table])
     return found
 
 
+def compressed(materials: list[bpy.types.Material]) -> Outcome:
+    return compress(planned(materials), SETTINGS)
+
+
 def test_buttons_compress_restore_and_drop_the_selected(materials: list[bpy.types.Material]) -> None:
     before = state()
     assert bpy.ops.imagegs.compress(preset="fast", bpp=4.0) == {"FINISHED"}
-    (group,) = storage.decoders()
-    assert group.users == 1 and state()["far"] == before["far"]
-    assert storage.record(group)["report"]["bytes"] == len(storage.stream(group)) <= 4.0 * 32 * 32 / 8
+    (decoder,) = decoders()
+    assert decoder.tree.users == 1 and state()["far"] == before["far"]
+    assert decoder.record.report.bytes == len(decoder.data) <= 4.0 * 32 * 32 / 8
     assert bpy.ops.imagegs.restore() == {"FINISHED"}
     assert state() == before
     assert not bpy.ops.imagegs.restore.poll(), "nothing left to restore"
@@ -69,44 +66,44 @@ def test_buttons_compress_restore_and_drop_the_selected(materials: list[bpy.type
 
 
 def test_a_shared_image_is_compressed_once(materials: list[bpy.types.Material]) -> None:
-    outcome = compress.compress(materials, SETTINGS)
+    outcome = compressed(materials)
     (done,) = outcome.done
     assert done.stack.materials == ("far", "near") and [m.name for m in done.stack.maps] == [
         "far rough", "near rough", "shared"
     ]  # fmt: skip
-    assert bpy.data.node_groups[done.group].users == 2
-    again = compress.compress(materials, SETTINGS)
-    assert not again.done and [s.reason for s in again.plan.skipped] == [f"already compressed: {done.group}"] * 2
+    assert bpy.data.node_groups[done.decoder].users == 2
+    again = compressed(materials)
+    assert not again.done and [s.reason for s in again.plan.skipped] == [f"already compressed: {done.decoder}"] * 2
 
 
 @pytest.mark.parametrize("when", ["first report", "closed"])
 def test_stopping_leaves_no_trace(materials: list[bpy.types.Material], when: str) -> None:
     before = state()
     if when == "closed":
-        running = compress.steps(materials, SETTINGS)
+        running = steps(planned(materials), SETTINGS)
         next(running)
         running.close()
     else:
 
-        def stop(update: compress.Update) -> None:
+        def stop(update: Update) -> None:
             raise Cancelled
 
         with pytest.raises(Cancelled):
-            compress.compress(materials, SETTINGS, stop)
+            compress(planned(materials), SETTINGS, stop)
     assert state() == before
 
 
 def test_tables_are_rebuilt_when_a_file_is_opened(materials: list[bpy.types.Material], tmp_path: Path) -> None:
-    compress.compress(materials, SETTINGS)
-    (group,) = storage.decoders()
-    built = texels(group)
+    compressed(materials)
+    (decoder,) = decoders()
+    built = texels(decoder)
     path = tmp_path / "saved.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
     size = sum(array.nbytes for array in built.values())
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=str(path))
-    (group,) = storage.decoders()
-    rebuilt = texels(group)
+    (decoder,) = decoders()
+    rebuilt = texels(decoder)
     assert size > 1000 and built.keys() == rebuilt.keys()
     for table, array in built.items():
         np.testing.assert_array_equal(rebuilt[table], array, err_msg=table)
@@ -117,11 +114,11 @@ def test_a_damaged_stream_is_named_and_kept_and_does_not_stop_the_others(
     materials: list[bpy.types.Material], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for material in materials:
-        compress.compress([material], SETTINGS)
-    damaged, whole = storage.decoders()
-    data = bytearray(storage.stream(damaged))
+        compressed([material])
+    damaged, whole = decoders()
+    data = bytearray(damaged.data)
     data[len(data) // 2] ^= 1
-    storage.store(damaged, bytes(data), storage.record(damaged))
+    damaged.store(bytes(data), damaged.record)
     names = damaged.name, whole.name
     built = texels(whole)
     path = tmp_path / "saved.blend"
@@ -130,23 +127,6 @@ def test_a_damaged_stream_is_named_and_kept_and_does_not_stop_the_others(
     bpy.ops.wm.open_mainfile(filepath=str(path))
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "Image-GS" in line]
     assert line.startswith(f"Image-GS: {names[0]}: ")
-    assert storage.stream(bpy.data.node_groups[names[0]]) == bytes(data)
-    for table, array in texels(bpy.data.node_groups[names[1]]).items():
+    assert find(names[0]).data == bytes(data)
+    for table, array in texels(find(names[1])).items():
         np.testing.assert_array_equal(array, built[table], err_msg=table)
-
-
-def test_registering_twice_over_leaves_nothing_behind() -> None:
-    def present() -> tuple[set[str], dict[str, int]]:
-        lists = {name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers) if not name.startswith("_")}
-        handlers = {name: len(value) for name, value in lists.items() if isinstance(value, list)}
-        return {name for name in dir(bpy.types) if name.upper().startswith("IMAGEGS")}, handlers
-
-    enabled = present()
-    imagegs_blender.unregister()
-    classes, handlers = disabled = present()
-    assert not classes and enabled[0] and handlers["load_post"] < enabled[1]["load_post"]
-    imagegs_blender.register()
-    assert present() == enabled
-    imagegs_blender.unregister()
-    assert present() == disabled
-    imagegs_blender.register()

@@ -10,22 +10,23 @@ import numpy as np
 import pytest
 
 import imagegs_blender
-from imagegs_blender.blend import storage
+from imagegs_blender.blend import properties
+from imagegs_blender.blend.decoder import Decoder, decoders, is_decoder
+from imagegs_blender.blend.properties import BAKED, LAYOUT, NODES, STREAM_VERSION
+from imagegs_blender.blend.record import Record
 from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
 from imagegs_blender.scene import material_stack
 from imagegs_blender.scene.replace import replace as put_in_place
-from imagegs_blender.shaders import decoder, table_images
-from imagegs_blender.shaders.nodes import node_group
+from imagegs_blender.shaders.decoder import create, set_kind
 from imagegs_blender.workflow import summary
-from imagegs_blender.workflow.rebuild import lean_file, problems, rebuild_tables
-from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected, stack
+from imagegs_blender.workflow.rebuild import problems, rebuild_tables
+from imagegs_blender.workflow.saving import lean_file
+from tests.blend.samples import STREAM, made, report
+from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected
 from tests.shaders import plane
 from tests.workflow import scene
-
-STREAM = stream.write(stack(4, True), MAPS)
-RECORD = {"settings": {}, "report": {"psnr": {"overall": None}, "num_gaussians": 600, "seconds": 0.0}}
 
 
 @pytest.fixture(autouse=True)
@@ -34,17 +35,15 @@ def empty_file() -> None:
     plane.enable_cycles()
 
 
-def saved(path: Path, kind: str = decoder.NODES) -> tuple[bpy.types.ShaderNodeTree, list[str]]:
+def saved(path: Path, kind: str = NODES) -> tuple[Decoder, list[str]]:
     """The decoder and its outputs, staged, in a file that was saved and opened again: without pixels."""
-    found = stream.read(STREAM)
-    group = node_group.build("Stack", MAPS, tables.build(found.gaussians, MAPS))
-    storage.store(group, STREAM, RECORD)
-    outputs = plane.stage(group, WIDTH, HEIGHT)
-    decoder.set_kind(group, kind, found)
+    decoder = made()
+    outputs = plane.stage(decoder.tree, WIDTH, HEIGHT)
+    set_kind(decoder, kind)
     with lean_file():
         bpy.ops.wm.save_as_mainfile(filepath=str(path))
     bpy.ops.wm.open_mainfile(filepath=str(path))
-    return bpy.data.node_groups["Stack"], outputs
+    return Decoder(bpy.data.node_groups["Stack"]), outputs
 
 
 def check(folder: Path, outputs: list[str], average: bool) -> None:
@@ -57,41 +56,41 @@ def check(folder: Path, outputs: list[str], average: bool) -> None:
         assert (off <= (10 if average else 1)).mean() >= 0.999, f"{name}: {off.max()}"
 
 
-@pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
+@pytest.mark.parametrize("kind", [NODES, BAKED])
 def test_lost_streams(tmp_path: Path, kind: str) -> None:
     """The average is shown; with the stream back, so are the textures."""
-    group, outputs = saved(tmp_path / "file.blend", kind)
-    del group[storage.STREAM]
+    decoder, outputs = saved(tmp_path / "file.blend", kind)
+    properties.STREAM.remove(decoder.tree)
     (problem,) = rebuild_tables()
     assert problem == (
         "Stack: its stream was deleted; restore the originals, or append the material again (it shows its average color)"
     )
     check(tmp_path, outputs, average=True)
-    assert storage.is_decoder(group) and summary.of(group).after.disk == 0
+    assert is_decoder(decoder.tree) and summary.of(decoder).after.disk == 0
     with pytest.raises(ImageGSError, match="Stack: its stream was deleted"):
-        storage.stream(group)
+        _ = decoder.data
 
-    group[storage.STREAM] = STREAM[:-20] + bytes(20)
+    properties.STREAM.write(decoder.tree, STREAM[:-20] + bytes(20))
     (problem,) = rebuild_tables()
     assert problem.startswith("Stack: damaged .igs stream: ") and problem.endswith("(it shows its average color)")
-    group[storage.STREAM_VERSION] = storage.VERSION + 1
+    STREAM_VERSION.write(decoder.tree, properties.VERSION + 1)
     (problem,) = rebuild_tables()
     assert problem.startswith("Stack: compressed by a newer version of the add-on")
-    storage.store(group, STREAM, storage.record(group))
+    decoder.store(STREAM, decoder.record)
     assert rebuild_tables() == []
     check(tmp_path, outputs, average=False)
 
 
 def test_nodes_of_another_version_are_built_anew(tmp_path: Path) -> None:
-    group, outputs = saved(tmp_path / "file.blend")
-    group[table_images.LAYOUT] = "1"
+    decoder, outputs = saved(tmp_path / "file.blend")
+    LAYOUT.write(decoder.tree, "1")
     images, groups = len(bpy.data.images), len(bpy.data.node_groups)
     assert rebuild_tables() == []
     assert (len(bpy.data.images), len(bpy.data.node_groups)) == (images, groups)
     check(tmp_path, outputs, average=False)
 
 
-@pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
+@pytest.mark.parametrize("kind", [NODES, BAKED])
 def test_linked_materials(tmp_path: Path, kind: str) -> None:
     """They render as in their own file; damaged, they show the average, and decoders can't be changed here."""
     _, outputs = saved(tmp_path / "library.blend", kind)
@@ -99,21 +98,20 @@ def test_linked_materials(tmp_path: Path, kind: str) -> None:
     plane.link(tmp_path / "library.blend", WIDTH, HEIGHT * len(outputs))
     assert rebuild_tables() == []
     check(tmp_path, outputs, average=False)
-    (group,) = storage.decoders()
+    (decoder,) = decoders()
     with pytest.raises(ImageGSError, match="Stack: it is linked from .*library.blend; make it local first"):
-        decoder.set_kind(group, decoder.NODES, stream.read(STREAM))
+        set_kind(decoder, NODES)
 
 
-@pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
+@pytest.mark.parametrize("kind", [NODES, BAKED])
 @pytest.mark.parametrize("lost", ["deleted", "damaged"])
 def test_linked_materials_whose_stream_is_lost_in_the_library(tmp_path: Path, kind: str, lost: str) -> None:
     """The average, and the library by name; saved and opened again it is the same, and the library is as it was."""
-    group, outputs = saved(tmp_path / "library.blend", kind)
-    record = storage.record(group)
+    decoder, outputs = saved(tmp_path / "library.blend", kind)
     if lost == "deleted":
-        del group[storage.STREAM]
+        properties.STREAM.remove(decoder.tree)
     else:
-        storage.store(group, STREAM[:-20] + bytes(20), record)
+        decoder.store(STREAM[:-20] + bytes(20), decoder.record)
     bpy.ops.wm.save_mainfile()
     before = (tmp_path / "library.blend").read_bytes()
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -132,21 +130,21 @@ def test_linked_materials_whose_stream_is_lost_in_the_library(tmp_path: Path, ki
 
 def test_linked_nodes_of_another_version(tmp_path: Path) -> None:
     """They can't be built anew in their library: the average, and what to do."""
-    group, outputs = saved(tmp_path / "library.blend")
-    group[table_images.LAYOUT] = "1"
+    decoder, outputs = saved(tmp_path / "library.blend")
+    LAYOUT.write(decoder.tree, "1")
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     plane.enable_cycles()
     plane.link(tmp_path / "library.blend", WIDTH, HEIGHT * len(outputs))
     for _ in range(2):
         assert rebuild_tables() == [
-            "Stack: its nodes are of another version of the add-on; save the file it is linked from anew "
+            "Stack: was built by another version of the add-on: open its library with this version and save it "
             "(it shows its average color)"
         ]
         check(tmp_path, outputs, average=True)
 
 
-@pytest.mark.parametrize("kind", [decoder.NODES, decoder.BAKED])
+@pytest.mark.parametrize("kind", [NODES, BAKED])
 def test_originals_of_a_decoder_that_lost_its_stream(tmp_path: Path, kind: str) -> None:
     """They come back with every link, and what was said about the decoder goes with it."""
     imagegs_blender.register()
@@ -155,11 +153,11 @@ def test_originals_of_a_decoder_that_lost_its_stream(tmp_path: Path, kind: str) 
         before = scene.state()
         (plan,) = material_stack.plan([bpy.data.materials[name]]).stacks
         maps = tuple(replace(info, name=m.name) for info, m in zip(MAPS, plan.maps, strict=False))
-        group = decoder.create("Stack", replace(found, maps=maps), "REPEAT")
-        storage.store(group, STREAM, RECORD)
-        put_in_place(plan, group)
-        decoder.set_kind(group, kind, replace(found, maps=maps))
-        del group[storage.STREAM]
+        data = stream.write(found.gaussians, maps)
+        decoder = create("Stack", stream.read(data), data, Record(report=report(data)))
+        put_in_place(plan, decoder)
+        set_kind(decoder, kind)
+        properties.STREAM.remove(decoder.tree)
         bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "lost.blend"))
         bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "lost.blend"))
         (problem,) = problems()

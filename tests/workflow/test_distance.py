@@ -8,7 +8,8 @@ import bpy
 import numpy as np
 import pytest
 
-from imagegs_blender.blend import storage
+from imagegs_blender.blend.decoder import Decoder
+from imagegs_blender.blend.record import Record
 from imagegs_blender.core.decoding import tables
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
@@ -27,11 +28,11 @@ def node() -> Iterator[bpy.types.ShaderNodeGroup]:
     count = 40
     mean, scale, feature = rng.random((count, 2)), np.full((count, 2), 30), rng.random((count, 1))
     gaussians = samples.gaussians(mean, scale, np.zeros(count), feature, np.zeros(count), SIZE, SIZE)
-    info = MapInfo("grey", Role.DATA, ColorSpace.RAW, Depth.U8, "L", SIZE, SIZE, (Channel("plane", 0),))
-    group = node_group.build("Grey", [info], tables.build(gaussians))
-    storage.store(group, stream.write(gaussians, (info,)), {})
+    info = MapInfo("gray", Role.DATA, ColorSpace.RAW, Depth.U8, "L", SIZE, SIZE, (Channel("plane", 0),))
+    group = node_group.build("Gray", [info], tables.build(gaussians))
+    Decoder(group).store(stream.write(gaussians, (info,)), Record())
     bpy.ops.mesh.primitive_plane_add(size=2)
-    material = bpy.data.materials.new("Grey")
+    material = bpy.data.materials.new("Gray")
     if bpy.app.version < (5, 0):
         material.use_nodes = True
     bpy.context.object.data.materials.append(material)

@@ -10,29 +10,26 @@ import numpy as np
 import pytest
 
 import imagegs_blender
-from imagegs_blender.blend import storage
+from imagegs_blender.blend import properties
+from imagegs_blender.blend.decoder import Decoder
+from imagegs_blender.blend.properties import BAKED
 from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.igs import stream
-from imagegs_blender.operators import compare
-from imagegs_blender.shaders import baked, decoder, table_images
-from imagegs_blender.shaders.nodes import node_group
-from imagegs_blender.workflow import limits, rebuild
-from tests.samples import HEIGHT, MAPS, WIDTH, expected, stack
+from imagegs_blender.shaders.decoder import set_kind, show_average
+from imagegs_blender.workflow import comparison, limits, rebuild
+from imagegs_blender.workflow.levels import follow_levels
+from tests.blend.samples import STREAM, made
+from tests.samples import HEIGHT, MAPS, WIDTH, expected
 from tests.shaders import plane
-
-STREAM = stream.write(stack(4, True), MAPS)
 
 
 @pytest.fixture
-def group() -> Iterator[bpy.types.ShaderNodeTree]:
+def decoder() -> Iterator[Decoder]:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     imagegs_blender.register()
-    found = stream.read(STREAM)
-    made = node_group.build("Stack", MAPS, tables.build(found.gaussians, MAPS))
-    names = {"overall": None, **{m.name: None for m in MAPS}}
-    storage.store(made, STREAM, {"settings": {}, "report": {"psnr": names, "num_gaussians": 600, "seconds": 0.0}})
-    plane.stage(made, WIDTH, HEIGHT)
-    yield made
+    found = made()
+    plane.stage(found.tree, WIDTH, HEIGHT)
+    yield found
     imagegs_blender.unregister()
 
 
@@ -40,58 +37,58 @@ def decoders_nodes() -> list[bpy.types.ShaderNodeGroup]:
     return [n for m in bpy.data.materials for n in m.node_tree.nodes if n.bl_idname == "ShaderNodeGroup"]
 
 
-def test_baked_images_follow_the_slider(group: bpy.types.ShaderNodeTree, tmp_path: Path) -> None:
+def test_baked_images_follow_the_slider(decoder: Decoder, tmp_path: Path) -> None:
     """The finest LOD of the nodes decides; in the editor, in a saved file, and where nothing changed nothing is done."""
-    decoder.set_kind(group, decoder.BAKED, stream.read(STREAM))
+    set_kind(decoder, BAKED)
     for node, level in zip(decoders_nodes(), (3, 2, 2, 4, 2.5, 2), strict=True):
         node.inputs["LOD"].default_value = level
     bpy.context.view_layer.update()
-    rebuild.follow_levels()
-    sizes = {tuple(image.size) for image in baked.images_of(group).values()}
-    assert group[decoder.LEVEL] == 2 and sizes == {(WIDTH // 4, HEIGHT // 4)}
-    assert rebuild.follow_levels() == 0
+    follow_levels()
+    sizes = {tuple(image.size) for image in decoder.map_images().values()}
+    assert decoder.level == 2 and sizes == {(WIDTH // 4, HEIGHT // 4)}
+    assert follow_levels() == 0
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "baked.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "baked.blend"))
-    group = bpy.data.node_groups["Stack"]
-    assert {tuple(image.size) for image in baked.images_of(group).values()} == {(WIDTH // 4, HEIGHT // 4)}
-    del group[storage.STREAM]
+    decoder = Decoder(bpy.data.node_groups["Stack"])
+    assert {tuple(image.size) for image in decoder.map_images().values()} == {(WIDTH // 4, HEIGHT // 4)}
+    properties.STREAM.remove(decoder.tree)
     decoders_nodes()[0].inputs["LOD"].default_value = 1
-    assert rebuild.follow_levels() == 1 and "its stream was deleted" in rebuild.problems()[0]
-    assert rebuild.follow_levels() == 0
+    assert follow_levels() == 1 and "its stream was deleted" in rebuild.problems()[0]
+    assert follow_levels() == 0
 
 
-def test_a_window_sharpens_after_it_opened(group: bpy.types.ShaderNodeTree) -> None:
+def test_a_window_sharpens_after_it_opened(decoder: Decoder) -> None:
     """The average at first; everything in its turn, or before a render."""
-    images = table_images.images_of(group)
+    images = decoder.table_images()
     before = {name: texels(image) for name, image in images.items()}
-    decoder.show_average(group)
-    rebuild._waiting.append(group.session_uid)
+    show_average(decoder)
+    rebuild.queue.add([decoder])
     assert len(texels(images["cells"])) < len(before["cells"])
     bpy.app.handlers.render_init[-1](bpy.context.scene)
-    assert not rebuild._waiting and rebuild.problems() == []
+    assert not rebuild.queue.waiting and rebuild.problems() == []
     assert all(np.array_equal(texels(image), before[name]) for name, image in images.items())
 
 
-def test_comparison_at_a_level(group: bpy.types.ShaderNodeTree) -> None:
-    pair = compare.load("Stack", "color", 1.5)
+def test_comparison_at_a_level(decoder: Decoder) -> None:
+    pair = comparison.load("Stack", "color", 1.5)
     found = stream.read(STREAM)
     built = tables.build(found.gaussians, MAPS)
     truth = expected(lod.planes(found.gaussians, built.tail, 1.5))["color"]
     assert pair.device in ("GPU", "CPU") and (255 * np.abs(pair.decoded - truth).max(2) <= 1.5).mean() >= 0.999
 
 
-def test_more_decoders_than_cycles_holds(group: bpy.types.ShaderNodeTree) -> None:
+def test_more_decoders_than_cycles_holds(decoder: Decoder) -> None:
     """Four of K = 4 on 4.5, nine on 5.2; baked ones do not count."""
     material = bpy.data.materials["color"]
     most = 8 if bpy.app.version >= (5, 0) else 3
     for _ in range(most - 1):
         assert limits.too_many([material]) == []
-        material.node_tree.nodes.new("ShaderNodeGroup").node_tree = group
+        material.node_tree.nodes.new("ShaderNodeGroup").node_tree = decoder.tree
     assert limits.too_many([material]) == []
-    material.node_tree.nodes.new("ShaderNodeGroup").node_tree = group
+    material.node_tree.nodes.new("ShaderNodeGroup").node_tree = decoder.tree
     (line,) = limits.too_many(bpy.data.materials)
-    assert line.startswith(f"color: {most + 1} decoders of shader nodes are more than Cycles can hold in one material")
-    decoder.set_kind(group, decoder.BAKED, stream.read(STREAM))
+    assert str(line).startswith(f"color: Cycles can't hold {most + 1} decoders of the kind Nodes in one material")
+    set_kind(decoder, BAKED)
     assert limits.too_many([material]) == []
 
 

@@ -10,28 +10,26 @@ import numpy as np
 import pytest
 
 import imagegs_blender
-from imagegs_blender.blend import storage
+from imagegs_blender.blend.decoder import Decoder
+from imagegs_blender.blend.properties import BAKED, NODES
 from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.igs import stream
 from imagegs_blender.scene import cost
-from imagegs_blender.shaders import baked, decoder
+from imagegs_blender.shaders.decoder import set_kind, update
 from imagegs_blender.workflow import rebuild
-from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected, stack
+from imagegs_blender.workflow.levels import follow_levels
+from imagegs_blender.workflow.max_detail import wanted_detail
+from tests.blend.samples import STREAM, made
+from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected
 from tests.shaders import plane
-
-STREAM = stream.write(stack(4, True), MAPS)
 
 
 @pytest.fixture
-def group() -> Iterator[bpy.types.ShaderNodeTree]:
+def decoder() -> Iterator[Decoder]:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     plane.enable_cycles()
     imagegs_blender.register()
-    made = decoder.create("Stack", stream.read(STREAM), "REPEAT")
-    storage.store(
-        made, STREAM, {"settings": {}, "report": {"psnr": {"overall": None}, "num_gaussians": 600, "seconds": 0.0}}
-    )
-    yield made
+    yield made()
     imagegs_blender.unregister()
 
 
@@ -43,47 +41,47 @@ def check(folder: Path, outputs: list[str], level: float) -> None:
         assert (off <= 1).mean() >= 0.999, f"{name} at {level}: {off.max()}"
 
 
-def test_nodes_hold_and_show_the_coarser_levels(group: bpy.types.ShaderNodeTree, tmp_path: Path) -> None:
+def test_nodes_hold_and_show_the_coarser_levels(decoder: Decoder, tmp_path: Path) -> None:
     """LOD 0 is the level chosen, in a fraction of the memory; saved and opened again, too; and back to full detail."""
-    outputs, scene = plane.stage(group, WIDTH, HEIGHT), bpy.context.scene
-    full = cost.decoder(group).memory
+    outputs, scene = plane.stage(decoder.tree, WIDTH, HEIGHT), bpy.context.scene
+    full = cost.decoder(decoder).memory
     scene.imagegs_max_detail = "1/4"
-    assert cost.decoder(group).memory < 0.7 * full  # in this dense stack, texels begin early
+    assert cost.decoder(decoder).memory < 0.7 * full  # in this dense stack, texels begin early
     check(tmp_path, outputs, 2.0)
     scene.imagegs_max_detail = "1/16"
-    assert cost.decoder(group).memory < full / 10
+    assert cost.decoder(decoder).memory < full / 10
     check(tmp_path, outputs, 4.0)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "limited.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "limited.blend"))
-    group = bpy.data.node_groups["Stack"]
-    assert bpy.context.scene.imagegs_max_detail == "1/16" and cost.decoder(group).memory < full / 10
+    decoder = Decoder(bpy.data.node_groups["Stack"])
+    assert bpy.context.scene.imagegs_max_detail == "1/16" and cost.decoder(decoder).memory < full / 10
     check(tmp_path, outputs, 4.0)
     for material in bpy.data.materials:
         next(n for n in material.node_tree.nodes if n.bl_idname == "ShaderNodeGroup").inputs["LOD"].default_value = 4.5
     check(tmp_path, outputs, 4.5)
     bpy.context.scene.imagegs_max_detail = "FULL"
-    assert cost.decoder(group).memory == full
+    assert cost.decoder(decoder).memory == full
     check(tmp_path, outputs, 4.5)
 
 
-def test_baked_follows_and_the_finer_of_both_limits_wins(group: bpy.types.ShaderNodeTree, tmp_path: Path) -> None:
-    outputs = plane.stage(group, WIDTH, HEIGHT, lod=1.0)
-    decoder.set_kind(group, decoder.BAKED, stream.read(STREAM), 1.0)
+def test_baked_follows_and_the_finer_of_both_limits_wins(decoder: Decoder, tmp_path: Path) -> None:
+    outputs = plane.stage(decoder.tree, WIDTH, HEIGHT, lod=1.0)
+    set_kind(decoder, BAKED, 1.0)
     for choice, level in (("1/4", 2), ("FULL", 1), ("1/2", 1), ("1/8", 3)):
         bpy.context.scene.imagegs_max_detail = choice
-        assert {tuple(i.size) for i in baked.images_of(group).values()} == {(WIDTH >> level, HEIGHT >> level)}, choice
-    assert rebuild.follow_levels() == 0
+        assert {tuple(i.size) for i in decoder.map_images().values()} == {(WIDTH >> level, HEIGHT >> level)}, choice
+    assert follow_levels() == 0
     bpy.context.scene.imagegs_max_detail = "1/2"
-    decoder.set_kind(group, decoder.NODES, stream.read(STREAM), detail=rebuild.wanted_detail())
+    set_kind(decoder, NODES, detail=wanted_detail())
     check(tmp_path, outputs, 1.0)
 
 
-def test_one_setting_for_the_file_and_linked_decoders_follow(group: bpy.types.ShaderNodeTree, tmp_path: Path) -> None:
+def test_one_setting_for_the_file_and_linked_decoders_follow(decoder: Decoder, tmp_path: Path) -> None:
     """What is linked shows the limit of the file that links it, which stays as it is on disk."""
-    outputs = plane.stage(group, WIDTH, HEIGHT)
+    outputs = plane.stage(decoder.tree, WIDTH, HEIGHT)
     other = bpy.data.scenes.new("Other")
     other.imagegs_max_detail = "1/4"
-    assert bpy.context.scene.imagegs_max_detail == "1/4" and decoder.detail(group) == 2
+    assert bpy.context.scene.imagegs_max_detail == "1/4" and decoder.detail == 2
     other.imagegs_max_detail = "FULL"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -96,11 +94,11 @@ def test_one_setting_for_the_file_and_linked_decoders_follow(group: bpy.types.Sh
     check(tmp_path, outputs, 0.0)
 
 
-def test_decoders_that_wait_for_their_turn_are_complete_before_a_render(group: bpy.types.ShaderNodeTree) -> None:
+def test_decoders_that_wait_for_their_turn_are_complete_before_a_render(decoder: Decoder) -> None:
     """As in a window, where they follow one after the other."""
     bpy.context.scene.imagegs_max_detail = "1/8"
-    decoder.update(group, stream.read(STREAM))
-    rebuild._complete_later([group])
-    assert rebuild._waiting == [group.session_uid] and decoder.detail(group) == 0
+    update(decoder)
+    rebuild.queue.add([decoder])
+    assert rebuild.queue.waiting == [decoder.uid] and decoder.detail == 0
     bpy.app.handlers.render_init[-1](bpy.context.scene)
-    assert rebuild._waiting == [] and decoder.detail(group) == 3
+    assert rebuild.queue.waiting == [] and decoder.detail == 3

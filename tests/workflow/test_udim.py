@@ -11,10 +11,9 @@ import pytest
 from PIL import Image
 
 import imagegs_blender
-from imagegs_blender.blend import storage
+from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.core.textures.udim import Tiles
-from imagegs_blender.operators import bake, compare
-from imagegs_blender.shaders.nodes import udim
+from imagegs_blender.workflow import bake, comparison
 from tests.scene.test_udim import tiled
 from tests.workflow import scene
 
@@ -35,13 +34,13 @@ def test_tiles_there_and_back(tmp_path: Path) -> None:
         node.image = tiled(f"map{number}", tmp_path, {1001: 32, 1002: 32, 1011: 16})
     before = scene.state()[material.name]
     assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"FINISHED"}
-    (group,) = storage.decoders()
-    assert udim.tiles_of(group) == Tiles((1001, 1002, 1011), 32, 32)
+    (decoder,) = decoders()
+    assert decoder.tiles == Tiles((1001, 1002, 1011), 32, 32)
 
     (tmp_path / "baked").mkdir()
-    pair = compare.load(group.name, "map0")
+    pair = comparison.load(decoder.name, "map0")
     assert pair.original is not None and pair.psnr > 35
-    files = bake.bake(group, tmp_path / "baked")
+    files = bake.bake(decoder, tmp_path / "baked")
     assert files["map0"].name == "map0.<UDIM>.png"
     for number in (1001, 1002):
         original, decoded = (
@@ -50,10 +49,10 @@ def test_tiles_there_and_back(tmp_path: Path) -> None:
         )
         assert np.sqrt(np.mean((original - decoded) ** 2)) < 5
     assert bpy.ops.imagegs.restore() == {"FINISHED"}
-    assert scene.state()[material.name] == before and not list(storage.decoders())
+    assert scene.state()[material.name] == before and not decoders()
     assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"FINISHED"}
-    (group,) = storage.decoders()
-    bake.use(group, files)
+    (decoder,) = decoders()
+    bake.use(decoder, files)
     (image,) = {node.image for node in tree.nodes if node.bl_idname == "ShaderNodeTexImage" and "<UDIM>" in node.image.filepath
                 and "baked" in node.image.filepath and "map0" in node.image.name}  # fmt: skip
     assert image.source == "TILED" and [tile.number for tile in image.tiles] == [1001, 1002, 1011]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import bpy
 
+from ...blend.properties import SETTING, TABLE
 from ...core.decoding.layout import BYTE, HIGH_BYTE, TWO_BYTES
 from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import NULL_LOG_WEIGHT, Tables
@@ -62,14 +63,14 @@ class Reader:
     def setting(self, name: str) -> Value:
         """A vector that depends on the tables; Cycles folds it."""
         node = self.graph.node("ShaderNodeCombineXYZ", name)
-        node[table_images.SETTING] = name
+        SETTING.write(node, name)
         table_images.set_vector(node, self._vectors[name])
         return Value(self.graph, node.outputs[0])
 
     def texel(self, table: str, vector: Value) -> Texel:
         extension = "EXTEND" if table in (BLOCKS, CELLS) or self.tables.layout.per_texel == 2 else "REPEAT"
         found = self.graph.image(self.images[table], vector, table, extension)
-        found.node[table_images.TABLE] = table
+        TABLE.write(found.node, table)
         return found
 
     def leaf(self, point: Value) -> Value:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import bpy
 
+from ...blend.properties import FINEST, TABLE
 from ...core.decoding import lod
 from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
-from ..table_images import DETAIL, LEVELS, TABLE, TEXELS, address
+from ..table_images import LEVELS, TEXELS, address
 from .candidates import wait_for
 from .graph import Graph, Texel, Value
 
@@ -21,7 +22,8 @@ from .graph import Graph, Texel, Value
 def limited(level: Value, tables: Tables) -> Value:
     """max(LOD, Tail.detail), in a node that tables.update_images() finds again."""
     found = level.max(float(tables.tail.detail))
-    found.socket.node[DETAIL], found.socket.node.label = True, "Max Detail"
+    found.socket.node.label = "Max Detail"
+    FINEST.write(found.socket.node, True)
     return found
 
 
@@ -81,7 +83,7 @@ def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -
 
     def texel(table: str, vector: Value, number: int = 0) -> Texel:
         found = graph.image(images[table], vector, f"{table} {number}", "EXTEND")
-        found.node[TABLE] = table
+        TABLE.write(found.node, table)
         address(found.node, table, number, tables)
         return found
 

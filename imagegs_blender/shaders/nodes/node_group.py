@@ -17,6 +17,8 @@ from collections.abc import Sequence
 import bpy
 import numpy as np
 
+from ...blend.decoder import Decoder
+from ...blend.properties import EXTENSION, EXTENSIONS, MAX_LOD, SIZE, TILES, tile_numbers
 from ...core.decoding import lod
 from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
@@ -30,14 +32,7 @@ from .candidates import STEPS, Reader, Sums, wait_for, weight
 from .graph import Graph, Value
 from .sorting_network import largest
 
-MAX_LOD = 16.0
 BELOW_ONE = 1 - 2.0**-24
-SIZE = "imagegs_size"
-"""Custom property of a decoder: (width, height) of the texture, texels."""
-
-EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR", udim.UDIM)
-EXTENSION = "imagegs_extension"
-"""Custom property of a decoder: what is outside of 0..1, one of EXTENSIONS."""
 
 
 def build(
@@ -56,10 +51,10 @@ def build(
     if extension not in EXTENSIONS:
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
-    tree[EXTENSION] = extension
-    tree[SIZE] = (tiles.width, tiles.height) if tiles else (tables.width, tables.height)
+    EXTENSION.write(tree, extension)
+    SIZE.write(tree, (tiles.width, tiles.height) if tiles else (tables.width, tables.height))
     if tiles:
-        udim.store(tree, tiles)
+        TILES.write(tree, tile_numbers(tiles))
     _interface(tree, maps)
     fill(tree, maps, tables)
     return tree
@@ -121,10 +116,10 @@ def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
 
 def wrapped(uv: Value, tree: bpy.types.ShaderNodeTree, tables: Tables) -> tuple[Value, Value | None]:
     """Texture coordinates 0 <= x, y < 1, y down; and 1 inside, 0 outside where the texture ends."""
-    tiles = udim.tiles_of(tree)
+    decoder = Decoder(tree)
+    tiles, extension = decoder.tiles, decoder.extension
     if tiles:
         return udim.place(uv, tiles)
-    extension = tree[EXTENSION]
     down = uv.times_plus((1, -1, 0), (0, 1, 0))
     if extension == "REPEAT":
         return down.fraction().min(BELOW_ONE), None
@@ -188,7 +183,7 @@ def ending_at(
     """The outputs where `inside` is 1; elsewhere black, or where tiles are missing the average of the planes."""
     if inside is None:
         return outputs
-    if udim.tiles_of(tree) is None:
+    if Decoder(tree).tiles is None:
         return {name: value * inside for name, value in outputs.items()}
     colors = udim.outside(maps, average)
     graph = inside.graph

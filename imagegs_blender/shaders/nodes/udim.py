@@ -4,31 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import bpy
 import numpy as np
 
 from ...core.textures.srgb import to_linear
 from ...core.textures.texture_stack import Channel, ColorSpace, MapInfo, normal_z
 from ...core.textures.udim import Tiles
 from .graph import Value
-
-UDIM = "UDIM"
-"""The extension of a decoder of tiles."""
-
-TILES = "imagegs_tiles"
-"""Custom property of such a decoder: width and height of a tile, texels, then the numbers of its tiles."""
-
-
-def store(tree: bpy.types.ShaderNodeTree, tiles: Tiles) -> None:
-    tree[TILES] = [tiles.width, tiles.height, *tiles.numbers]
-
-
-def tiles_of(tree: bpy.types.ShaderNodeTree) -> Tiles | None:
-    """The tiles of a decoder; None where it has none."""
-    if TILES not in tree:
-        return None
-    width, height, *numbers = tree[TILES]
-    return Tiles(tuple(numbers), width, height)
 
 
 def place(uv: Value, tiles: Tiles) -> tuple[Value, Value]:

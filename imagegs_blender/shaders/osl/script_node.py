@@ -10,17 +10,15 @@ from pathlib import Path
 
 import bpy
 
+from ...blend.decoder import Decoder
+from ...blend.properties import LAYOUT, SCRIPT
 from ...core.decoding import lod
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import MapInfo
 from ..nodes import node_group, udim
 from ..nodes.graph import Graph, Value
-from ..table_images import LAYOUT
 from . import script
-
-SCRIPT = "imagegs_script"
-"""Custom property of a script node: it decodes."""
 
 
 def prepare(tables: Tables) -> Path:
@@ -42,12 +40,12 @@ def prepare(tables: Tables) -> Path:
 def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Put the script node into an empty decoder. Raises ImageGSError as prepare() does."""
     path = prepare(tables)
-    tree[LAYOUT] = str(tables.layout)
+    LAYOUT.write(tree, str(tables.layout))
     graph = Graph(tree)
     with graph.frame("Script"):
         inputs = graph.inputs()
-        tiles = udim.tiles_of(tree)
-        if tree[node_group.EXTENSION] == "REPEAT":  # the script wraps: here a jump would look like a huge footprint
+        tiles = Decoder(tree).tiles
+        if Decoder(tree).extension == "REPEAT":  # the script wraps: here a jump would look like a huge footprint
             point, inside = inputs["Vector"].times_plus((1, -1, 0), (0, 1, 0)), None
         else:
             point, inside = node_group.wrapped(inputs["Vector"], tree, tables)
@@ -67,28 +65,17 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     graph.arrange()
 
 
-def update(tree: bpy.types.ShaderNodeTree, tables: Tables) -> None:
+def update(decoder: Decoder, tables: Tables) -> None:
     """Write the script again: files of an earlier session are gone."""
     path = prepare(tables)
-    for node in script_nodes(tree):
+    for node in decoder.scripts():
         _show(node, path)
-
-
-def is_whole(tree: bpy.types.ShaderNodeTree) -> bool:
-    """Whether the script is there."""
-    paths = [bpy.path.abspath(node.filepath, library=tree.library) for node in script_nodes(tree)]
-    return all(Path(path).is_file() for path in paths)
-
-
-def script_nodes(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.ShaderNodeScript]:
-    """The script nodes of a decoder."""
-    return [node for node in tree.nodes if SCRIPT in node]
 
 
 def _node(graph: Graph, colors: int) -> bpy.types.ShaderNodeScript:
     """A script node with the sockets of the script."""
     node = graph.node("ShaderNodeScript", "imagegs.osl")
-    node[SCRIPT] = True
+    SCRIPT.write(node, True)
     for name in ("Vector", "Smooth"):
         node.inputs.new("NodeSocketVector", name)
     for name in ("LOD", "Footprint"):

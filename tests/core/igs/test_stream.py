@@ -161,7 +161,7 @@ def test_limits_are_checked_when_writing() -> None:
 @pytest.mark.parametrize("bits", [QuantizeBits(), QuantizeBits(32, 32, 32, 32)], ids=["coded", "plain"])
 def test_what_could_not_be_read_is_not_written(bits: QuantizeBits) -> None:
     """A fit does not read its file back, so writing must refuse the numbers that reading refuses."""
-    g = random_gaussians(50, 6)
+    g = uneven(50, 6)
     huge = dataclasses.replace(g, bias=np.full(50, 1e5, np.float32), mean=g.mean + 2 * bits.wide)
     with pytest.raises(ImageGSError, match="a model's range is impossible|a mean is out of range"):
         stream.write(huge, MAPS, bits)

@@ -1,4 +1,4 @@
-"""What a conversion did, as JSON and as a table."""
+"""What a conversion of a file did, as JSON (report.json) and as a table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.settings import FitSettings
 from .compress import Done, Outcome
+from .notices import Severity
 
 _FROM_THE_FIT = ("unused", "num_gaussians", "steps", "device", "bytes", "bpp", "bppc", "psnr", "ssim")
 _HEAD = ("material", "maps", "resolution", "unused", "Gaussians", "bytes", "bppc", "PSNR per map", "seconds")
@@ -21,9 +22,9 @@ def result(outcome: Outcome, problems: list[dict[str, Any]]) -> dict[str, Any]:
     failed      what was asked for and could not be done
     """
     failed = [
-        {"material": material, "stack": failure.stack.name, "error": failure.error}
-        for failure in outcome.failed
-        for material in failure.stack.materials
+        {"material": material, "stack": notice.subject, "error": notice.text}
+        for notice in outcome.of(Severity.ERROR)
+        for material in notice.materials
     ]
     return {
         "error": None,

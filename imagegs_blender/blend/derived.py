@@ -1,7 +1,7 @@
-"""Images whose texels are derived data: packed while a file is open, blank in the file that is saved.
+"""Images whose texels are derived from a stream: packed while a file is open, blank in the file that is saved.
 
 Unpacked, they would be unsaved images to Blender, which asks about them when it quits and loses them where it frees
-buffers. Saved, they would make the file several times as large, and streams hold all that they are made of.
+buffers. Saved, they would make the file several times as large, and the streams hold all that they are made of.
 """
 
 from __future__ import annotations

@@ -1,0 +1,275 @@
+"""A decoder: the node group that stands for a compressed stack, and all that can be asked about it.
+
+The group carries the stream as custom data through save, append, link and copy; Decoder is how the rest of the code sees
+such a group. A stream and a record are the whole of it. Everything else that a decoder holds is derived from them:
+derived_images() and scripts() say which, shaders/decoder.py builds it, and derived.left_out() leaves it out of a file
+that is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bpy
+
+from ..core.decoding.layout import Layout
+from ..core.errors import ImageGSError
+from ..core.igs import stream as igs
+from ..core.textures.udim import Tiles
+from . import derived, properties
+from .properties import OSL
+from .record import Record
+
+_MESSAGE = (
+    "Decodes textures that the Image-GS Textures extension compressed. If they are black, the extension is not "
+    "installed or not enabled here: install it and open the file again"
+)
+
+
+class Decoder:
+    """A node group of the open file that decodes a stack, be its stream lost.
+
+    What it says is read from the group's custom properties at each call, so it is true after Undo, too. Properties raise
+    ImageGSError, naming the group, where the file holds something impossible; `problems` has the messages.
+    """
+
+    def __init__(self, tree: bpy.types.ShaderNodeTree) -> None:
+        self.tree = tree
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Decoder) and self.tree == other.tree
+
+    def __hash__(self) -> int:
+        return hash(self.tree)
+
+    @property
+    def name(self) -> str:
+        return self.tree.name
+
+    @property
+    def short_name(self) -> str:
+        """The name without what all decoders' names begin with."""
+        return self.name.removeprefix("Image-GS ")
+
+    @property
+    def uid(self) -> int:
+        """Tells it apart from all others of the session; Undo and renaming do not change it."""
+        return self.tree.session_uid
+
+    @property
+    def linked(self) -> bool:
+        """It is linked from another file, and can't be changed here."""
+        return self.tree.library is not None
+
+    def store(self, data: bytes, record: Record) -> None:
+        """Put a stream, the bytes of a .igs file, and its record into the group."""
+        properties.STREAM.write(self.tree, data)
+        properties.STREAM_VERSION.write(self.tree, properties.VERSION)
+        properties.RECORD.write(self.tree, record.to_json())
+        self.tree.description = _MESSAGE  # shown where the pointer rests on the node, with or without the extension
+
+    @property
+    def data(self) -> bytes:
+        """The .igs file. Raises ImageGSError where it was deleted or is of a newer version."""
+        if not properties.STREAM.is_on(self.tree):
+            raise ImageGSError(
+                f"{self.name}: its stream was deleted; restore the originals, or append the material again"
+            )
+        if properties.STREAM_VERSION.read(self.tree) > properties.VERSION:
+            raise ImageGSError(f"{self.name}: compressed by a newer version of the add-on than this; update it")
+        return properties.STREAM.read(self.tree)
+
+    @property
+    def stream_size(self) -> int:
+        """Bytes of the .igs file, 0 where it was deleted."""
+        return len(properties.STREAM.read(self.tree)) if properties.STREAM.is_on(self.tree) else 0
+
+    @property
+    def stream(self) -> igs.Stream:
+        """The .igs file, parsed: once as long as its bytes stay the same. Raises ImageGSError where it can't be read."""
+        return parsed(self.data)
+
+    @property
+    def record(self) -> Record:
+        return Record.of(self.tree)
+
+    @property
+    def kind(self) -> str:
+        """How it decodes, one of properties.KINDS."""
+        return properties.KIND.read(self.tree)
+
+    @property
+    def level(self) -> float:
+        """The LOD at which a BAKED decoder's images are decoded."""
+        return properties.LEVEL.read(self.tree)
+
+    @property
+    def detail(self) -> int:
+        """The finest level of detail that it holds, 0 for full detail."""
+        return properties.DETAIL.read(self.tree)
+
+    @detail.setter
+    def detail(self, detail: int) -> None:
+        properties.DETAIL.write(self.tree, detail)
+
+    @property
+    def tiles(self) -> Tiles | None:
+        """The UDIM tiles that it is made of; None where it is made of none."""
+        return properties.TILES.read(self.tree) if properties.TILES.is_on(self.tree) else None
+
+    @property
+    def extension(self) -> str:
+        """What it gives outside of 0..1, one of properties.EXTENSIONS."""
+        return properties.EXTENSION.read(self.tree)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the texture, or of one of its UDIM tiles, texels."""
+        return properties.SIZE.read(self.tree)
+
+    @property
+    def layout(self) -> Layout | None:
+        """The layout of the tables that its nodes were built for; None where another version of the add-on built them."""
+        try:
+            return Layout.parse(properties.LAYOUT.read(self.tree))
+        except ImageGSError:
+            return None
+
+    @property
+    def average(self) -> tuple[float, ...] | None:
+        """The average of every plane; None where that was deleted."""
+        return properties.AVERAGE.read(self.tree) if properties.AVERAGE.is_on(self.tree) else None
+
+    @property
+    def self_contained(self) -> bool:
+        """It is saved with all that it reads, so that it renders without the add-on."""
+        return properties.SELF_CONTAINED.read(self.tree)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is impossible in its custom properties, one message each; empty for nearly all files."""
+        messages = {}
+        for ask in _QUESTIONS:
+            try:
+                ask(self)
+            except ImageGSError as error:
+                messages[str(error)] = None
+        return list(messages)
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing in its custom properties is impossible."""
+        return not self.problems
+
+    def trees(self) -> list[bpy.types.ShaderNodeTree]:
+        """Its own tree and those of the groups inside it, each once, its own first."""
+        trees = [self.tree]
+        for tree in trees:  # grows
+            inner = (getattr(node, "node_tree", None) for node in tree.nodes)
+            trees += [t for t in dict.fromkeys(inner) if t and t not in trees]
+        return trees
+
+    def nodes(self) -> Iterator[bpy.types.Node]:
+        """Its nodes, those of the groups inside it included."""
+        for tree in self.trees():
+            yield from tree.nodes
+
+    def images(self) -> list[bpy.types.Image]:
+        """Every image that its nodes hold, each once."""
+        held = (getattr(node, "image", None) for node in self.nodes())
+        return list(dict.fromkeys(image for image in held if image))
+
+    def table_images(self) -> dict[str, bpy.types.Image]:
+        """The images that hold decode tables, by table."""
+        nodes = (node for node in self.nodes() if properties.TABLE.is_on(node))
+        return {properties.TABLE.read(node): node.image for node in nodes if node.image}
+
+    def map_images(self) -> dict[str, bpy.types.Image]:
+        """The images of a BAKED decoder, by map; empty where it is none."""
+        return {properties.MAP.read(node): node.image for node in self.map_nodes()}
+
+    def map_nodes(self) -> list[bpy.types.ShaderNodeTexImage]:
+        """The nodes of a BAKED decoder that hold a decoded map."""
+        return [node for node in self.tree.nodes if properties.MAP.is_on(node) and node.image]
+
+    def scripts(self) -> list[bpy.types.ShaderNodeScript]:
+        """The script nodes of an OSL decoder."""
+        return [node for node in self.tree.nodes if properties.SCRIPT.is_on(node)]
+
+    def derived_images(self) -> list[bpy.types.Image]:
+        """The images whose texels are made from the stream; none for OSL, whose script is a file of the session."""
+        return [*self.table_images().values(), *self.map_images().values()]
+
+    def is_whole(self, saved: bool = False) -> bool:
+        """Whether it has all that it reads; saved: in a form that a file keeps."""
+        if self.kind == OSL:
+            paths = [bpy.path.abspath(node.filepath, library=self.tree.library) for node in self.scripts()]
+            return not saved and all(Path(path).is_file() for path in paths)
+        if saved and not self.self_contained:
+            return False
+        return all(derived.is_kept(image) or (not saved and image.is_dirty) for image in self.derived_images())
+
+
+_QUESTIONS: tuple[Callable[[Decoder], object], ...] = (
+    lambda decoder: decoder.stream_size,
+    lambda decoder: decoder.record,
+    lambda decoder: decoder.kind,
+    lambda decoder: decoder.level,
+    lambda decoder: decoder.detail,
+    lambda decoder: decoder.size,
+    lambda decoder: decoder.tiles,
+    lambda decoder: decoder.extension,
+    lambda decoder: decoder.average,
+    lambda decoder: decoder.self_contained,
+    lambda decoder: decoder.derived_images(),
+)
+"""All that a decoder's properties answer."""
+
+
+def is_decoder(tree: bpy.types.NodeTree | None) -> bool:
+    """Whether a node group is a decoder of ours, be its stream lost."""
+    return tree is not None and (properties.STREAM.is_on(tree) or properties.RECORD.is_on(tree))
+
+
+def is_decoder_node(node: bpy.types.Node) -> bool:
+    """Whether a node is an instance of a decoder."""
+    return isinstance(node, bpy.types.ShaderNodeGroup) and is_decoder(node.node_tree)
+
+
+def decoder_nodes(tree: bpy.types.NodeTree) -> Iterator[bpy.types.ShaderNodeGroup]:
+    """The instances of decoders in a tree."""
+    return (node for node in tree.nodes if is_decoder_node(node))
+
+
+def decoders() -> list[Decoder]:
+    """Every decoder of the open file by name, linked ones included."""
+    return sorted(map(Decoder, filter(is_decoder, bpy.data.node_groups)), key=lambda decoder: decoder.name)
+
+
+def find(name: str) -> Decoder:
+    """A decoder of the open file by name. Raises ImageGSError where it is gone."""
+    tree = bpy.data.node_groups.get((name, None))
+    if not is_decoder(tree):
+        raise ImageGSError(f"{name}: the decoder was removed or renamed meanwhile; compress again")
+    return Decoder(tree)
+
+
+_streams: dict[bytes, igs.Stream] = {}
+"""Streams parsed lately, by their bytes."""
+
+_MOST_STREAMS = 8
+
+
+def parsed(data: bytes) -> igs.Stream:
+    """A .igs file, parsed: once, where it was among the last few. Raises ImageGSError where it can't be read."""
+    if data not in _streams:
+        remember(data, igs.read(data))
+    return _streams[data]
+
+
+def remember(data: bytes, stream: igs.Stream) -> None:
+    """Spare parsed() the work: these bytes are this stream."""
+    while len(_streams) >= _MOST_STREAMS:
+        del _streams[next(iter(_streams))]
+    _streams[data] = stream
