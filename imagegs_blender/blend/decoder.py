@@ -1,9 +1,8 @@
 """A decoder: the node group that stands for a compressed stack, and all that can be asked about it.
 
 The group carries the stream as custom data through save, append, link and copy; Decoder is how the rest of the code sees
-such a group. A stream and a record are the whole of it. Everything else that a decoder holds is derived from them:
-derived_images() and scripts() say which, shaders/decoder.py builds it, and derived.left_out() leaves it out of a file
-that is saved.
+such a group. A stream and a record are the whole of it. Everything else is derived from them: nodes, images, scripts. It
+stands in an inner group, the body, which shaders/decoder.py builds and no saved file holds (shaders/body.py says how).
 """
 
 from __future__ import annotations
@@ -142,6 +141,22 @@ class Decoder:
         return properties.AVERAGE.read(self.tree) if properties.AVERAGE.is_on(self.tree) else None
 
     @property
+    def body_node(self) -> bpy.types.ShaderNodeGroup | None:
+        """The group node that stands for all that is derived; None where a version before 2 built the decoder."""
+        return next((node for node in self.tree.nodes if properties.BODY.is_on(node)), None)
+
+    @property
+    def body(self) -> bpy.types.ShaderNodeTree | None:
+        """The group of that node; None while it is not built, as in a file that was just opened."""
+        node = self.body_node
+        return node.node_tree if node else None
+
+    @property
+    def parts(self) -> dict[str, bpy.types.ID]:
+        """The blank datablocks that a linked decoder is built from, by name; see shaders/body.py."""
+        return properties.PARTS.read(self.tree) if properties.PARTS.is_on(self.tree) else {}
+
+    @property
     def self_contained(self) -> bool:
         """It is saved with all that it reads, so that it renders without the add-on."""
         return properties.SELF_CONTAINED.read(self.tree)
@@ -191,11 +206,11 @@ class Decoder:
 
     def map_nodes(self) -> list[bpy.types.ShaderNodeTexImage]:
         """The nodes of a BAKED decoder that hold a decoded map."""
-        return [node for node in self.tree.nodes if properties.MAP.is_on(node) and node.image]
+        return [node for node in self.nodes() if properties.MAP.is_on(node) and node.image]
 
     def scripts(self) -> list[bpy.types.ShaderNodeScript]:
         """The script nodes of an OSL decoder."""
-        return [node for node in self.tree.nodes if properties.SCRIPT.is_on(node)]
+        return [node for node in self.nodes() if properties.SCRIPT.is_on(node)]
 
     def derived_images(self) -> list[bpy.types.Image]:
         """The images whose texels are made from the stream; none for OSL, whose script is a file of the session."""
@@ -205,10 +220,11 @@ class Decoder:
         """Whether it has all that it reads; saved: in a form that a file keeps."""
         if self.kind == OSL:
             paths = [bpy.path.abspath(node.filepath, library=self.tree.library) for node in self.scripts()]
-            return not saved and all(Path(path).is_file() for path in paths)
+            return not saved and bool(paths) and all(Path(path).is_file() for path in paths)
         if saved and not self.self_contained:
             return False
-        return all(derived.is_kept(image) or (not saved and image.is_dirty) for image in self.derived_images())
+        images = self.derived_images()
+        return bool(images) and all(derived.is_kept(image) or (not saved and image.is_dirty) for image in images)
 
 
 _QUESTIONS: tuple[Callable[[Decoder], object], ...] = (
@@ -223,6 +239,7 @@ _QUESTIONS: tuple[Callable[[Decoder], object], ...] = (
     lambda decoder: decoder.average,
     lambda decoder: decoder.self_contained,
     lambda decoder: decoder.derived_images(),
+    lambda decoder: decoder.parts,
 )
 """All that a decoder's properties answer."""
 

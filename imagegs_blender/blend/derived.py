@@ -1,15 +1,13 @@
-"""Images whose texels are derived from a stream: packed while a file is open, blank in the file that is saved.
+"""Images whose texels are derived from a stream: packed while a file is open.
 
 Unpacked, they would be unsaved images to Blender, which asks about them when it quits and loses them where it frees
-buffers. Saved, they would make the file several times as large, and the streams hold all that they are made of.
+buffers.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 import bpy
 import numpy as np
@@ -43,21 +41,6 @@ def is_kept(image: bpy.types.Image) -> bool:
     return image.packed_file is not None and not _is_blank(image)
 
 
-@contextmanager
-def left_out(images: Iterable[bpy.types.Image]) -> Iterator[None]:
-    """These images blank, for as long as a file is saved in the context; what renders read stays as it is."""
-    kept = {}
-    for image in images:
-        if is_kept(image) and not image.library:
-            kept[image.name] = bytes(image.packed_file.data)
-            _replace(image, _BLANK)
-    try:
-        yield
-    finally:
-        for name, data in kept.items():
-            _replace(bpy.data.images[name, None], data)
-
-
 def _replace(image: bpy.types.Image, data: bytes) -> None:
     """Change what is packed, but not the texels in memory."""
     image.pack(data=data, data_len=len(data))
@@ -80,3 +63,4 @@ def _png(width: int, height: int, rows: np.ndarray) -> bytes:
 
 
 _BLANK = _png(1, 1, np.zeros((1, 4), np.uint8))
+"""What versions before 2 saved in the place of derived texels."""

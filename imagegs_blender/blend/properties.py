@@ -189,6 +189,15 @@ def _tiles(value: Any) -> Tiles:
     return Tiles(tuple(numbers), width, height)
 
 
+def _parts(value: Any) -> dict[str, bpy.types.ID]:
+    if not hasattr(value, "items"):
+        raise TypeError
+    parts = {name: part for name, part in value.items() if part is not None}
+    if not all(isinstance(part, bpy.types.Image | bpy.types.NodeTree) for part in parts.values()):
+        raise TypeError
+    return parts
+
+
 def tile_numbers(tiles: Tiles) -> Sequence[int]:
     """UDIM tiles as TILES holds them."""
     return [tiles.width, tiles.height, *tiles.numbers]
@@ -245,6 +254,18 @@ AVERAGE = Property(
 BAKED_ON = Property(
     "imagegs_baked_on", DECODER, "GPU or CPU", "What decoded the images of a BAKED decoder.", _one_of("GPU", "CPU")
 )
+PARTS = Property(
+    "imagegs_parts", DECODER, "images and node groups by name", "Blank datablocks that a file which links the decoder fills: "
+    "what is derived can't be made inside of another file.", _parts, since=2,
+)  # fmt: skip
+BODY = Property(
+    "imagegs_body",
+    NODE,
+    "true",
+    "The group node whose group holds all that is derived from the stream.",
+    _flag,
+    since=2,
+)
 TABLE = Property("imagegs_table", IMAGE_NODE, "text", "The table that its image holds.", _text)
 TEXEL = Property(
     "imagegs_texel", IMAGE_NODE, "a whole number from 0 to 3", "Which of four texels it reads.", _whole(0, 3)
@@ -269,5 +290,6 @@ HELPER = Property(
 
 ALL: tuple[Property[Any], ...] = (
     STREAM, STREAM_VERSION, RECORD, KIND, LEVEL, DETAIL, SELF_CONTAINED, SIZE, EXTENSION, TILES, LAYOUT, AVERAGE, BAKED_ON,
+    PARTS, BODY,
     TABLE, TEXEL, SETTING, FINEST, MAP, MAP_AVERAGE, SCRIPT, ORIGINAL, HELPER,
 )  # fmt: skip

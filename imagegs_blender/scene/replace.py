@@ -154,17 +154,15 @@ def originals(tree: bpy.types.NodeTree) -> list[bpy.types.ShaderNodeTexImage]:
 
 
 def remove_unused_decoders() -> None:
-    """Remove the decoders of the open file that no node uses, with the groups inside and the images only they use."""
-    trees = [decoder.tree for decoder in decoders() if not decoder.linked and decoder.tree.users == 0]
-    images: dict[bpy.types.Image, None] = {}  # each once
-    for tree in trees:  # grows
-        inner = dict.fromkeys(node.node_tree for node in tree.nodes if getattr(node, "node_tree", None))
-        images |= dict.fromkeys(node.image for node in tree.nodes if getattr(node, "image", None))
-        bpy.data.node_groups.remove(tree)
-        trees += [t for t in inner if t.users == 0 and not t.library]
-    for image in images:
-        if image.users == 0:
-            bpy.data.images.remove(image)
+    """Remove the decoders of the open file that no node uses, with the groups and images that only they use."""
+    for decoder in decoders():
+        if decoder.linked or decoder.tree.users:
+            continue
+        held = [*decoder.trees()[1:], *decoder.images(), *decoder.parts.values()]
+        bpy.data.node_groups.remove(decoder.tree)
+        for part in held:  # a group comes before those inside it
+            if part.users == 0 and not part.library:
+                bpy.data.batch_remove([part])
 
 
 def _add_decoder(

@@ -1,6 +1,6 @@
 """The decoder as ordinary images, decoded when a file opens or a LOD changes: the fastest to render.
 
-A .blend stores their names, not their pixels, unless it is to be self-contained (blend/derived.py).
+A .blend holds none of them, unless it is to be self-contained (body.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..core.gaussians import Gaussians
 from ..core.textures import texture_stack
 from ..core.textures.srgb import to_linear
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo
+from .body import Parts
 from .glsl import compute
 from .nodes import node_group, udim
 from .nodes.graph import Graph
@@ -28,9 +29,12 @@ from .nodes.graph import Graph
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
 
 
-def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
-    """Put one image node for each map into an empty decoder. The images are black until update()."""
-    decoder, inside = Decoder(tree), None
+def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
+    """Put one image node for each map into a group that has the sockets of a decoder and nothing else.
+
+    The images are black until update().
+    """
+    decoder, inside = parts.decoder, None
     tiles, extension = decoder.tiles, decoder.extension
     graph = Graph(tree)
     with graph.frame("Baked maps"):
@@ -41,7 +45,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
         outputs = {}
         for info in maps:
             deep = info.depth is not Depth.U8
-            image = bpy.data.images.new(f"{tree.name} {info.name}", 1, 1, alpha=True, float_buffer=deep)
+            image = parts.image(info.name, deep)
             space = ColorSpace.LINEAR if _is_linearized(info) else info.color_space
             image.colorspace_settings.name = _SPACES[space]  # type: ignore[assignment]
             image.alpha_mode = "CHANNEL_PACKED"
@@ -51,7 +55,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
             outputs[info.name] = texels.rgb
             if "A" in info.channels:
                 outputs[f"{info.name} Alpha"] = texels.a
-        graph.output(node_group.ending_at(tree, outputs, inside, maps, lod.average(tables.tail)))
+        graph.output(node_group.ending_at(decoder, outputs, inside, maps, lod.average(tables.tail)))
     graph.arrange()
 
 

@@ -5,24 +5,23 @@ Here is all that makes what is derived from a stream: nodes, inner groups, image
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import Any
 
 import bpy
 import numpy as np
 
-from ..blend import derived, properties
+from ..blend import properties
 from ..blend.decoder import Decoder, parsed, remember
 from ..blend.properties import BAKED, KINDS, NODES, OSL
 from ..blend.record import Record
+from ..core.decoding.lod import average
 from ..core.decoding.tables import Tables, build, limited
 from ..core.errors import ImageGSError
 from ..core.igs.stream import Stream
 from ..core.textures import texture_stack
 from ..core.textures.udim import Tiles
 from . import baked, table_images
+from .body import Parts, attach, detach, leave_out, show
 from .nodes import node_group, udim
 from .osl import script_node
 
@@ -30,17 +29,18 @@ from .osl import script_node
 def create(
     name: str, stream: Stream, data: bytes, record: Record, tiles: Tiles | None = None, detail: int = 0
 ) -> Decoder:
-    """A decoder of the kind NODES, see node_group.build; it holds no level of detail finer than `detail`.
+    """A decoder of the kind NODES, see node_group.shell; it holds no level of detail finer than `detail`.
 
     stream   what `data`, the bytes of a .igs file, hold
     record   how it was made; its extension is the decoder's
     tiles    the UDIM tiles that the stack is joined from; with the extension "UDIM"
     """
     tables = build(stream.gaussians, stream.maps, detail=detail)
-    decoder = Decoder(node_group.build(name, stream.maps, tables, record.extension, tiles))
-    decoder.detail = detail
+    decoder = Decoder(node_group.shell(name, stream.maps, (tables.width, tables.height), record.extension, tiles))
     decoder.store(data, record)
     remember(data, stream)
+    _build_anew(decoder, NODES, stream, tables)
+    decoder.detail = detail
     return decoder
 
 
@@ -71,28 +71,40 @@ def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0) -
 
 
 def update(decoder: Decoder, detail: int = 0) -> None:
-    """Bring back what a .blend does not hold: the pixels of tables and baked maps, files of scripts.
+    """Build what a .blend does not hold: nodes, the pixels of tables and baked maps, files of scripts.
 
     detail   the finest level of detail that it is to hold and show
-    Nodes that another version of the add-on built are built anew. Raises ImageGSError where that can't be done, as the
-    decoder is linked, and where its stream can't be read.
+    Raises ImageGSError where that can't be done, as the decoder is linked and its file holds too little, and where its
+    stream can't be read.
     """
     kind, stream = decoder.kind, decoder.stream
     tables = build(stream.gaussians, stream.maps, detail=detail, fine=kind == BAKED)
-    if kind != BAKED and decoder.layout != tables.layout and not decoder.linked:
+    if _must_be_built(decoder, kind, tables):
         _build_anew(decoder, kind, stream, tables)
     elif kind == NODES:
         table_images.update_images(decoder, tables)
     elif kind == OSL:
         script_node.update(decoder, tables)
-    else:
+    if kind == BAKED:
         baked.update(decoder, stream.gaussians, stream.maps, tables, decoder.level)
     decoder.detail = detail
+    leave_out(decoder)
+
+
+def _must_be_built(decoder: Decoder, kind: str, tables: Tables) -> bool:
+    """Whether the nodes of a decoder are missing, another's too, or for other tables."""
+    fits = kind == BAKED or decoder.layout == tables.layout
+    if decoder.linked:
+        is_built = decoder.derived_images() or decoder.scripts()
+        return not is_built or (not fits and bool(decoder.parts))
+    return decoder.body is None or decoder.body.users > 1 or not fits
 
 
 def set_level(decoder: Decoder, level: float) -> None:
     """Decode the images of a BAKED decoder that is not linked at another LOD."""
     data, stream = decoder.data, decoder.stream
+    if not decoder.linked and (decoder.body is None or decoder.body.users > 1):
+        _build_anew(decoder, BAKED, stream, _fine_tables(data))
     properties.LEVEL.write(decoder.tree, level)
     baked.update(decoder, stream.gaussians, stream.maps, limited(_fine_tables(data), decoder.detail), level)
 
@@ -106,14 +118,20 @@ def pictures(decoder: Decoder, level: float) -> tuple[dict[str, np.ndarray], str
 
 
 def show_average(decoder: Decoder) -> None:
-    """Let a decoder whose stream can't be read, or that can't show it, give the average color of each map.
+    """Let a decoder that is not built, or whose stream can't be read, give the average color of each map.
 
     Raises ImageGSError where nothing is known of it any more.
     """
-    if decoder.kind == BAKED:
+    if decoder.body_node is not None:
+        if not decoder.linked:
+            detach(decoder)
+    elif decoder.kind == BAKED:
         baked.show_average(decoder)
     elif decoder.kind == NODES and decoder.layout is None and decoder.average and (maps := _maps(decoder)):
-        _give(decoder.tree, udim.outside(maps, np.array(decoder.average)))
+        end = next(node for node in decoder.tree.nodes if node.bl_idname == "NodeGroupOutput")
+        for link in [link for socket in end.inputs for link in socket.links]:
+            decoder.tree.links.remove(link)
+        show(decoder, udim.outside(maps, np.array(decoder.average)))
     elif decoder.kind == OSL:
         script_node.update(decoder, table_images.averages(decoder))
     else:
@@ -123,24 +141,22 @@ def show_average(decoder: Decoder) -> None:
 def pack(decoder: Decoder) -> None:
     """Store what a decoder reads in the .blend: it renders without the add-on.
 
-    Raises ImageGSError for OSL, which reads files.
+    Raises ImageGSError for OSL, which reads files, and where the stream can't be read.
     """
     if decoder.kind == OSL:
         raise ImageGSError(f"{decoder.name}: its decoder is OSL, which reads files; choose Nodes or Baked to pack it")
+    if decoder.body is None or decoder.body.users > 1:
+        update(decoder, decoder.detail)
     properties.SELF_CONTAINED.write(decoder.tree, True)
     for image in decoder.derived_images():
         image.pack()
+    leave_out(decoder)
 
 
 def unpack(decoder: Decoder) -> None:
     """The opposite of pack(): a saved file holds the stream only."""
     properties.SELF_CONTAINED.write(decoder.tree, False)
-
-
-def left_out(decoders: Iterable[Decoder], others: Iterable[bpy.types.Image] = ()) -> AbstractContextManager[None]:
-    """Saving in this context leaves out what decoders can derive, but not of those that were packed; and other images."""
-    images = [image for decoder in decoders if not decoder.self_contained for image in decoder.derived_images()]
-    return derived.left_out([*images, *others])
+    leave_out(decoder)
 
 
 @lru_cache(maxsize=4)
@@ -151,11 +167,25 @@ def _fine_tables(data: bytes) -> Tables:
 
 
 def _build_anew(decoder: Decoder, kind: str, stream: Stream, tables: Tables) -> None:
-    """Put the nodes of a kind in the place of those that a decoder has."""
-    _clear(decoder)
-    {NODES: node_group, OSL: script_node, BAKED: baked}[kind].fill(decoder.tree, stream.maps, tables)
-    if properties.STREAM_VERSION.is_on(decoder.tree):
+    """Build the nodes of a kind in the place of those that a decoder has."""
+    fill = {NODES: node_group.fill, OSL: script_node.fill, BAKED: baked.fill}[kind]
+    parts, planes = Parts(decoder), average(tables.tail)
+    if decoder.linked:
+        decoder.tree.nodes.clear()
+        fill(parts, decoder.tree, stream.maps, tables)
+    else:
+        _clear(decoder)
+        body = bpy.data.node_groups.new(f".{decoder.name} decoded", "ShaderNodeTree")
+        node_group.interface(body, stream.maps)
+        fill(parts, body, stream.maps, tables)
+        attach(decoder, body, udim.outside(stream.maps, planes))
+        parts.keep_blank()
+    if kind != BAKED:
+        properties.LAYOUT.write(decoder.tree, str(tables.layout))
+    properties.AVERAGE.write(decoder.tree, [float(value) for value in planes])
+    if not decoder.linked:
         properties.STREAM_VERSION.write(decoder.tree, properties.VERSION)
+        leave_out(decoder)
 
 
 def _maps(decoder: Decoder) -> tuple[texture_stack.MapInfo, ...]:
@@ -164,16 +194,6 @@ def _maps(decoder: Decoder) -> tuple[texture_stack.MapInfo, ...]:
         return decoder.stream.maps
     except ImageGSError:
         return ()
-
-
-def _give(tree: bpy.types.ShaderNodeTree, colors: dict[str, tuple[float, float, float]]) -> None:
-    """Let the outputs of a decoder be these colors; its other nodes stay."""
-    (end,) = (node for node in tree.nodes if node.bl_idname == "NodeGroupOutput")
-    for link in [link for socket in end.inputs for link in socket.links]:
-        tree.links.remove(link)
-    for name, color in colors.items():
-        socket: Any = end.inputs[name]
-        socket.default_value = (*color, 1.0) if socket.type == "RGBA" else color[0]
 
 
 def _clear(decoder: Decoder) -> None:

@@ -1,7 +1,6 @@
 """Decode tables as Blender images, and how image nodes address them.
 
-Images are Non-Color; a .blend stores their names but not their pixels, unless it is to be self-contained
-(blend/derived.py).
+Images are Non-Color; a .blend holds none of them, unless it is to be self-contained (body.py).
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from ..blend.properties import AVERAGE, FINEST, LAYOUT, SETTING, TABLE, TEXEL
 from ..core.decoding.lod import average
 from ..core.decoding.tables import Tables, constant
 from ..core.errors import ImageGSError
+from .body import Parts
 
 MEANS, CONICS, FEATURES, BLOCKS, CELLS, LEVELS, TEXELS = (
     "means",
@@ -86,12 +86,12 @@ def averages(decoder: Decoder) -> Tables:
     return constant(np.array(values, np.float32), layout)
 
 
-def create_images(name: str, tables: Tables) -> dict[str, bpy.types.Image]:
-    """The table images of a stack, named after it."""
+def create_images(parts: Parts, tables: Tables) -> dict[str, bpy.types.Image]:
+    """The table images of a stack."""
     images = {}
     for table, texels in tables.arrays().items():
         is_float = texels.dtype != np.uint8
-        images[table] = bpy.data.images.new(f"{name} {table}", 1, 1, alpha=True, float_buffer=is_float, is_data=True)
+        images[table] = parts.image(table, is_float)
         _fill(images[table], texels)
     return images
 

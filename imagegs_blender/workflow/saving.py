@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
-
 import bpy
 
 from ..blend.decoder import decoders
-from ..shaders.decoder import left_out, pack
+from ..shaders.body import leave_out
+from ..shaders.decoder import pack
 from . import comparison
 
 
-def lean_file() -> AbstractContextManager[None]:
-    """A file saved in this context holds no more than it must. Decoders with damaged properties are saved as they are."""
+def leave_out_derived() -> None:
+    """See to it that a file saved now holds no more than it must. Decoders with damaged properties are saved as they are.
+
+    What was built in this session is marked already; Undo forgets the marks.
+    """
+    for decoder in decoders():
+        if not decoder.problems:
+            leave_out(decoder)
     shown = bpy.data.images.get((comparison.IMAGE, None))
-    return left_out([decoder for decoder in decoders() if not decoder.problems], [shown] if shown else [])
+    if shown:
+        shown.is_runtime_data = True
 
 
 def pack_tables() -> None:
@@ -24,28 +30,14 @@ def pack_tables() -> None:
             pack(decoder)
 
 
-_save = ExitStack()
-"""What is to be undone once Blender has saved."""
-
-
 @bpy.app.handlers.persistent
 def _on_saving(*_: object) -> None:
-    _save.enter_context(lean_file())
-
-
-@bpy.app.handlers.persistent
-def _on_saved(*_: object) -> None:
-    _save.close()
-
-
-_HANDLERS = {"save_pre": _on_saving, "save_post": _on_saved, "save_post_fail": _on_saved}
+    leave_out_derived()
 
 
 def register() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
+    bpy.app.handlers.save_pre.append(_on_saving)
 
 
 def unregister() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+    bpy.app.handlers.save_pre.remove(_on_saving)

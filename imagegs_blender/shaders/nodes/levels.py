@@ -14,6 +14,7 @@ from ...blend.properties import FINEST, TABLE
 from ...core.decoding import lod
 from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
+from ..body import Parts
 from ..table_images import LEVELS, TEXELS, address
 from .candidates import wait_for
 from .graph import Graph, Texel, Value
@@ -38,7 +39,7 @@ def share(level: Value, tables: Tables) -> Value:
 
 def planes(
     graph: Graph,
-    name: str,
+    parts: Parts,
     point: Value,
     level: Value,
     after: Value,
@@ -53,7 +54,7 @@ def planes(
     done = graph.mix(after, graph.constant(0.0), share(level, tables))
     point = wait_for([done], 1, point)
     tail = tables.tail
-    tree = _level_tree(f".{name} level", tables, images)
+    tree = _level_tree(parts.tree("level"), tables, images)
     index = level.clamp(tail.first, tail.last) - float(tail.first)
     low = index.floor()
     fine = graph.group(tree, {"Point": point, "Level": low})
@@ -68,9 +69,10 @@ def planes(
     return found
 
 
-def _level_tree(name: str, tables: Tables, images: dict[str, bpy.types.Image]) -> bpy.types.ShaderNodeTree:
-    """A group that reads one level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
-    tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+def _level_tree(
+    tree: bpy.types.ShaderNodeTree, tables: Tables, images: dict[str, bpy.types.Image]
+) -> bpy.types.ShaderNodeTree:
+    """Make a blank group one that reads a level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
     slots = [locate(plane, tables.layout.plane_count) for plane in range(tables.layout.plane_count)]
     sheets = range(len(tables.tail.sheets))
     tree.interface.new_socket("Point", in_out="INPUT", socket_type="NodeSocketVector")

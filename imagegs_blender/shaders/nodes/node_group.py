@@ -26,6 +26,7 @@ from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import Channel, ColorSpace, MapInfo
 from ...core.textures.udim import Tiles
 from .. import table_images
+from ..body import Parts
 from ..table_images import SLOTS
 from . import levels, udim
 from .candidates import STEPS, Reader, Sums, wait_for, weight
@@ -35,14 +36,15 @@ from .sorting_network import largest
 BELOW_ONE = 1 - 2.0**-24
 
 
-def build(
-    name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT", tiles: Tiles | None = None
+def shell(
+    name: str, maps: Sequence[MapInfo], size: tuple[int, int], extension: str = "REPEAT", tiles: Tiles | None = None
 ) -> bpy.types.ShaderNodeTree:
-    """A node group that decodes a stack, with its table images.
+    """A node group with the sockets of a decoder, and no nodes yet.
 
     Inputs: Vector, the texture coordinates, as of an Image Texture node (but a group can't know that nothing is linked:
     link a Texture Coordinate or UV Map node), and LOD, 0 = full detail. Outputs: for each map "<name>" (the color that
     an Image Texture node gives: scene-linear, grays in all channels) and "<name> Alpha" where it has alpha.
+    size        width and height of the texture, texels
     extension   what is outside of 0..1, as in an Image Texture node: one of EXTENSIONS
     tiles       the UDIM tiles that the stack is joined from; with extension "UDIM"
 
@@ -52,23 +54,21 @@ def build(
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     EXTENSION.write(tree, extension)
-    SIZE.write(tree, (tiles.width, tiles.height) if tiles else (tables.width, tables.height))
+    SIZE.write(tree, (tiles.width, tiles.height) if tiles else size)
     if tiles:
         TILES.write(tree, tile_numbers(tiles))
-    _interface(tree, maps)
-    fill(tree, maps, tables)
+    interface(tree, maps)
     return tree
 
 
-def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
-    """Put the nodes and images of the decoder into a group that has its sockets and nothing else."""
-    table_images.note(tree, tables)
-    graph = Graph(tree)
-    images = table_images.create_images(tree.name, tables)
+def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
+    """Put the nodes and images of a decoder into a group that has its sockets and nothing else."""
+    graph, decoder = Graph(tree), parts.decoder
+    images = table_images.create_images(parts, tables)
     reader = Reader(graph, images, tables)
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
-        point, inside = wrapped(inputs["Vector"], tree, tables)
+        point, inside = wrapped(inputs["Vector"], decoder, tables)
         position = _position(point, tables)
     with graph.frame("Block, leaf"):
         leaf = reader.leaf(point)
@@ -95,14 +95,15 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
         colors, alphas = sums.blended()
         last = colors[-1].lanes[0] if colors else alphas[-1]
         level = levels.limited(inputs["LOD"], tables)
-        coarse = levels.planes(graph, tree.name, point, level, last, tables, images)
+        coarse = levels.planes(graph, parts, point, level, last, tables, images)
         planes = _faded(graph, tables, colors, alphas, coarse, levels.share(level, tables))
     with graph.frame("Maps"):
-        graph.output(ending_at(tree, map_outputs(graph, maps, planes), inside, maps, lod.average(tables.tail)))
+        graph.output(ending_at(decoder, map_outputs(graph, maps, planes), inside, maps, lod.average(tables.tail)))
     graph.arrange()
 
 
-def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
+def interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
+    """Give a group the sockets of a decoder."""
     vector = tree.interface.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
     vector.hide_value = True
     level = tree.interface.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
@@ -114,9 +115,8 @@ def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
             tree.interface.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
 
 
-def wrapped(uv: Value, tree: bpy.types.ShaderNodeTree, tables: Tables) -> tuple[Value, Value | None]:
+def wrapped(uv: Value, decoder: Decoder, tables: Tables) -> tuple[Value, Value | None]:
     """Texture coordinates 0 <= x, y < 1, y down; and 1 inside, 0 outside where the texture ends."""
-    decoder = Decoder(tree)
     tiles, extension = decoder.tiles, decoder.extension
     if tiles:
         return udim.place(uv, tiles)
@@ -174,7 +174,7 @@ class PlaneValues:
 
 
 def ending_at(
-    tree: bpy.types.ShaderNodeTree,
+    decoder: Decoder,
     outputs: dict[str, Value],
     inside: Value | None,
     maps: Sequence[MapInfo],
@@ -183,7 +183,7 @@ def ending_at(
     """The outputs where `inside` is 1; elsewhere black, or where tiles are missing the average of the planes."""
     if inside is None:
         return outputs
-    if Decoder(tree).tiles is None:
+    if decoder.tiles is None:
         return {name: value * inside for name, value in outputs.items()}
     colors = udim.outside(maps, average)
     graph = inside.graph

@@ -11,11 +11,12 @@ from pathlib import Path
 import bpy
 
 from ...blend.decoder import Decoder
-from ...blend.properties import LAYOUT, SCRIPT
+from ...blend.properties import SCRIPT
 from ...core.decoding import lod
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import MapInfo
+from ..body import Parts
 from ..nodes import node_group, udim
 from ..nodes.graph import Graph, Value
 from . import script
@@ -37,18 +38,20 @@ def prepare(tables: Tables) -> Path:
     return script.write(tables, folder)
 
 
-def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
-    """Put the script node into an empty decoder. Raises ImageGSError as prepare() does."""
+def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
+    """Put the script node into a group that has the sockets of a decoder and nothing else.
+
+    Raises ImageGSError as prepare() does.
+    """
     path = prepare(tables)
-    LAYOUT.write(tree, str(tables.layout))
-    graph = Graph(tree)
+    graph, decoder = Graph(tree), parts.decoder
     with graph.frame("Script"):
         inputs = graph.inputs()
-        tiles = Decoder(tree).tiles
-        if Decoder(tree).extension == "REPEAT":  # the script wraps: here a jump would look like a huge footprint
+        tiles = decoder.tiles
+        if decoder.extension == "REPEAT":  # the script wraps: here a jump would look like a huge footprint
             point, inside = inputs["Vector"].times_plus((1, -1, 0), (0, 1, 0)), None
         else:
-            point, inside = node_group.wrapped(inputs["Vector"], tree, tables)
+            point, inside = node_group.wrapped(inputs["Vector"], decoder, tables)
         node = _node(graph, -(-tables.layout.plane_count // 3))
         _show(node, path)
         smooth = udim.stretched(inputs["Vector"], tiles) if tiles else point
@@ -61,7 +64,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     with graph.frame("Maps"):
         planes = node_group.PlaneValues(graph, tables, colors[:count], rest)
         outputs = node_group.map_outputs(graph, maps, planes)
-        graph.output(node_group.ending_at(tree, outputs, inside, maps, lod.average(tables.tail)))
+        graph.output(node_group.ending_at(decoder, outputs, inside, maps, lod.average(tables.tail)))
     graph.arrange()
 
 
