@@ -21,8 +21,7 @@ from .properties import OSL
 from .record import Record
 
 _MESSAGE = (
-    "Decodes textures that the Image-GS Textures extension compressed. If they are black, the extension is not "
-    "installed or not enabled here: install it and open the file again"
+    "Compressed textures. If they are plain colors, enable the extension Image-GS Textures and open the file again"
 )
 
 
@@ -131,7 +130,7 @@ class Decoder:
     def layout(self) -> Layout | None:
         """The layout of the tables that its nodes were built for; None where another version of the add-on built them."""
         try:
-            return Layout.parse(properties.LAYOUT.read(self.tree))
+            return Layout.parse(properties.LAYOUT.read(self.body or self.tree))
         except ImageGSError:
             return None
 

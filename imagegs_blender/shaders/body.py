@@ -53,7 +53,7 @@ class Parts:
         for name, kind in self._kinds.items():
             if name in blank:
                 continue
-            label = f".{decoder.name} {name} when linked"  # a dot keeps it out of Blender's lists
+            label = f".{name}"  # a dot keeps it out of Blender's lists
             if kind is bpy.types.Image:
                 blank[name] = bpy.data.images.new(label, 1, 1)
             else:
@@ -80,7 +80,7 @@ def attach(decoder: Decoder, body: bpy.types.ShaderNodeTree, colors: Mapping[str
     tree = decoder.tree
     tree.nodes.clear()
     start, node, end = map(tree.nodes.new, ("NodeGroupInput", "ShaderNodeGroup", "NodeGroupOutput"))
-    node.node_tree, node.label = body, "Decoded from the stream when the file opens"
+    node.node_tree, node.label = body, "Decoded"
     BODY.write(node, True)
     node.width, node.location, end.location = 300, (250, 0), (600, 0)
     for source, target in zip(start.outputs, node.inputs, strict=False):

@@ -5,6 +5,7 @@ Here is all that makes what is derived from a stream: nodes, inner groups, image
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import bpy
@@ -19,6 +20,7 @@ from ..core.decoding.tables import Tables, build, limited
 from ..core.errors import ImageGSError
 from ..core.igs.stream import Stream
 from ..core.textures import texture_stack
+from ..core.textures.texture_stack import MapInfo
 from ..core.textures.udim import Tiles
 from . import baked, table_images
 from .body import Parts, attach, detach, leave_out, show
@@ -36,11 +38,19 @@ def create(
     tiles    the UDIM tiles that the stack is joined from; with the extension "UDIM"
     """
     tables = build(stream.gaussians, stream.maps, detail=detail)
-    decoder = Decoder(node_group.shell(name, stream.maps, (tables.width, tables.height), record.extension, tiles))
+    decoder = from_tables(name, stream.maps, tables, record.extension, tiles)
     decoder.store(data, record)
     remember(data, stream)
-    _build_anew(decoder, NODES, stream, tables)
     decoder.detail = detail
+    return decoder
+
+
+def from_tables(
+    name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT", tiles: Tiles | None = None
+) -> Decoder:
+    """A decoder of the kind NODES that has no stream yet; see node_group.shell."""
+    decoder = Decoder(node_group.shell(name, maps, (tables.width, tables.height), extension, tiles))
+    _build_anew(decoder, NODES, maps, tables)
     return decoder
 
 
@@ -62,7 +72,7 @@ def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0) -
     tables = build(stream.gaussians, stream.maps, detail=detail, fine=kind == BAKED)
     if kind == OSL:
         script_node.prepare(tables)  # before anything is changed
-    _build_anew(decoder, kind, stream, tables)
+    _build_anew(decoder, kind, stream.maps, tables)
     properties.KIND.write(decoder.tree, kind)
     properties.LEVEL.write(decoder.tree, level)
     decoder.detail = detail
@@ -80,7 +90,7 @@ def update(decoder: Decoder, detail: int = 0) -> None:
     kind, stream = decoder.kind, decoder.stream
     tables = build(stream.gaussians, stream.maps, detail=detail, fine=kind == BAKED)
     if _must_be_built(decoder, kind, tables):
-        _build_anew(decoder, kind, stream, tables)
+        _build_anew(decoder, kind, stream.maps, tables)
     elif kind == NODES:
         table_images.update_images(decoder, tables)
     elif kind == OSL:
@@ -104,7 +114,7 @@ def set_level(decoder: Decoder, level: float) -> None:
     """Decode the images of a BAKED decoder that is not linked at another LOD."""
     data, stream = decoder.data, decoder.stream
     if not decoder.linked and (decoder.body is None or decoder.body.users > 1):
-        _build_anew(decoder, BAKED, stream, _fine_tables(data))
+        _build_anew(decoder, BAKED, stream.maps, _fine_tables(data))
     properties.LEVEL.write(decoder.tree, level)
     baked.update(decoder, stream.gaussians, stream.maps, limited(_fine_tables(data), decoder.detail), level)
 
@@ -166,29 +176,32 @@ def _fine_tables(data: bytes) -> Tables:
     return build(stream.gaussians, stream.maps, fine=True)
 
 
-def _build_anew(decoder: Decoder, kind: str, stream: Stream, tables: Tables) -> None:
+def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Build the nodes of a kind in the place of those that a decoder has."""
     fill = {NODES: node_group.fill, OSL: script_node.fill, BAKED: baked.fill}[kind]
     parts, planes = Parts(decoder), average(tables.tail)
     if decoder.linked:
         decoder.tree.nodes.clear()
-        fill(parts, decoder.tree, stream.maps, tables)
+        fill(parts, decoder.tree, maps, tables)
     else:
         _clear(decoder)
         body = bpy.data.node_groups.new(f".{decoder.name} decoded", "ShaderNodeTree")
-        node_group.interface(body, stream.maps)
-        fill(parts, body, stream.maps, tables)
-        attach(decoder, body, udim.outside(stream.maps, planes))
+        node_group.interface(body, maps)
+        fill(parts, body, maps, tables)
+        attach(decoder, body, udim.outside(maps, planes))
         parts.keep_blank()
     if kind != BAKED:
-        properties.LAYOUT.write(decoder.tree, str(tables.layout))
-    properties.AVERAGE.write(decoder.tree, [float(value) for value in planes])
-    if not decoder.linked:
+        properties.LAYOUT.write(decoder.body or decoder.tree, str(tables.layout))
+    if decoder.linked:
+        properties.AVERAGE.write(decoder.tree, [float(value) for value in planes])
+    else:
+        for stale in (properties.AVERAGE, properties.LAYOUT):  # version 1 kept them here
+            stale.remove(decoder.tree)
         properties.STREAM_VERSION.write(decoder.tree, properties.VERSION)
         leave_out(decoder)
 
 
-def _maps(decoder: Decoder) -> tuple[texture_stack.MapInfo, ...]:
+def _maps(decoder: Decoder) -> tuple[MapInfo, ...]:
     """The maps of a decoder; none where its stream can't be read."""
     try:
         return decoder.stream.maps

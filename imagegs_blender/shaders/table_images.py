@@ -10,8 +10,7 @@ import numpy as np
 
 from ..blend import derived
 from ..blend.decoder import Decoder
-from ..blend.properties import AVERAGE, FINEST, LAYOUT, SETTING, TABLE, TEXEL
-from ..core.decoding.lod import average
+from ..blend.properties import AVERAGE, FINEST, SETTING, TABLE, TEXEL
 from ..core.decoding.tables import Tables, constant
 from ..core.errors import ImageGSError
 from .body import Parts
@@ -63,12 +62,6 @@ def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
     return vectors
 
 
-def note(tree: bpy.types.ShaderNodeTree, tables: Tables) -> None:
-    """Keep what a decoder's nodes are built for, and its average color."""
-    LAYOUT.write(tree, str(tables.layout))
-    AVERAGE.write(tree, [float(value) for value in average(tables.tail)])
-
-
 def averages(decoder: Decoder) -> Tables:
     """Tables that show a decoder's average color, in the layout that its nodes read.
 
@@ -105,8 +98,6 @@ def update_images(decoder: Decoder, tables: Tables) -> None:
         raise ImageGSError(
             f"{decoder.name}: was built by another version of the add-on: open its library with this version and save it"
         )
-    if not decoder.linked:
-        note(decoder.tree, tables)
     show(decoder, tables)
 
 

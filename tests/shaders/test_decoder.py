@@ -11,15 +11,13 @@ import bpy
 import numpy as np
 import pytest
 
-from imagegs_blender.blend import derived
 from imagegs_blender.blend.decoder import Decoder
 from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.devices import reference
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role
 from imagegs_blender.shaders import table_images
-from imagegs_blender.shaders.decoder import pack
-from imagegs_blender.shaders.nodes import node_group
+from imagegs_blender.shaders.decoder import from_tables, pack, show_average
 from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, info, stack
 
 from . import plane
@@ -29,7 +27,7 @@ from . import plane
 def test_k_of_paper_and_no_repetition(tmp_path: Path, engine: str) -> None:
     gaussians = stack(10, False)
     built = tables.build(gaussians)
-    group = node_group.build("Stack", MAPS, built)
+    group = from_tables("Stack", MAPS, built).tree
     check(plane.render(engine, tmp_path, plane.stage(group, WIDTH, HEIGHT)), gaussians, built)
 
 
@@ -39,7 +37,7 @@ def test_numbers_of_24_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     gaussians = stack(4, True)
     built = tables.build(gaussians)
     assert built.layout.per_texel == 1
-    group = node_group.build("Stack", MAPS[:1], built)
+    group = from_tables("Stack", MAPS[:1], built).tree
     rendered = encoded(plane.render("CYCLES", tmp_path, plane.stage(group, WIDTH, HEIGHT)))
     truth = expected(reference.render(gaussians))
     for name, pixels in rendered.items():
@@ -56,7 +54,7 @@ def test_cycles_takes_every_size_of_decoder(tmp_path: Path, topk: int, planes: i
     triples = [[min(first + i, planes - 1) for i in range(3)] for first in range(0, planes, 3)]
     maps = [info(f"map {i}", Role.DATA, ColorSpace.RAW, Depth.U8, "RGB", *triple) for i, triple in enumerate(triples)]
     built = tables.build(gaussians)
-    group = plane.summed(node_group.build("Stack", maps, built))
+    group = plane.summed(from_tables("Stack", maps, built).tree)
     rendered = plane.render("CYCLES", tmp_path, plane.stage(group, WIDTH, HEIGHT, lod=0.5))["sum"]
     truth = np.moveaxis(lod.planes(gaussians, built.tail, 0.5)[np.array(triples)].sum(0), 0, 2)
     assert (np.abs(rendered - truth).max(2) <= len(triples) / 255).mean() >= 0.999
@@ -64,7 +62,7 @@ def test_cycles_takes_every_size_of_decoder(tmp_path: Path, topk: int, planes: i
 
 def test_self_contained_file_renders_without_the_package(tmp_path: Path) -> None:
     built = tables.build(stack(4, True))
-    group = node_group.build("Stack", MAPS, built)
+    group = from_tables("Stack", MAPS, built).tree
     outputs = plane.stage(group, WIDTH, HEIGHT)
     before = plane.render("CYCLES", tmp_path, outputs)
     pack(Decoder(group))
@@ -82,25 +80,22 @@ def test_self_contained_file_renders_without_the_package(tmp_path: Path) -> None
         np.testing.assert_allclose(after[name], before[name], atol=1e-5)
 
 
-def test_tables_are_not_saved_and_come_back(tmp_path: Path) -> None:
+def test_nodes_and_tables_are_not_saved(tmp_path: Path) -> None:
     built = tables.build(stack(4, True))
-    group = node_group.build("Stack", MAPS, built)
+    group = from_tables("Stack", MAPS, built).tree
     group.use_fake_user = True
     path = str(tmp_path / "bare.blend")
-    with derived.left_out(Decoder(group).derived_images()):
-        bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.save_as_mainfile(filepath=path)
     bpy.ops.wm.open_mainfile(filepath=path)
-    group = bpy.data.node_groups["Stack"]
-    images = Decoder(group).table_images()
-    assert not np.array_equal(texels(images["cells"]), built.cells)
-    table_images.update_images(Decoder(group), built)
-    for name, image in images.items():
-        assert np.array_equal(texels(image), built.arrays()[name])
+    decoder = Decoder(bpy.data.node_groups["Stack"])
+    assert decoder.body is None and not decoder.images() and not decoder.is_whole()
+    show_average(decoder)
+    assert not decoder.is_whole()
 
 
 def test_packed_tables_survive_and_can_be_updated(tmp_path: Path) -> None:
     built = tables.build(stack(4, True))
-    group = node_group.build("Stack", MAPS, built)
+    group = from_tables("Stack", MAPS, built).tree
     group.use_fake_user = True
     pack(Decoder(group))
     path = str(tmp_path / "packed.blend")
@@ -120,7 +115,7 @@ def test_packed_tables_survive_and_can_be_updated(tmp_path: Path) -> None:
 @pytest.mark.parametrize("extension", ["EXTEND", "CLIP", "MIRROR"])
 def test_outside_of_the_texture(tmp_path: Path, extension: str) -> None:
     gaussians = stack(4, False)
-    group = node_group.build("Stack", MAPS[:1], tables.build(gaussians), extension)
+    group = from_tables("Stack", MAPS[:1], tables.build(gaussians), extension).tree
     outputs = plane.stage(group, WIDTH, HEIGHT, window=(-0.5, -0.5, 2.0))
     color = encoded(plane.render("CYCLES", tmp_path, outputs))["color"]
     if extension == "CLIP":
@@ -143,7 +138,7 @@ def test_levels_of_detail(tmp_path: Path, engine: str) -> None:
     """At every LOD the texels of core/decoding/lod.py, which is held against the true mip levels."""
     gaussians = stack(4, True)
     built = tables.build(gaussians, MAPS)
-    group = node_group.build("Stack", MAPS, built)
+    group = from_tables("Stack", MAPS, built).tree
     levels = (0.0, 0.5, 1.0, 2.3, 5.0)
     shots = [(group, level, WIDTH, HEIGHT) for level in levels]
     outputs = plane.stage_shots(shots)
@@ -153,12 +148,12 @@ def test_levels_of_detail(tmp_path: Path, engine: str) -> None:
 
 def test_sockets_and_unknown_extension() -> None:
     built = tables.build(stack(4, True))
-    group = node_group.build("Stack", MAPS, built)
+    group = from_tables("Stack", MAPS, built).tree
     sockets = [(item.name, item.identifier) for item in group.interface.items_tree]
     names = ["Vector", "LOD", "color", "color Alpha", "normal", "height", "flat", "flat Alpha"]
     assert sorted(sockets) == sorted((name, f"Socket_{i}") for i, name in enumerate(names))
     with pytest.raises(ImageGSError, match="SPHERE"):
-        node_group.build("Stack", MAPS, built, "SPHERE")
+        from_tables("Stack", MAPS, built, "SPHERE")
 
 
 def texels(image: bpy.types.Image) -> np.ndarray:

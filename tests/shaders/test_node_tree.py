@@ -18,8 +18,7 @@ import numpy as np
 
 from imagegs_blender.core.decoding import tables
 from imagegs_blender.core.decoding.layout import Layout
-from imagegs_blender.shaders import table_images
-from imagegs_blender.shaders.nodes import node_group
+from imagegs_blender.shaders.decoder import from_tables
 from tests.samples import HEIGHT, MAPS, WIDTH
 
 KEPT = Path(__file__).parent / "node_tree.txt"
@@ -32,9 +31,9 @@ def decoder_text() -> str:
     """All trees of a small decoder: K = 2 of 4 candidates, planes of one and of two channels, clipped."""
     layout = Layout(candidates=4, topk=2, deep=(False,) * 4 + (True,) * 3, first=2, last=7)
     built = tables.constant(np.linspace(0.25, 0.75, 7, dtype=np.float32), layout, WIDTH, HEIGHT)
-    group = node_group.build("Stack", MAPS, built, "CLIP")
-    trees = [line for tree in table_images.trees(group) for line in lines(tree)]
-    return "\n".join([group[table_images.LAYOUT], *trees, ""])
+    decoder = from_tables("Stack", MAPS, built, "CLIP")
+    trees = [line for tree in decoder.trees() for line in lines(tree)]
+    return "\n".join([str(decoder.layout), *trees, ""])
 
 
 def lines(tree: bpy.types.ShaderNodeTree) -> Iterator[str]:

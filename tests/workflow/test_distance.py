@@ -13,7 +13,7 @@ from imagegs_blender.blend.record import Record
 from imagegs_blender.core.decoding import tables
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
-from imagegs_blender.shaders.nodes import node_group
+from imagegs_blender.shaders.decoder import from_tables
 from imagegs_blender.workflow import distance
 from tests import samples
 
@@ -29,7 +29,7 @@ def node() -> Iterator[bpy.types.ShaderNodeGroup]:
     mean, scale, feature = rng.random((count, 2)), np.full((count, 2), 30), rng.random((count, 1))
     gaussians = samples.gaussians(mean, scale, np.zeros(count), feature, np.zeros(count), SIZE, SIZE)
     info = MapInfo("gray", Role.DATA, ColorSpace.RAW, Depth.U8, "L", SIZE, SIZE, (Channel("plane", 0),))
-    group = node_group.build("Gray", [info], tables.build(gaussians))
+    group = from_tables("Gray", [info], tables.build(gaussians)).tree
     Decoder(group).store(stream.write(gaussians, (info,)), Record())
     bpy.ops.mesh.primitive_plane_add(size=2)
     material = bpy.data.materials.new("Gray")

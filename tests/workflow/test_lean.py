@@ -1,0 +1,139 @@
+"""A saved decoder is its sockets and its stream: what a file takes, and what it shows wherever it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from imagegs_blender.blend.decoder import Decoder, decoders
+from imagegs_blender.blend.properties import BAKED, NODES
+from imagegs_blender.shaders.decoder import set_kind
+from imagegs_blender.workflow.rebuild import rebuild_lost, rebuild_tables
+from imagegs_blender.workflow.saving import leave_out_derived
+from tests.blend.samples import made
+from tests.samples import HEIGHT, WIDTH
+from tests.scene import trees
+from tests.shaders import plane
+from tests.workflow.test_damaged import check, empty_file, saved
+
+__all__ = ["empty_file"]
+
+MOST_BYTES = 3000
+"""Of a compressed .blend, for a decoder beside its stream."""
+
+
+def ordinary_scene() -> None:
+    """A material with image nodes and a node group, as files have them."""
+    inner = bpy.data.node_groups.new("Group", "ShaderNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        inner.interface.new_socket("Color", in_out=way, socket_type="NodeSocketColor")
+    material, tree = trees.material("ordinary")
+    for kind in ("ShaderNodeTexImage", "ShaderNodeNormalMap", "ShaderNodeGroup"):
+        node = tree.nodes.new(kind)
+        if kind == "ShaderNodeTexImage":
+            node.image = bpy.data.images.new("ordinary", 16, 16)
+        elif kind == "ShaderNodeGroup":
+            node.node_tree = inner
+    for kind in ("NodeGroupInput", "NodeGroupOutput"):
+        inner.nodes.new(kind)
+    inner.links.new(inner.nodes[0].outputs[0], inner.nodes[1].inputs[0])
+    material.use_fake_user = True
+
+
+def size(path: Path) -> int:
+    leave_out_derived()
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
+    return path.stat().st_size
+
+
+@pytest.mark.parametrize("kind", [NODES, BAKED])
+def test_what_a_decoder_takes_in_a_file(tmp_path: Path, kind: str) -> None:
+    ordinary_scene()
+    empty = size(tmp_path / "empty.blend")
+    decoder = made()
+    set_kind(decoder, kind)
+    decoder.tree.use_fake_user = True
+    assert len(decoder.trees()) > 1 and decoder.images()
+    rng = np.random.default_rng(0)
+    for count in (1, 10, 100):
+        while len(decoders()) < count:
+            copy = Decoder(decoder.tree.copy())
+            other = bytearray(copy.data)
+            other[64:] = rng.bytes(len(other) - 64)  # nothing that compresses by repetition
+            copy.store(bytes(other), copy.record)
+        each = (size(tmp_path / f"{count}.blend") - empty) / count - decoder.stream_size
+        print(f"{bpy.app.version_string}, {kind}, {count} decoders: {each:.0f} bytes each beside the stream")
+        assert each <= MOST_BYTES, f"{count} decoders: {each:.0f} bytes each"
+
+
+@pytest.mark.parametrize("kind", [NODES, BAKED])
+def test_without_the_addon_a_file_shows_averages(tmp_path: Path, kind: str) -> None:
+    """And with it, all is there again."""
+    decoder, outputs = saved(tmp_path / "file.blend", kind)
+    assert decoder.body is None and not decoder.images()
+    check(tmp_path, outputs, average=True)
+    assert rebuild_tables() == []
+    check(tmp_path, outputs, average=False)
+
+
+@pytest.mark.parametrize("kind", [NODES, BAKED])
+def test_appended_from_a_lean_file(tmp_path: Path, kind: str) -> None:
+    _, outputs = saved(tmp_path / "library.blend", kind)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    plane.enable_cycles()
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=False) as (there, here):
+        here.objects = there.objects
+    for obj in here.objects:
+        bpy.context.scene.collection.objects.link(obj)
+    scene = bpy.context.scene
+    scene.camera = next(obj for obj in here.objects if obj.type == "CAMERA")
+    scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT * len(outputs)
+    assert rebuild_lost() == []
+    check(tmp_path, outputs, average=False)
+
+
+@pytest.mark.parametrize("kind", [NODES, BAKED])
+def test_linked_from_a_lean_file_through_undo_and_another_save(tmp_path: Path, kind: str) -> None:
+    """What a linked decoder is built from belongs to its library, so Undo frees nothing under it."""
+    _, outputs = saved(tmp_path / "library.blend", kind)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    plane.enable_cycles()
+    plane.link(tmp_path / "library.blend", WIDTH, HEIGHT * len(outputs))
+    assert rebuild_lost() == []
+    (decoder,) = decoders()
+    assert decoder.linked and all(part.library for part in [*decoder.trees(), *decoder.images()])
+    bpy.ops.ed.undo_push(message="linked")
+    bpy.ops.object.camera_add()
+    bpy.ops.ed.undo_push(message="added")
+    bpy.ops.ed.undo()
+    assert rebuild_lost() == []
+    check(tmp_path, outputs, average=False)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    assert rebuild_tables() == []
+    check(tmp_path, outputs, average=False)
+
+
+def test_a_copy_of_a_decoder_changes_alone(tmp_path: Path) -> None:
+    """Copies share what is derived until one of them changes."""
+    decoder = made()
+    copy = Decoder(decoder.tree.copy())
+    assert copy.body == decoder.body
+    set_kind(copy, BAKED)
+    assert copy.body != decoder.body and decoder.kind == NODES and decoder.table_images() and not copy.table_images()
+
+
+def test_blank_parts_follow_the_kind_and_go_with_the_decoder() -> None:
+    from imagegs_blender.scene.replace import remove_unused_decoders
+
+    decoder = made()
+    for kind in (BAKED, NODES, BAKED):
+        set_kind(decoder, kind)
+        derived = {image.name for image in decoder.derived_images()}
+        parts = {part.name for part in decoder.parts.values() if isinstance(part, bpy.types.Image)}
+        assert len(parts) == len(derived) and len(bpy.data.images) == len(parts) + len(derived)
+    remove_unused_decoders()
+    assert not decoders() and not bpy.data.images and not bpy.data.node_groups
