@@ -105,7 +105,7 @@ def pack(codes: Codes | Plain, maps: Sequence[MapInfo]) -> bytes:
 
 
 def read(data: bytes) -> Stream:
-    """Parse a .igs file. Raises ImageGSError, naming what is wrong, for anything malformed; never allocates by a bad length."""
+    """Parse a .igs file. Raises ImageGSError, naming the fault, for anything malformed; never allocates by a bad length."""
     data = bytes(data)
     flags = _read_flags(data)
     head, models, payload = _sections(data)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imagegs_blender.core.textures import image_files
+from imagegs_blender.core.textures.texture_stack import Depth
 
 
 def test_bad_requests_are_one_clear_line(source: Path, tmp_path: Path, imagegs) -> None:
