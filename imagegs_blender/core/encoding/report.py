@@ -73,8 +73,8 @@ class FitReport:
         """The report on a stream of `size` bytes without its originals: no measure, no duration."""
         return cls(
             bytes=size,
-            bpp=8 * size / stream.texels,
-            bppc=8 * size / stream.texels / max(stream.channel_count, 1),
+            bpp=stream.bpp(size),
+            bppc=stream.bppc(size),
             num_gaussians=len(stream.codes),
             psnr={OVERALL: None, **{m.name: None for m in stream.maps}},
         )
