@@ -41,7 +41,7 @@ def image(image: bpy.types.Image) -> Cost:
 
 def _tiled(image: bpy.types.Image) -> Cost:
     paths = [tile_path(image, tile.number) for tile in image.tiles]
-    packed = sum(file.size for file in image.packed_files)
+    packed = sum(tile.packed_file.size for tile in image.packed_files if tile.packed_file)
     disk = packed or sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
     texel = 16 if image.is_float else 4
     return Cost(disk, sum(texel * tile.size[0] * tile.size[1] for tile in image.tiles))

@@ -89,11 +89,12 @@ def _tiled(image: bpy.types.Image, tiles: Tiles) -> SourceMap:
 def _tile(image: bpy.types.Image, number: int) -> SourceMap:
     """One UDIM tile of an image, from its file or packed bytes. Raises ImageGSError, naming it, where it can't be read."""
     name = Path(tile_path(image, number)).name
-    packed = next((p.data for p in image.packed_files if Path(p.filepath.replace("\\", "/")).name == name), None)
+    files = (p.packed_file for p in image.packed_files if Path(p.filepath.replace("\\", "/")).name == name)
+    packed = next(files, None)
     if packed is None:
         return _from_file(image, Path(tile_path(image, number)))
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, name).write_bytes(packed)
+        Path(folder, name).write_bytes(packed.data)
         return _from_file(image, Path(folder, name))
 
 
