@@ -39,6 +39,16 @@ def owner(node: bpy.types.Node) -> bpy.types.NodeTree:
     return tree
 
 
+def inputs(node: bpy.types.Node) -> list[bpy.types.NodeSocket]:
+    """The inputs of a node, in their order."""
+    return list(node.inputs)
+
+
+def outputs(node: bpy.types.Node) -> list[bpy.types.NodeSocket]:
+    """The outputs of a node, in their order."""
+    return list(node.outputs)
+
+
 def input_of(node: bpy.types.Node, name: str) -> bpy.types.NodeSocket:
     """An input by its name. Raises KeyError where there is none."""
     return node.inputs[name]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes
 from .pixels import tile_path
 from .replace import originals, trees
@@ -75,7 +76,7 @@ def shown(materials: Iterable[bpy.types.Material]) -> tuple[set[bpy.types.Image]
         used |= {
             node.image
             for node in tree.nodes
-            if node.bl_idname == "ShaderNodeTexImage" and node.image and node not in replaced
+            if isinstance(node, bpy.types.ShaderNodeTexImage) and node.image and node not in replaced
         }
-        decoders |= {Decoder(node.node_tree) for node in decoder_nodes(tree)}
+        decoders |= {Decoder(border.tree_of(node)) for node in decoder_nodes(tree)}
     return used, decoders
