@@ -32,6 +32,12 @@ def tree_of(node: bpy.types.ShaderNodeGroup) -> bpy.types.ShaderNodeTree:
     return node.node_tree
 
 
+def mesh_of(obj: bpy.types.Object) -> bpy.types.Mesh:
+    """The mesh of an object of this type."""
+    assert isinstance(obj.data, bpy.types.Mesh)
+    return obj.data
+
+
 def owner(node: bpy.types.Node) -> bpy.types.NodeTree:
     """The tree that a node is in."""
     tree = node.id_data
