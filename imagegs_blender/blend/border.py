@@ -12,6 +12,14 @@ from typing import Any
 import bpy
 import numpy as np
 
+Scene: Any = bpy.types.Scene
+"""The class of scenes, to which properties can be added that its annotations do not know."""
+
+
+def ours(owner: bpy.types.Scene) -> Any:
+    """A scene with the properties that the add-on has added to it."""
+    return owner
+
 
 def new_tree(name: str) -> bpy.types.ShaderNodeTree:
     """An empty shader node group, with a number behind its name where that is taken."""
