@@ -7,18 +7,40 @@ single numbers. Each function here says once what Blender itself is sure of, and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 import numpy as np
+
+Result = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
+"""What an operator or a gizmo tells Blender about its end."""
 
 Scene: Any = bpy.types.Scene
 """The class of scenes, to which properties can be added that its annotations do not know."""
 
 
-def ours(owner: bpy.types.Scene) -> Any:
-    """A scene with the properties that the add-on has added to it."""
-    return owner
+def scene(context: bpy.types.Context) -> bpy.types.Scene:
+    """The scene of a context; only while a file is being opened there is none."""
+    assert context.scene is not None
+    return context.scene
+
+
+def window_manager(context: bpy.types.Context) -> bpy.types.WindowManager:
+    """The window manager of a context; only while a file is being opened there is none."""
+    assert context.window_manager is not None
+    return context.window_manager
+
+
+def layout(panel: bpy.types.Panel | bpy.types.AddonPreferences) -> bpy.types.UILayout:
+    """Where a panel draws; it has one while it draws."""
+    assert panel.layout is not None
+    return panel.layout
+
+
+def ours(scene: bpy.types.Scene | None) -> Any:
+    """A scene under a type that has the properties which the add-on has added to it."""
+    assert scene is not None
+    return scene
 
 
 def new_tree(name: str) -> bpy.types.ShaderNodeTree:
