@@ -14,6 +14,8 @@ from contextlib import contextmanager
 import bpy
 import numpy as np
 
+from . import border
+
 
 def put(image: bpy.types.Image, texels: np.ndarray) -> None:
     """Let an image hold texels (h, w, 4), uint8 or float32, row 0 at the bottom, and pack them without loss.
@@ -22,7 +24,7 @@ def put(image: bpy.types.Image, texels: np.ndarray) -> None:
     """
     height, width = texels.shape[:2]
     is_float = texels.dtype != np.uint8
-    if not is_float and not image.library:
+    if not is_float and image.library is None:
         _replace(image, _png(width, height, texels[::-1].reshape(height, 4 * width)))
         image.source = "FILE"
         image.buffers_free()
@@ -32,30 +34,30 @@ def put(image: bpy.types.Image, texels: np.ndarray) -> None:
     image.use_generated_float = is_float
     image.generated_width, image.generated_height = width, height
     unit = texels if is_float else texels / np.float32(255)
-    image.pixels.foreach_set(np.ascontiguousarray(unit, np.float32).ravel())
+    border.set_texels(image, np.ascontiguousarray(unit, np.float32).ravel())
     image.update()
-    if not image.library and image.colorspace_settings.is_data:
+    if image.library is None and border.color_space(image).is_data:
         image.pack()
 
 
 def is_kept(image: bpy.types.Image) -> bool:
     """Whether an image's texels are packed."""
-    return image.packed_file is not None and not _is_blank(image)
+    return image.packed_file is not None and not _is_blank(image.packed_file)
 
 
 @contextmanager
 def left_out(images: Iterable[bpy.types.Image]) -> Iterator[None]:
     """These images blank, for as long as a file is saved in the context; what renders read stays as it is."""
-    kept = {}
+    kept: dict[str, bytes] = {}
     for image in images:
-        if is_kept(image) and not image.library:
+        if image.packed_file is not None and is_kept(image) and image.library is None:
             kept[image.name] = bytes(image.packed_file.data)
             _replace(image, _BLANK)
     try:
         yield
     finally:
         for name, data in kept.items():
-            _replace(bpy.data.images[name, None], data)
+            _replace(border.local_image(name), data)
 
 
 def _replace(image: bpy.types.Image, data: bytes) -> None:
@@ -63,8 +65,8 @@ def _replace(image: bpy.types.Image, data: bytes) -> None:
     image.pack(data=data, data_len=len(data))
 
 
-def _is_blank(image: bpy.types.Image) -> bool:
-    return image.packed_file.size == len(_BLANK) and bytes(image.packed_file.data) == _BLANK
+def _is_blank(packed: bpy.types.PackedFile) -> bool:
+    return packed.size == len(_BLANK) and bytes(packed.data) == _BLANK
 
 
 def _png(width: int, height: int, rows: np.ndarray) -> bytes:

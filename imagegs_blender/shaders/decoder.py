@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import Any
 
 import bpy
 import numpy as np
 
-from ..blend import derived, properties
+from ..blend import border, derived, properties
 from ..blend.decoder import Decoder, parsed, remember
 from ..blend.properties import BAKED, KINDS, NODES, OSL
 from ..blend.record import Record
@@ -169,11 +168,11 @@ def _maps(decoder: Decoder) -> tuple[texture_stack.MapInfo, ...]:
 def _give(tree: bpy.types.ShaderNodeTree, colors: dict[str, tuple[float, float, float]]) -> None:
     """Let the outputs of a decoder be these colors; its other nodes stay."""
     (end,) = (node for node in tree.nodes if node.bl_idname == "NodeGroupOutput")
-    for link in [link for socket in end.inputs for link in socket.links]:
+    for link in [link for socket in end.inputs for link in border.links(socket)]:
         tree.links.remove(link)
     for name, color in colors.items():
-        socket: Any = end.inputs[name]
-        socket.default_value = (*color, 1.0) if socket.type == "RGBA" else color[0]
+        socket = end.inputs[name]
+        border.set_value(socket, (*color, 1.0) if socket.type == "RGBA" else color[0])
 
 
 def _clear(decoder: Decoder) -> None:

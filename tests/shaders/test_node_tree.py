@@ -16,9 +16,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from imagegs_blender.blend.decoder import Decoder
+from imagegs_blender.blend.properties import LAYOUT
 from imagegs_blender.core.decoding import tables
 from imagegs_blender.core.decoding.layout import Layout
-from imagegs_blender.shaders import table_images
 from imagegs_blender.shaders.nodes import node_group
 from tests.samples import HEIGHT, MAPS, WIDTH
 
@@ -33,8 +34,8 @@ def decoder_text() -> str:
     layout = Layout(candidates=4, topk=2, deep=(False,) * 4 + (True,) * 3, first=2, last=7)
     built = tables.constant(np.linspace(0.25, 0.75, 7, dtype=np.float32), layout, WIDTH, HEIGHT)
     group = node_group.build("Stack", MAPS, built, "CLIP")
-    trees = [line for tree in table_images.trees(group) for line in lines(tree)]
-    return "\n".join([group[table_images.LAYOUT], *trees, ""])
+    trees = [line for tree in Decoder(group).trees() for line in lines(tree)]
+    return "\n".join([LAYOUT.read(group), *trees, ""])
 
 
 def lines(tree: bpy.types.ShaderNodeTree) -> Iterator[str]:

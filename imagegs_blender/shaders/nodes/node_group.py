@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import bpy
 import numpy as np
 
+from ...blend import border
 from ...blend.decoder import Decoder
 from ...blend.properties import EXTENSION, EXTENSIONS, MAX_LOD, SIZE, TILES, tile_numbers
 from ...core.decoding import lod
@@ -50,7 +51,7 @@ def build(
     """
     if extension not in EXTENSIONS:
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
-    tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+    tree = border.new_tree(name)
     EXTENSION.write(tree, extension)
     SIZE.write(tree, (tiles.width, tiles.height) if tiles else (tables.width, tables.height))
     if tiles:
@@ -103,15 +104,17 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
 
 
 def _interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
-    vector = tree.interface.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
+    interface = border.interface(tree)
+    vector = interface.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
     vector.hide_value = True
-    level = tree.interface.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
+    level = interface.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
+    assert isinstance(level, bpy.types.NodeTreeInterfaceSocketFloat)
     level.min_value, level.max_value, level.default_value = 0.0, MAX_LOD, 0.0
     level.description = "Level of detail: 0 is full detail, each level halves the resolution"
     for info in maps:
-        tree.interface.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
+        interface.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
         if "A" in info.channels:
-            tree.interface.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
+            interface.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
 
 
 def wrapped(uv: Value, tree: bpy.types.ShaderNodeTree, tables: Tables) -> tuple[Value, Value | None]:
@@ -229,9 +232,8 @@ def _unit(channel: Channel, planes: PlaneValues, graph: Graph) -> Value | float:
 
 
 def _scalar(channel: Channel, planes: PlaneValues, graph: Graph) -> Value:
-    if channel.kind == "constant":
-        return graph.constant(channel.low)
-    return _ranged(_unit(channel, planes, graph), [channel])
+    unit = _unit(channel, planes, graph)
+    return _ranged(unit, [channel]) if isinstance(unit, Value) else graph.constant(channel.low)
 
 
 def _ranged(unit: Value, channels: Sequence[Channel]) -> Value:
