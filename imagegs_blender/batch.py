@@ -120,7 +120,9 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
 def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
     """The materials asked for; by default every one that is used."""
     if options.selected:
-        return selection.materials(obj for obj in bpy.context.view_layer.objects if obj.select_get())
+        layer = bpy.context.view_layer
+        assert layer is not None
+        return selection.materials(obj for obj in layer.objects if obj.select_get())
     if options.materials:
         return [material for material in bpy.data.materials if material.name in options.materials]
     return [material for material in bpy.data.materials if material.users and not material.is_grease_pencil]

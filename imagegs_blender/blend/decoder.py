@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import bpy
 
@@ -142,7 +143,8 @@ class Decoder:
     @property
     def body_node(self) -> bpy.types.ShaderNodeGroup | None:
         """The group node that stands for all that is derived; None where a version before 2 built the decoder."""
-        return next((node for node in self.tree.nodes if properties.BODY.is_on(node)), None)
+        nodes = (node for node in self.tree.nodes if isinstance(node, bpy.types.ShaderNodeGroup))
+        return next((node for node in nodes if properties.BODY.is_on(node)), None)
 
     @property
     def body(self) -> bpy.types.ShaderNodeTree | None:
@@ -163,7 +165,7 @@ class Decoder:
     @property
     def problems(self) -> list[str]:
         """What is impossible in its custom properties, one message each; empty for nearly all files."""
-        messages = {}
+        messages: dict[str, None] = {}
         for ask in _QUESTIONS:
             try:
                 ask(self)
@@ -191,25 +193,27 @@ class Decoder:
 
     def images(self) -> list[bpy.types.Image]:
         """Every image that its nodes hold, each once."""
-        held = (getattr(node, "image", None) for node in self.nodes())
+        held = map(_image, self.nodes())
         return list(dict.fromkeys(image for image in held if image))
 
     def table_images(self) -> dict[str, bpy.types.Image]:
         """The images that hold decode tables, by table."""
         nodes = (node for node in self.nodes() if properties.TABLE.is_on(node))
-        return {properties.TABLE.read(node): node.image for node in nodes if node.image}
+        return {properties.TABLE.read(node): image for node in nodes if (image := _image(node))}
 
     def map_images(self) -> dict[str, bpy.types.Image]:
         """The images of a BAKED decoder, by map; empty where it is none."""
-        return {properties.MAP.read(node): node.image for node in self.map_nodes()}
+        return {properties.MAP.read(node): image for node in self.map_nodes() if (image := _image(node))}
 
     def map_nodes(self) -> list[bpy.types.ShaderNodeTexImage]:
         """The nodes of a BAKED decoder that hold a decoded map."""
-        return [node for node in self.nodes() if properties.MAP.is_on(node) and node.image]
+        nodes = (node for node in self.nodes() if isinstance(node, bpy.types.ShaderNodeTexImage))
+        return [node for node in nodes if properties.MAP.is_on(node) and node.image]
 
     def scripts(self) -> list[bpy.types.ShaderNodeScript]:
         """The script nodes of an OSL decoder."""
-        return [node for node in self.nodes() if properties.SCRIPT.is_on(node)]
+        nodes = (node for node in self.nodes() if isinstance(node, bpy.types.ShaderNodeScript))
+        return [node for node in nodes if properties.SCRIPT.is_on(node)]
 
     def derived_images(self) -> list[bpy.types.Image]:
         """The images whose texels are made from the stream; none for OSL, whose script is a file of the session."""
@@ -224,6 +228,11 @@ class Decoder:
             return False
         images = self.derived_images()
         return bool(images) and all(derived.is_kept(image) or (not saved and image.is_dirty) for image in images)
+
+
+def _image(node: bpy.types.Node) -> bpy.types.Image | None:
+    """The image that a node holds, whatever its kind."""
+    return getattr(node, "image", None)
 
 
 _QUESTIONS: tuple[Callable[[Decoder], object], ...] = (
@@ -243,12 +252,12 @@ _QUESTIONS: tuple[Callable[[Decoder], object], ...] = (
 """All that a decoder's properties answer."""
 
 
-def is_decoder(tree: bpy.types.NodeTree | None) -> bool:
+def is_decoder(tree: bpy.types.NodeTree | None) -> TypeGuard[bpy.types.ShaderNodeTree]:
     """Whether a node group is a decoder of ours, be its stream lost."""
     return tree is not None and (properties.STREAM.is_on(tree) or properties.RECORD.is_on(tree))
 
 
-def is_decoder_node(node: bpy.types.Node) -> bool:
+def is_decoder_node(node: bpy.types.Node) -> TypeGuard[bpy.types.ShaderNodeGroup]:
     """Whether a node is an instance of a decoder."""
     return isinstance(node, bpy.types.ShaderNodeGroup) and is_decoder(node.node_tree)
 

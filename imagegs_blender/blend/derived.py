@@ -12,6 +12,8 @@ import zlib
 import bpy
 import numpy as np
 
+from . import border
+
 
 def put(image: bpy.types.Image, texels: np.ndarray) -> None:
     """Let an image hold texels (h, w, 4), uint8 or float32, row 0 at the bottom, and pack them without loss.
@@ -20,7 +22,7 @@ def put(image: bpy.types.Image, texels: np.ndarray) -> None:
     """
     height, width = texels.shape[:2]
     is_float = texels.dtype != np.uint8
-    if not is_float and not image.library:
+    if not is_float and image.library is None:
         _replace(image, _png(width, height, texels[::-1].reshape(height, 4 * width)))
         image.source = "FILE"
         image.buffers_free()
@@ -30,15 +32,15 @@ def put(image: bpy.types.Image, texels: np.ndarray) -> None:
     image.use_generated_float = is_float
     image.generated_width, image.generated_height = width, height
     unit = texels if is_float else texels / np.float32(255)
-    image.pixels.foreach_set(np.ascontiguousarray(unit, np.float32).ravel())
+    border.set_texels(image, np.ascontiguousarray(unit, np.float32).ravel())
     image.update()
-    if not image.library and image.colorspace_settings.is_data:
+    if image.library is None and border.color_space(image).is_data:
         image.pack()
 
 
 def is_kept(image: bpy.types.Image) -> bool:
     """Whether an image's texels are packed."""
-    return image.packed_file is not None and not _is_blank(image)
+    return image.packed_file is not None and not _is_blank(image.packed_file)
 
 
 def _replace(image: bpy.types.Image, data: bytes) -> None:
@@ -46,8 +48,8 @@ def _replace(image: bpy.types.Image, data: bytes) -> None:
     image.pack(data=data, data_len=len(data))
 
 
-def _is_blank(image: bpy.types.Image) -> bool:
-    return image.packed_file.size == len(_BLANK) and bytes(image.packed_file.data) == _BLANK
+def _is_blank(packed: bpy.types.PackedFile) -> bool:
+    return packed.size == len(_BLANK) and bytes(packed.data) == _BLANK
 
 
 def _png(width: int, height: int, rows: np.ndarray) -> bytes:

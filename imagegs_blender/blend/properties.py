@@ -16,6 +16,7 @@ import bpy
 
 from ..core.errors import ImageGSError
 from ..core.textures.udim import Tiles
+from . import border
 
 VERSION = 2
 """Of what this code writes into a .blend. It reads this version and all before, and must refuse a newer one."""
@@ -87,19 +88,24 @@ class Property(Generic[T]):
 
     def remove(self, holder: Holder) -> None:
         for key in filter(None, (self.key, self.former)):
-            if key in holder:
+            if _has(holder, key):
                 del holder[key]
 
     def _key_on(self, holder: Holder) -> str | None:
-        return next((key for key in (self.key, self.former) if key is not None and key in holder), None)
+        return next((key for key in (self.key, self.former) if key is not None and _has(holder, key)), None)
 
 
 _ADVICE = "restore the originals, or append the material again"
 
 
+def _has(holder: Any, key: str) -> bool:
+    """The annotations know no `in` of what holds custom properties."""
+    return key in holder
+
+
 def _name(holder: Holder) -> str:
     """The tree that holds the value, and the node where it is one."""
-    return f"{holder.id_data.name}, node {holder.name}" if isinstance(holder, bpy.types.Node) else holder.name
+    return f"{border.owner(holder).name}, node {holder.name}" if isinstance(holder, bpy.types.Node) else holder.name
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ import bpy
 
 from ..core.encoding.report import OVERALL, FitReport
 from ..core.errors import ImageGSError
-from . import properties
+from . import border, properties
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ class Link:
 
     @classmethod
     def of(cls, link: bpy.types.NodeLink) -> Link:
-        ends = link.from_node.name, link.from_socket.identifier, link.to_node.name, link.to_socket.identifier
-        return cls(*ends, link.is_muted)
+        (start, end), source, target = border.nodes(link), border.source(link), border.target(link)
+        return cls(start.name, source.identifier, end.name, target.identifier, link.is_muted)
 
     @classmethod
     def from_json(cls, document: Any) -> Link:
@@ -144,7 +144,7 @@ class Original:
         try:
             return cls.from_json(properties.ORIGINAL.read(node))
         except (ValueError, TypeError, RecursionError) as error:
-            raise _damaged(f"{node.id_data.name}, node {node.name}", properties.ORIGINAL.key) from error
+            raise _damaged(f"{border.owner(node).name}, node {node.name}", properties.ORIGINAL.key) from error
 
     def write(self, node: bpy.types.Node) -> None:
         properties.ORIGINAL.write(node, json.dumps(asdict(self)))

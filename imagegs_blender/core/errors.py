@@ -1,10 +1,10 @@
-"""The one exception that a person is meant to read, and what it is told by others."""
+"""The one exception that a person is meant to read, and messages of other libraries on one line."""
 
 from __future__ import annotations
 
 
 class ImageGSError(Exception):
-    """Bad input or an impossible request, said in one line: names the thing, says what to do.
+    """Bad input or an impossible request, said in one line: names the thing and the remedy.
 
     Raised where the bad input enters. Commands print it as `error: MESSAGE` and exit with 1; operators report it
     in the window. Nothing has been written when it is raised.

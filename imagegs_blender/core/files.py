@@ -72,7 +72,7 @@ def unique(name: str, taken: set[str]) -> str:
 
 
 _LONGEST_NAME = 200
-"""Bytes of a file's name; file systems take 255, with its suffix and what a caller puts before and behind it."""
+"""Bytes of a file's name; file systems take 255, with a suffix and the words that a caller adds."""
 
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{digit}" for port in ("COM", "LPT") for digit in "123456789")}
 """Names that Windows keeps for devices, with any suffix."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 
+from ..blend import border
 from ..core.errors import ImageGSError
 from ..workflow import selection
 from ..workflow.bake import bake, use
@@ -39,11 +40,11 @@ class IMAGEGS_OT_bake(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return selection.poll_decoders(cls, context)
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> border.Result:
+        border.window_manager(context).fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         if not self.directory:
             self.report({"ERROR"}, say("No folder was chosen: choose where the files go"))
             return {"CANCELLED"}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import decoders
 from ..core.errors import ImageGSError
 from ..workflow import comparison, selection
@@ -25,7 +26,7 @@ def _stacks(self: bpy.types.PropertyGroup, context: bpy.types.Context | None) ->
     return _names or [("", "Nothing is compressed", "")]
 
 
-def _show(settings: bpy.types.PropertyGroup, change: Callable[[], object] | None = None) -> None:
+def _show(settings: IMAGEGS_PG_compare, change: Callable[[], object] | None = None) -> None:
     """Show what was chosen, after a change of what is compared; the panel says where that is impossible."""
     try:
         if change is not None:
@@ -37,18 +38,18 @@ def _show(settings: bpy.types.PropertyGroup, change: Callable[[], object] | None
         comparison.problem = str(error)
 
 
-def _changed_map(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+def _changed_map(self: IMAGEGS_PG_compare, context: bpy.types.Context) -> None:
     if self.map:
         decoder, name = self.map.split("\n")
         _show(self, lambda: comparison.load(decoder, name, self.lod))
 
 
-def _changed_lod(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+def _changed_lod(self: IMAGEGS_PG_compare, context: bpy.types.Context) -> None:
     if comparison.current is not None:
         _show(self, lambda: comparison.set_level(self.lod))
 
 
-def _changed_view(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+def _changed_view(self: IMAGEGS_PG_compare, context: bpy.types.Context) -> None:
     _show(self)
 
 
@@ -81,9 +82,9 @@ class IMAGEGS_OT_compare(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return selection.poll_decoders(cls, context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         decoder = selection.selected_decoders(context)[0]
-        settings = context.scene.imagegs_compare
+        settings: IMAGEGS_PG_compare = border.ours(context.scene).imagegs_compare
         try:
             name = decoder.stream.maps[0].name
             pair = comparison.load(decoder.name, name, settings.lod)
@@ -102,12 +103,14 @@ class IMAGEGS_OT_compare(bpy.types.Operator):
 
 def _open_editor(context: bpy.types.Context, image: bpy.types.Image) -> None:
     """Show the image in an Image Editor of this window, or in a window of its own where there is none."""
+    assert context.screen is not None
     area = next((area for area in context.screen.areas if area.type == "IMAGE_EDITOR"), None)
     if area is None:
         bpy.ops.wm.window_new()
-        area = context.window_manager.windows[-1].screen.areas[0]
+        area = border.window_manager(context).windows[-1].screen.areas[0]
         area.type = "IMAGE_EDITOR"
     space = area.spaces.active
+    assert isinstance(space, bpy.types.SpaceImageEditor)
     space.image = image
     space.show_region_ui = True
     area.tag_redraw()
@@ -119,10 +122,10 @@ _CLASSES = (IMAGEGS_PG_compare, IMAGEGS_OT_compare)
 def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Scene.imagegs_compare = bpy.props.PointerProperty(type=IMAGEGS_PG_compare)
+    border.Scene.imagegs_compare = bpy.props.PointerProperty(type=IMAGEGS_PG_compare)
 
 
 def unregister() -> None:
-    del bpy.types.Scene.imagegs_compare
+    del border.Scene.imagegs_compare
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

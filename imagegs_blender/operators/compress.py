@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import bpy
 
+from ..blend import border
 from ..core.encoding.report import OVERALL
 from ..core.errors import ImageGSError
 from ..core.settings import PRESETS, FitSettings
@@ -12,6 +15,7 @@ from ..workflow.compress import Outcome, planned
 from ..workflow.notices import Severity
 from .messages import counted, say
 from .preferences import device, worker_options
+from .settings import IMAGEGS_PG_settings
 
 _REDRAWN = {"VIEW_3D": "UI", "NODE_EDITOR": "UI", "PROPERTIES": "WINDOW"}
 """Editors and the regions of them that show progress; a viewport itself may take long to draw."""
@@ -24,7 +28,13 @@ _SCRIPTS = {"HIDDEN", "SKIP_SAVE"}
 BUSY = "A compression is running: wait for it, or press Cancel"
 
 
-class _Press:
+if TYPE_CHECKING:
+    _Base = bpy.types.Operator
+else:
+    _Base = object  # the buttons are the operators
+
+
+class _Press(_Base):
     """What compressing for the first time and again have in common."""
 
     again = False
@@ -35,7 +45,7 @@ class _Press:
     bpp: bpy.props.FloatProperty(name="Bits per Pixel", default=1.0, min=0.01, max=64, options=_SCRIPTS)
     seed: bpy.props.IntProperty(name="Seed", default=0, min=0, options=_SCRIPTS)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         """Compress in one go: scripts and background mode."""
         try:
             plan = planned(self._materials(context), self.again)
@@ -44,7 +54,7 @@ class _Press:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> border.Result:
         """Compress with the window alive."""
         if run.current is not None:
             self.report({"WARNING"}, say(BUSY))
@@ -55,11 +65,11 @@ class _Press:
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self._timer = context.window_manager.event_timer_add(run.POLL_SECONDS, window=context.window)
-        context.window_manager.modal_handler_add(self)
+        self._timer = border.window_manager(context).event_timer_add(run.POLL_SECONDS, window=context.window)
+        border.window_manager(context).modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> border.Result:
         if event.type == "ESC" and event.value == "PRESS":
             self._run.close()
         elif event.type != "TIMER" and not self._run.stopping:
@@ -85,7 +95,7 @@ class _Press:
     def cancel(self, context: bpy.types.Context) -> None:
         """End the run; Blender calls this too, where it opens another file or quits meanwhile."""
         run.end()
-        context.window_manager.event_timer_remove(self._timer)
+        border.window_manager(context).event_timer_remove(self._timer)
         _redraw(context)
 
     def _materials(self, context: bpy.types.Context) -> list[bpy.types.Material]:
@@ -96,32 +106,34 @@ class _Press:
 
     def _settings(self, context: bpy.types.Context) -> FitSettings:
         """The scene's settings, or what a script passed."""
-        chosen = context.scene.imagegs
+        chosen: IMAGEGS_PG_settings = border.ours(context.scene).imagegs
         given = {name: getattr(self, name) for name in ("bpp", "seed") if self.properties.is_property_set(name)}
         if not self.properties.is_property_set("preset") and not given:
             return chosen.fit_settings()
         preset = self.preset if self.properties.is_property_set("preset") else chosen.preset
         return FitSettings.preset(preset, device=device(), **{"seed": chosen.seed} | given)
 
-    def _options(self, context: bpy.types.Context) -> dict[str, object]:
-        importance = context.scene.imagegs.weighting()
+    def _options(self, context: bpy.types.Context) -> dict[str, Any]:
+        importance = border.ours(context.scene).imagegs.weighting()
         return {"importance": importance, "again": self.again, "worker_options": worker_options()}
 
-    def _finish(self, outcome: Outcome) -> set[str]:
+    def _finish(self, outcome: Outcome) -> border.Result:
         for severity in Severity:
             for notice in outcome.of(severity):
                 text = str(notice)
                 if severity is Severity.INFO:
                     text = say("Left as it is: {what}").format(what=notice)
-                self.report({severity.name}, text)
+                word: Any = severity.name  # in the words of Blender's reports
+                self.report({word}, text)
         if not outcome.done:
             if not outcome.of(Severity.ERROR):
                 left = outcome.of(Severity.INFO)
                 reason = str(left[0]) if left else say("no image textures were found")
                 self.report({"WARNING"}, say("Nothing was compressed: {reason}").format(reason=reason))
             return {"CANCELLED"}
-        size = sum(done.report.bytes for done in outcome.done)
-        worst = min(done.report.psnr[OVERALL] for done in outcome.done)
+        size = sum(done.report.bytes or 0 for done in outcome.done)
+        qualities = (done.report.psnr[OVERALL] for done in outcome.done)
+        worst = min(quality for quality in qualities if quality is not None)
         stacks = counted(len(outcome.done), "texture stack", "texture stacks")
         text = say("Compressed {stacks} to {size:.0f} KB, {quality:.1f} dB or more")
         self.report({"INFO"}, text.format(stacks=stacks, size=size / 1000, quality=worst))
@@ -175,13 +187,14 @@ class IMAGEGS_OT_cancel(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
+        assert run.current is not None  # poll
         run.current.close()
         return {"FINISHED"}
 
 
 def _redraw(context: bpy.types.Context) -> None:
-    for window in context.window_manager.windows:
+    for window in border.window_manager(context).windows:
         for area in window.screen.areas:
             for region in area.regions:
                 if region.type == _REDRAWN.get(area.type):
@@ -190,4 +203,12 @@ def _redraw(context: bpy.types.Context) -> None:
 
 _CLASSES = (IMAGEGS_OT_compress, IMAGEGS_OT_recompress, IMAGEGS_OT_cancel)
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import decoders
 from ..workflow.summary import memory_text, saved, size, text
 from .messages import counted, say
@@ -22,9 +23,11 @@ class IMAGEGS_OT_copy_report(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         total = f"Saved on disk: {size(saved(decoders()))}"
-        context.window_manager.clipboard = "\n".join([text(decoders()), total, memory_text(context.scene)])
+        border.window_manager(context).clipboard = "\n".join(
+            [text(decoders()), total, memory_text(border.scene(context))]
+        )
         self.report(
             {"INFO"}, say("Report about {stacks} copied").format(stacks=counted(len(decoders()), "stack", "stacks"))
         )

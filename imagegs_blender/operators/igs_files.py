@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 
+from ..blend import border
 from ..core.errors import ImageGSError
 from ..workflow import igs_files, selection
 from .messages import counted, say
@@ -25,12 +26,12 @@ class IMAGEGS_OT_export_stream(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return selection.poll_decoders(cls, context)
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> border.Result:
         self.filepath = f"{selection.active_decoder(context).short_name}.igs"
-        context.window_manager.fileselect_add(self)
+        border.window_manager(context).fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         path = Path(bpy.path.abspath(self.filepath)).with_suffix(".igs")
         try:
             igs_files.export(selection.active_decoder(context), path)
@@ -54,19 +55,21 @@ class IMAGEGS_OT_import_stream(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         material = context.object and context.object.active_material
-        if not material or material.library or material.node_tree is None:
+        if not material or material.library is not None or material.node_tree is None:
             cls.poll_message_set("Select an object with a material of this file that uses nodes")
             return False
         return True
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> border.Result:
+        border.window_manager(context).fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         path = Path(bpy.path.abspath(self.filepath))
+        material = context.object.active_material if context.object else None
+        assert material is not None  # poll
         try:
-            stream = igs_files.load(path, context.object.active_material).stream
+            stream = igs_files.load(path, material).stream
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -78,4 +81,12 @@ class IMAGEGS_OT_import_stream(bpy.types.Operator):
 
 _CLASSES = (IMAGEGS_OT_export_stream, IMAGEGS_OT_import_stream)
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

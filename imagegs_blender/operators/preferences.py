@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from ..blend import border
 from ..core.errors import ImageGSError
 from ..core.process import worker
 from ..core.settings import DEVICES, PRESETS
@@ -43,8 +44,8 @@ def _use_default_preset(*_: object) -> None:
     """Scenes in which nobody has chosen a preset take the preferences' one."""
     chosen = preferences()
     for scene in bpy.data.scenes if chosen else ():
-        if not scene.library and not scene.imagegs.is_property_set("preset"):
-            scene.imagegs.preset = chosen.default_preset
+        if scene.library is None and not border.ours(scene).imagegs.is_property_set("preset"):
+            border.ours(scene).imagegs.preset = chosen.default_preset
 
 
 class IMAGEGS_AP_preferences(bpy.types.AddonPreferences):
@@ -77,7 +78,7 @@ class IMAGEGS_AP_preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = border.layout(self)
         layout.use_property_split = True
         layout.prop(self, "default_preset")
         layout.prop(self, "threads")
@@ -96,7 +97,7 @@ class IMAGEGS_OT_detect_devices(bpy.types.Operator):
     bl_idname = "imagegs.detect_devices"
     bl_label = "Detect Devices"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         global _detected
         try:
             _detected = worker.devices(worker_options().get("python"))
@@ -120,7 +121,9 @@ def device() -> str:
 
 def preferences() -> IMAGEGS_AP_preferences | None:
     """The add-on's preferences; None where it is not enabled as an add-on (scripts, tests)."""
-    addon = bpy.context.preferences.addons.get(PACKAGE)
+    everyone = bpy.context.preferences
+    assert everyone is not None
+    addon = everyone.addons.get(PACKAGE)
     return addon.preferences if addon else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..blend import border
 from ..core.errors import ImageGSError
 from ..scene import replace
 from ..workflow import selection
@@ -21,7 +22,7 @@ class IMAGEGS_OT_restore(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return selection.poll_originals(cls, context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         try:
             count = replace.restore(selection.materials(context.selected_objects))
         except ImageGSError as error:

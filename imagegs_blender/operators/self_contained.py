@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..blend import border
 from ..core.errors import ImageGSError
 from ..shaders.decoder import pack, unpack
 from ..workflow import selection
@@ -23,7 +24,7 @@ class IMAGEGS_OT_self_contained(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return selection.poll_decoders(cls, context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         decoders = [decoder for decoder in selection.selected_decoders(context) if not decoder.linked]
         try:
             for decoder in decoders:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..blend import border
 from ..blend.properties import BAKED, NODES, OSL
 from ..core.errors import ImageGSError
 from ..shaders.decoder import set_kind
@@ -36,7 +37,7 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         return _ITEMS[properties.kind][1]
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> border.Result:
         try:
             for decoder in selection.selected_decoders(context):
                 set_kind(decoder, self.kind, detail=wanted_detail())

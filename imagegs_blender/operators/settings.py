@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import decoder_nodes
 from ..core.errors import ImageGSError
 from ..core.settings import DEFAULT_BPP, FitSettings
@@ -33,10 +34,10 @@ _RATES = [
 ]
 
 
-def _set_lod(self: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+def _set_lod(self: IMAGEGS_PG_settings, context: bpy.types.Context) -> None:
     for tree in replace.trees(selection.materials(context.selected_objects)):
         for node in decoder_nodes(tree):
-            node.inputs["LOD"].default_value = self.lod
+            border.set_value(node.inputs["LOD"], self.lod)
 
 
 class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
@@ -111,9 +112,9 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
 
 def register() -> None:
     bpy.utils.register_class(IMAGEGS_PG_settings)
-    bpy.types.Scene.imagegs = bpy.props.PointerProperty(type=IMAGEGS_PG_settings)
+    border.Scene.imagegs = bpy.props.PointerProperty(type=IMAGEGS_PG_settings)
 
 
 def unregister() -> None:
-    del bpy.types.Scene.imagegs
+    del border.Scene.imagegs
     bpy.utils.unregister_class(IMAGEGS_PG_settings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes
 from .pixels import tile_path
 from .replace import originals, trees
@@ -41,7 +42,7 @@ def image(image: bpy.types.Image) -> Cost:
 
 def _tiled(image: bpy.types.Image) -> Cost:
     paths = [tile_path(image, tile.number) for tile in image.tiles]
-    packed = sum(file.size for file in image.packed_files)
+    packed = sum(tile.packed_file.size for tile in image.packed_files if tile.packed_file)
     disk = packed or sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
     texel = 16 if image.is_float else 4
     return Cost(disk, sum(texel * tile.size[0] * tile.size[1] for tile in image.tiles))
@@ -75,7 +76,7 @@ def shown(materials: Iterable[bpy.types.Material]) -> tuple[set[bpy.types.Image]
         used |= {
             node.image
             for node in tree.nodes
-            if node.bl_idname == "ShaderNodeTexImage" and node.image and node not in replaced
+            if isinstance(node, bpy.types.ShaderNodeTexImage) and node.image and node not in replaced
         }
-        decoders |= {Decoder(node.node_tree) for node in decoder_nodes(tree)}
+        decoders |= {Decoder(border.tree_of(node)) for node in decoder_nodes(tree)}
     return used, decoders

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from ..blend import border
 from ..core.errors import ImageGSError
 from ..core.textures import rasterize
 from ..core.textures.resample import resize
@@ -140,12 +141,14 @@ def _meshes(stack: StackPlan) -> Iterator[tuple[bpy.types.Mesh | None, set[int]]
     """
     names = set(stack.materials)
     graph = bpy.context.evaluated_depsgraph_get()
-    present = {obj.name for obj in bpy.context.view_layer.objects}
+    layer = bpy.context.view_layer
+    assert layer is not None
+    present = {obj.name for obj in layer.objects}
     for obj in bpy.data.objects:
         slots = {i for i, slot in enumerate(obj.material_slots) if slot.material and slot.material.name in names}
         if not slots:
             continue
-        if obj.type != "MESH":
+        if not isinstance(obj.data, bpy.types.Mesh):
             yield None, slots
         elif obj.modifiers and obj.name in present:
             evaluated = obj.evaluated_get(graph)
@@ -177,12 +180,13 @@ def _triangles(
     points = corners.reshape(-1, 2)[index]
     points[..., 1] = 1 - points[..., 1]
     finite = np.isfinite(points).all(axis=(1, 2))
-    return points[finite] * np.float32((size[1], size[0])), index[finite]
+    return points[finite] * np.array((size[1], size[0]), np.float32), index[finite]
 
 
 def _corner_values(mesh: bpy.types.Mesh, attribute: str) -> np.ndarray:
     """(corners,) float32: the mean of red, green and blue."""
     layer = mesh.color_attributes[attribute]
+    assert isinstance(layer, bpy.types.ByteColorAttribute | bpy.types.FloatColorAttribute)
     colors = np.empty(len(layer.data) * 4, np.float32)
     layer.data.foreach_get("color", colors)
     values = colors.reshape(-1, 4)[:, :3].mean(axis=1)
@@ -200,7 +204,7 @@ def _gray(name: str) -> np.ndarray:
     if not (width and height):
         raise ImageGSError(f"{name}: the importance image can't be read; relink it or choose another")
     pixels = np.empty(width * height * image.channels, np.float32)
-    image.pixels.foreach_get(pixels)
+    border.texels(image, pixels)
     colors = pixels.reshape(height, width, image.channels)[::-1, :, : min(image.channels, 3)]
     return np.ascontiguousarray(colors.mean(axis=2))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import bpy
 
+from ..blend import border
 from ..core.errors import ImageGSError
 from ..core.gaussians import MAX_PLANES
 from ..core.textures.texture_stack import ColorSpace, Role
@@ -205,28 +206,30 @@ def _gather(
     """Add the uses that a material makes of images to candidates, or to skipped."""
     has_textures = False
     for use in walk.image_uses(material):
-        if not isinstance(use, walk.DecoderUse) and use.node.image is None:
-            continue
-        has_textures = True
         if isinstance(use, walk.DecoderUse):
-            skipped[Skipped(material.name, None, f"already compressed: {use.node.node_tree.name}")] = None
+            has_textures = True
+            skipped[Skipped(material.name, None, f"already compressed: {border.tree_of(use.node).name}")] = None
             continue
         image = use.node.image
+        if image is None:
+            continue
+        has_textures = True
         reason = obstacles.in_node(use) or obstacles.in_image(image)
         if reason:
             skipped[Skipped(material.name, image.name, reason)] = None
             continue
+        assert isinstance(use.node, bpy.types.ShaderNodeTexImage)  # environment textures are an obstacle
         for number in obstacles.missing_tiles(image):
             reason = f"UDIM tile {number}: no readable file; the average color will be in its place"
             skipped[Skipped(material.name, image.name, reason)] = None
-        ref = ImageRef(image.name, image.library.filepath if image.library else "")
+        ref = ImageRef(image.name, image.library.filepath if image.library is not None else "")
         extension = "UDIM" if image.source == "TILED" else use.node.extension
         candidate = candidates.setdefault((ref, extension), _Candidate(ref, image, extension))
-        vector = use.node.inputs["Vector"]
+        vector = border.input_of(use.node, "Vector")
         tree = TreeRef("group", use.tree.name) if use.path else TreeRef("material", material.name)
         candidate.wants.add(use.want)
         candidate.nodes.add(NodePlan(tree, use.node.name, walk.texture_space(vector)))
-        candidate.alpha_linked |= use.node.outputs["Alpha"].is_linked
+        candidate.alpha_linked |= border.output_of(use.node, "Alpha").is_linked
         candidate.spaces.add((material.name, walk.texture_space(vector, use.path)))
     if not has_textures:
         skipped[Skipped(material.name, None, "no image textures")] = None
@@ -239,7 +242,7 @@ def _together(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
     """
     groups: list[list[_Candidate]] = []
     for component in _components(candidates):
-        planes = defaultdict(int)
+        planes: dict[tuple[str, str], int] = defaultdict(int)
         for candidate in component:
             for space in candidate.spaces:
                 planes[space] += len(candidate.channels)
@@ -316,7 +319,7 @@ def _map(candidate: _Candidate, names: set[str], tiles: Tiles | None) -> MapPlan
         name,
         candidate.ref,
         role,
-        obstacles.COLOR_SPACES[candidate.image.colorspace_settings.name],
+        obstacles.COLOR_SPACES[border.color_space(candidate.image).name],
         tuple(sorted({want.label for want in candidate.wants})),
         candidate.channels,
         candidate.alpha_linked,

@@ -6,6 +6,7 @@ import os
 
 import bpy
 
+from ..blend import border
 from ..core.textures.texture_stack import ColorSpace
 from ..core.textures.udim import Tiles
 from . import walk
@@ -23,9 +24,10 @@ COLOR_SPACES = {"sRGB": ColorSpace.SRGB, "Linear Rec.709": ColorSpace.LINEAR, "N
 
 def in_material(material: bpy.types.Material) -> str | None:
     """Why none of a material's images can be compressed."""
-    if material.library or material.override_library:
-        source = (material.library or material.override_library.reference.library).filepath
-        return f"linked from {source}; compress it there, or make it local"
+    override = material.override_library
+    linked = material if override is None or material.library is not None else override.reference
+    if linked is not None and linked.library is not None:
+        return f"linked from {linked.library.filepath}; compress it there, or make it local"
     without_nodes = bpy.app.version < (5, 0) and not material.use_nodes
     if material.node_tree is None or without_nodes:
         return "no image textures"
@@ -35,13 +37,13 @@ def in_material(material: bpy.types.Material) -> str | None:
 def in_node(use: walk.ImageUse) -> str | None:
     """Why this node can't be replaced by a decoder."""
     node = use.node
-    if node.bl_idname == "ShaderNodeTexEnvironment":
+    if isinstance(node, bpy.types.ShaderNodeTexEnvironment):
         return "environment texture: mapped by direction, not by UV"
-    if use.path and (use.tree.library or use.tree.override_library):
+    if use.path and (use.tree.library is not None or use.tree.override_library is not None):
         return f"used inside the linked node group {use.tree.name}; make it local"
     if node.projection != "FLAT":
         return f"{node.projection.lower()} projection: not mapped by UV"
-    foreign = walk.foreign_coordinates(node.inputs["Vector"], use.path)
+    foreign = walk.foreign_coordinates(border.input_of(node, "Vector"), use.path)
     if foreign:
         return f"mapped by {foreign} coordinates, not by UV"
     if node.interpolation == "Closest":
@@ -53,7 +55,7 @@ def in_node(use: walk.ImageUse) -> str | None:
 
 def _old_mapping(node: bpy.types.ShaderNodeTexImage) -> bool:
     own, color = node.texture_mapping, node.color_mapping
-    moved = (*own.translation, *own.rotation, *(s - 1 for s in own.scale))
+    moved = (*own.translation[:], *own.rotation[:], *(s - 1 for s in own.scale[:]))
     axes = (own.mapping_x, own.mapping_y, own.mapping_z, own.mapping)
     colors = (color.brightness - 1, color.contrast - 1, color.saturation - 1, color.blend_factor)
     return any(moved) or axes != ("X", "Y", "Z", "FLAT") or any(colors) or color.use_color_ramp
@@ -85,8 +87,9 @@ def in_image(image: bpy.types.Image) -> str | None:
         return f"file not found: {path}; relink it, or pack it"
     if min(width, height) < SMALLEST_SIDE or max(width, height) > LARGEST_SIDE:
         return f"{width} x {height} texels; images of {SMALLEST_SIDE} to {LARGEST_SIDE} texels a side can be compressed"
-    if image.colorspace_settings.name not in COLOR_SPACES:
-        return f"color space {image.colorspace_settings.name}; supported are {', '.join(COLOR_SPACES)}"
+    space = border.color_space(image).name
+    if space not in COLOR_SPACES:
+        return f"color space {space}; supported are {', '.join(COLOR_SPACES)}"
     return None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ..blend import border
 from ..core.errors import ImageGSError
 from ..core.textures import image_files
 from ..core.textures.srgb import to_linear, to_srgb
@@ -89,11 +90,12 @@ def _tiled(image: bpy.types.Image, tiles: Tiles) -> SourceMap:
 def _tile(image: bpy.types.Image, number: int) -> SourceMap:
     """One UDIM tile of an image, from its file or packed bytes. Raises ImageGSError, naming it, where it can't be read."""
     name = Path(tile_path(image, number)).name
-    packed = next((p.data for p in image.packed_files if Path(p.filepath.replace("\\", "/")).name == name), None)
+    files = (p.packed_file for p in image.packed_files if Path(p.filepath.replace("\\", "/")).name == name)
+    packed = next(files, None)
     if packed is None:
         return _from_file(image, Path(tile_path(image, number)))
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, name).write_bytes(packed)
+        Path(folder, name).write_bytes(packed.data)
         return _from_file(image, Path(folder, name))
 
 
@@ -143,14 +145,14 @@ def _buffer(image: bpy.types.Image) -> SourceMap:
     width, height = image.size
     channels = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[image.channels]
     flat = np.empty(width * height * len(channels), np.float32)
-    image.pixels.foreach_get(flat)
+    border.texels(image, flat)
     pixels = flat.reshape(height, width, len(channels))[::-1]
-    raw = image.colorspace_settings.is_data
+    raw = border.color_space(image).is_data
     if image.is_float:
         space = ColorSpace.RAW if raw else ColorSpace.LINEAR
         return SourceMap(image.name, Role.DATA, space, Depth.F32, channels, np.ascontiguousarray(pixels))
     named = {"sRGB": ColorSpace.SRGB, "Linear Rec.709": ColorSpace.LINEAR, "Non-Color": ColorSpace.RAW}
-    space = named[image.colorspace_settings.name]
+    space = named[border.color_space(image).name]
     return SourceMap(image.name, Role.DATA, space, Depth.U8, channels, np.rint(pixels * 255).astype(np.uint8))
 
 

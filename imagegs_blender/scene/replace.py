@@ -14,6 +14,7 @@ from typing import Any
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes, decoders, is_decoder, is_decoder_node
 from ..blend.properties import HELPER, ORIGINAL
 from ..blend.record import Link, Original
@@ -34,7 +35,7 @@ def replace(stack: StackPlan, decoder: Decoder) -> None:
         for node_plan in map_plan.nodes:
             together[node_plan.tree, node_plan.vector].append((node_plan.find(), map_plan.name))
     for nodes in together.values():
-        tree = nodes[0][0].id_data
+        tree = border.owner(nodes[0][0])
         instance = _add_decoder(tree, decoder, nodes[0][0])
         for node, map_name in nodes:
             _take_place(tree, node, instance, map_name)
@@ -76,7 +77,8 @@ def originals_shown(materials: Iterable[bpy.types.Material]) -> Iterator[None]:
             if instance is not None and is_decoder_node(instance):
                 settings = {key: getattr(instance, key) for key in ("name", "label", "width", "hide", "mute")}
                 settings["location"] = tuple(instance.location)
-                shown.append(_Shown(Decoder(instance.node_tree), nodes, settings, instance.inputs["LOD"].default_value))
+                level = border.value(border.input_of(instance, "LOD"))
+                shown.append(_Shown(Decoder(border.tree_of(instance)), nodes, settings, level))
     kept = {entry.decoder.tree: entry.decoder.tree.use_fake_user for entry in shown}
     for group in kept:
         group.use_fake_user = True
@@ -85,11 +87,11 @@ def originals_shown(materials: Iterable[bpy.types.Material]) -> Iterator[None]:
         yield
     finally:
         for entry in shown:
-            owner: Any = entry.nodes[0][0].id_data
+            owner = border.owner(entry.nodes[0][0])
             instance = _add_decoder(owner, entry.decoder, entry.nodes[0][0])
             for key, value in entry.settings.items():
                 setattr(instance, key, value)
-            instance.inputs["LOD"].default_value = entry.lod
+            border.set_value(border.input_of(instance, "LOD"), entry.lod)
             for node, map_name in entry.nodes:
                 _take_place(owner, node, instance, map_name)
         for group, fake in kept.items():
@@ -113,7 +115,9 @@ def droppable(materials: Iterable[bpy.types.Material]) -> list[bpy.types.Image]:
         for node in originals(tree):
             if node.image is not None:
                 count[node.image] += 1
-    return [image for image, uses in count.items() if image.users - image.use_fake_user <= uses and not image.library]
+    return [
+        image for image, uses in count.items() if image.users - image.use_fake_user <= uses and image.library is None
+    ]
 
 
 def drop_originals(materials: Iterable[bpy.types.Material]) -> list[str]:
@@ -128,15 +132,16 @@ def drop_originals(materials: Iterable[bpy.types.Material]) -> list[str]:
                 images.add(node.image)
             tree.nodes.remove(node)
         _remove_empty_frames(tree)
-    removed = [image.name for image in images if image.users - image.use_fake_user == 0 and not image.library]
+    removed = [image.name for image in images if image.users - image.use_fake_user == 0 and image.library is None]
     for name in removed:
-        bpy.data.images.remove(bpy.data.images[name, None])
+        bpy.data.images.remove(border.local_image(name))
     return sorted(removed)
 
 
 def trees(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.NodeTree]:
     """The trees of these materials and every local node group inside them, each once; not the decoders'."""
-    stack = [m.node_tree for m in materials if m.node_tree and not m.library]
+    own = (m.node_tree for m in materials if m.library is None)
+    stack: list[bpy.types.NodeTree] = [tree for tree in own if tree]
     seen: set[int] = set()
     while stack:
         tree = stack.pop()
@@ -150,7 +155,8 @@ def trees(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.NodeTre
 
 def originals(tree: bpy.types.NodeTree) -> list[bpy.types.ShaderNodeTexImage]:
     """The replaced Image Texture nodes of a tree."""
-    return [node for node in tree.nodes if ORIGINAL.is_on(node)]
+    nodes = (node for node in tree.nodes if isinstance(node, bpy.types.ShaderNodeTexImage))
+    return [node for node in nodes if ORIGINAL.is_on(node)]
 
 
 def remove_unused_decoders() -> None:
@@ -161,7 +167,7 @@ def remove_unused_decoders() -> None:
         held = [*decoder.trees()[1:], *decoder.images(), *decoder.parts.values()]
         bpy.data.node_groups.remove(decoder.tree)
         for part in held:  # a group comes before those inside it
-            if part.users == 0 and not part.library:
+            if part.users == 0 and part.library is None:
                 bpy.data.batch_remove([part])
 
 
@@ -170,11 +176,13 @@ def _add_decoder(
 ) -> bpy.types.ShaderNodeGroup:
     """An instance of a decoder where an Image Texture node is, fed with the same coordinates."""
     instance = tree.nodes.new("ShaderNodeGroup")
+    assert isinstance(instance, bpy.types.ShaderNodeGroup)
     instance.node_tree = decoder.tree
     instance.width = 240
     instance.parent = node.parent
     instance.location = node.location
-    source = next((link.from_socket for link in node.inputs["Vector"].links if not link.is_muted), None)
+    into = border.links(border.input_of(node, "Vector"))
+    source = next((border.source(link) for link in into if not link.is_muted), None)
     if source is None:
         uv = tree.nodes.new("ShaderNodeTexCoord")
         HELPER.write(uv, True)
@@ -190,8 +198,8 @@ def _take_place(
     tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage, instance: bpy.types.ShaderNodeGroup, map_name: str
 ) -> None:
     """Move the node's output links to a decoder, and the node, with a record of its links, into the frame."""
-    links = [link for output in node.outputs for link in output.links]
-    vector = next(iter(node.inputs["Vector"].links), None)
+    links = [link for output in border.outputs(node) for link in border.links(output)]
+    vector = next(iter(border.links(border.input_of(node, "Vector"))), None)
     Original(
         decoder=instance.name,
         map=map_name,
@@ -203,8 +211,8 @@ def _take_place(
         select=node.select,
     ).write(node)
     for link in links:
-        output = instance.outputs.get(_output_name(map_name, link.from_socket.identifier))
-        target, muted = link.to_socket, link.is_muted
+        output = instance.outputs.get(_output_name(map_name, border.source(link).identifier))
+        target, muted = border.target(link), link.is_muted
         tree.links.remove(link)
         if output is not None:
             tree.links.new(output, target).is_muted = muted
@@ -219,23 +227,23 @@ def _take_place(
 def _put_back(tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage, original: Original, last: bool) -> None:
     """Link a replaced node as it was; the last of its map takes the links made to the decoder since."""
     instance = tree.nodes.get(original.decoder)
-    replaced = instance is not None and is_decoder_node(instance)
+    decoder = instance if instance is not None and is_decoder_node(instance) else None
     for link in original.links:
-        source = _socket(node.outputs, link.from_socket)
+        source = _socket(border.outputs(node), link.from_socket)
         target = _find(tree, link.to_node, link.to_socket, "inputs")
         if source is None or target is None:
             continue
-        if all(replaced and other.from_node == instance for other in target.links):
+        if all(decoder is not None and other.from_node == decoder for other in border.links(target)):
             tree.links.new(source, target).is_muted = link.muted
-    if replaced and last:
+    if decoder is not None and last:
         for identifier in ("Color", "Alpha"):
-            output = instance.outputs.get(_output_name(original.map, identifier))
-            for link in list(output.links) if output is not None else ():
-                tree.links.new(node.outputs[identifier], link.to_socket)
-    if original.vector and not node.inputs["Vector"].is_linked:
+            output = decoder.outputs.get(_output_name(original.map, identifier))
+            for link in list(border.links(output)) if output is not None else ():
+                tree.links.new(border.output_of(node, identifier), border.target(link))
+    if original.vector and not border.input_of(node, "Vector").is_linked:
         source = _find(tree, original.vector.from_node, original.vector.from_socket, "outputs")
         if source is not None:
-            tree.links.new(source, node.inputs["Vector"]).is_muted = original.vector.muted
+            tree.links.new(source, border.input_of(node, "Vector")).is_muted = original.vector.muted
     node.parent = tree.nodes.get(original.parent) if original.parent else None
     node.location = original.location
     node.hide, node.select = original.hide, original.select
@@ -256,11 +264,12 @@ def _tidy(tree: bpy.types.NodeTree) -> None:
 def _frame(tree: bpy.types.NodeTree) -> bpy.types.NodeFrame:
     """The frame of the tree's originals, below all other nodes."""
     for node in tree.nodes:
-        if node.bl_idname == "NodeFrame" and HELPER.is_on(node):
+        if isinstance(node, bpy.types.NodeFrame) and HELPER.is_on(node):
             return node
     lowest = min((node.location.y - node.height for node in tree.nodes if node.parent is None), default=0)
     left = min((node.location.x for node in tree.nodes if node.parent is None), default=0)
     frame = tree.nodes.new("NodeFrame")
+    assert isinstance(frame, bpy.types.NodeFrame)
     frame.label = FRAME
     HELPER.write(frame, True)
     frame.location = (left, lowest - 200)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import is_decoder_node
 from ..core.textures.texture_stack import Role
 
@@ -57,22 +58,24 @@ class _Visit:
 def image_uses(material: bpy.types.Material) -> Iterator[ImageUse | DecoderUse]:
     """Every use of a texture node, or of a decoder, that an active Material Output of the material depends on."""
     tree = material.node_tree
-    outputs = {node.as_pointer(): node for node in map(tree.get_output_node, ("ALL", "CYCLES", "EEVEE")) if node}
+    assert tree is not None  # obstacles.in_material keeps materials without nodes away
+    ends = tree.get_output_node("ALL"), tree.get_output_node("CYCLES"), tree.get_output_node("EEVEE")
+    outputs = {node.as_pointer(): node for node in ends if node is not None}
     stack = [_Visit(s, (), Want("RGB", Role.DATA, s.name.lower())) for n in outputs.values() for s in n.inputs]
     seen: set[tuple] = set()
     while stack:
         visit = stack.pop()
         for source in _sources(visit.socket):
-            node = source.node
+            node = border.node_of(source)
             key = (tuple(n.as_pointer() for n in visit.path), node.as_pointer(), source.identifier, visit.want)
             if key in seen:
                 continue
             seen.add(key)
             if is_decoder_node(node):
-                yield DecoderUse(node.id_data, node)
+                yield DecoderUse(border.owner(node), node)
             elif isinstance(node, bpy.types.ShaderNodeTexImage | bpy.types.ShaderNodeTexEnvironment) and not node.mute:
                 want = replace(visit.want, channels="A") if source.identifier == "Alpha" else visit.want
-                yield ImageUse(node.id_data, node, visit.path, want)
+                yield ImageUse(border.owner(node), node, visit.path, want)
             stack.extend(_steps(source, visit.path, visit.want))
 
 
@@ -103,13 +106,14 @@ def foreign_coordinates(socket: bpy.types.NodeSocket, path: Path) -> str | None:
     while stack:
         visit = stack.pop()
         for source in _sources(visit.socket):
-            key = (tuple(n.as_pointer() for n in visit.path), source.node.as_pointer(), source.identifier)
+            node = border.node_of(source)
+            key = (tuple(n.as_pointer() for n in visit.path), node.as_pointer(), source.identifier)
             if key in seen:
                 continue
             seen.add(key)
-            if source.node.bl_idname == "ShaderNodeTexCoord" and source.identifier != "UV":
+            if node.bl_idname == "ShaderNodeTexCoord" and source.identifier != "UV":
                 return source.name
-            if source.node.bl_idname == "ShaderNodeNewGeometry":
+            if node.bl_idname == "ShaderNodeNewGeometry":
                 return f"Geometry {source.name}"
             stack.extend(_steps(source, visit.path, visit.want))
     return None
@@ -118,7 +122,7 @@ def foreign_coordinates(socket: bpy.types.NodeSocket, path: Path) -> str | None:
 def _sources(socket: bpy.types.NodeSocket) -> Iterator[bpy.types.NodeSocket]:
     """The output sockets that feed an input socket."""
     if socket.enabled:
-        yield from (link.from_socket for link in socket.links if link.is_valid and not link.is_muted)
+        yield from (border.source(link) for link in border.links(socket) if link.is_valid and not link.is_muted)
 
 
 def _border(source: bpy.types.NodeSocket, path: Path) -> tuple[bpy.types.NodeSocket | None, Path] | None:
@@ -126,30 +130,31 @@ def _border(source: bpy.types.NodeSocket, path: Path) -> tuple[bpy.types.NodeSoc
 
     None for nodes that compute something; a socket of None where nothing is passed on.
     """
-    node = source.node
+    node = border.node_of(source)
     if node.mute:
-        passed = (link.from_socket for link in node.internal_links if link.to_socket == source)
+        passed = (border.source(link) for link in node.internal_links if link.to_socket == source)
         return next(passed, None), path
     if node.bl_idname == "NodeReroute":
         return node.inputs[0], path
     if node.bl_idname == "NodeGroupInput" and path:
         return _by_identifier(path[-1].inputs, source.identifier), path[:-1]
     if isinstance(node, bpy.types.ShaderNodeGroup) and not is_decoder_node(node):
-        ends = [] if node.node_tree is None else node.node_tree.nodes
-        end = next((n for n in ends if n.bl_idname == "NodeGroupOutput" and n.is_active_output), None)
+        inner = [] if node.node_tree is None else list(node.node_tree.nodes)
+        ends = (n for n in inner if isinstance(n, bpy.types.NodeGroupOutput))
+        end = next((n for n in ends if n.is_active_output), None)
         return (_by_identifier(end.inputs, source.identifier) if end else None), (*path, node)
     return None
 
 
 def _steps(source: bpy.types.NodeSocket, path: Path, want: Want) -> Iterator[_Visit]:
     """The input sockets that an output socket depends on, and what is asked of each."""
-    border = _border(source, path)
-    if border is not None:
-        socket, path = border
+    step = _border(source, path)
+    if step is not None:
+        socket, path = step
         if socket is not None:
             yield _Visit(socket, path, want)
         return
-    node = source.node
+    node = border.node_of(source)
     for socket in node.inputs:
         yield _Visit(socket, path, _asked(node, source, socket, want))
 
@@ -158,18 +163,18 @@ def _asked(node: bpy.types.Node, source: bpy.types.NodeSocket, socket: bpy.types
     """What a node asks of one of its inputs when `want` is asked of its output."""
     data = Want("RGB", Role.DATA, socket.name.lower())
     single = Role.NORMAL if want.role is Role.NORMAL else Role.DATA
-    match node.bl_idname:
-        case "ShaderNodeSeparateColor" if node.mode == "RGB":
+    match node:
+        case bpy.types.ShaderNodeSeparateColor() if node.mode == "RGB":
             return Want(source.identifier[0], single, want.label)
-        case "ShaderNodeSeparateXYZ":
+        case bpy.types.ShaderNodeSeparateXYZ():
             return Want("RGB"["XYZ".index(source.identifier)], single, want.label)
-        case "ShaderNodeNormalMap" if socket.identifier == "Color":
+        case bpy.types.ShaderNodeNormalMap() if socket.identifier == "Color":
             return Want("RGB", Role.NORMAL if node.space == "TANGENT" else Role.DATA, "normal")
-        case "ShaderNodeBump" if socket.identifier == "Normal":
+        case bpy.types.ShaderNodeBump() if socket.identifier == "Normal":
             return want
-        case "ShaderNodeBump" | "ShaderNodeDisplacement" if socket.identifier == "Height":
+        case bpy.types.ShaderNodeBump() | bpy.types.ShaderNodeDisplacement() if socket.identifier == "Height":
             return replace(data, label="height")
-        case "ShaderNodeTexImage" | "ShaderNodeTexEnvironment":
+        case bpy.types.ShaderNodeTexImage() | bpy.types.ShaderNodeTexEnvironment():
             return replace(data, label="coordinates")
     if source.type == "SHADER":
         return want if socket.type == "SHADER" else _shader_input(socket)
@@ -188,17 +193,19 @@ def _shader_input(socket: bpy.types.NodeSocket) -> Want:
 
 def _describe(source: bpy.types.NodeSocket, path: Path) -> str:
     """An output socket as text: the UV map or Mapping it stands for, else the node's own name in its tree."""
-    node = source.node
-    if node.bl_idname == "ShaderNodeTexCoord" and source.identifier == "UV" and not node.from_instancer:
+    node = border.node_of(source)
+    if isinstance(node, bpy.types.ShaderNodeTexCoord) and source.identifier == "UV" and not node.from_instancer:
         return "UV"
-    if node.bl_idname == "ShaderNodeUVMap" and not node.from_instancer:
+    if isinstance(node, bpy.types.ShaderNodeUVMap) and not node.from_instancer:
         return f"UV {node.uv_map!r}" if node.uv_map else "UV"
-    if node.bl_idname == "ShaderNodeMapping" and not any(s.is_linked for s in node.inputs[1:]):
-        settings = [s for s in node.inputs[1:] if s.enabled]
-        values = ", ".join(f"{s.name} {tuple(round(v, 6) for v in s.default_value)}" for s in settings)
-        return f"Mapping({texture_space(node.inputs[0], path)}, {node.vector_type}, {values})"
+    if isinstance(node, bpy.types.ShaderNodeMapping):
+        coordinates, *others = border.inputs(node)
+        if not any(s.is_linked for s in others):
+            settings = [s for s in others if s.enabled]
+            values = ", ".join(f"{s.name} {tuple(round(v, 6) for v in border.value(s))}" for s in settings)
+            return f"Mapping({texture_space(coordinates, path)}, {node.vector_type}, {values})"
     trail = "/".join(n.name for n in path)
-    return f"{node.id_data.name}/{trail}{'/' if trail else ''}{node.name}.{source.identifier}"
+    return f"{border.owner(node).name}/{trail}{'/' if trail else ''}{node.name}.{source.identifier}"
 
 
 def _by_identifier(sockets: bpy.types.NodeInputs, identifier: str) -> bpy.types.NodeSocket | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import bpy
 import numpy as np
 
-from ..blend import derived
+from ..blend import border, derived
 from ..blend.decoder import Decoder
 from ..blend.properties import BAKED_ON, MAP, MAP_AVERAGE
 from ..core.decoding import lod
@@ -47,7 +47,7 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
             deep = info.depth is not Depth.U8
             image = parts.image(info.name, deep)
             space = ColorSpace.LINEAR if _is_linearized(info) else info.color_space
-            image.colorspace_settings.name = _SPACES[space]  # type: ignore[assignment]
+            border.set_color_space(image, _SPACES[space])
             image.alpha_mode = "CHANNEL_PACKED"
             texels = graph.image(image, vector, info.name, extension)
             texels.node.interpolation = "Linear"
@@ -80,6 +80,7 @@ def update(decoder: Decoder, gaussians: Gaussians, maps: Sequence[MapInfo], tabl
         BAKED_ON.write(decoder.tree, device)
     for info, pixels in zip(small, texture_stack.images(planes, small, gaussians.wrap).values(), strict=True):
         node, rgba = nodes[info.name], _rgba(pixels, info)
+        assert node.image is not None
         derived.put(node.image, rgba[::-1])
         if not decoder.linked:
             mean = rgba.mean(0, dtype=np.float32).mean(0)
@@ -96,6 +97,7 @@ def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, heig
 def show_average(decoder: Decoder) -> None:
     """Fill the images of a decoder with the average color of each map, known from when it was decoded last."""
     for node in decoder.map_nodes():
+        assert node.image is not None
         rgba = np.tile(np.array(MAP_AVERAGE.read(node), np.float32), (4, 4, 1))
         derived.put(node.image, rgba if node.image.is_float else np.rint(255 * rgba.clip(0, 1)).astype(np.uint8))
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import Decoder
 from ..blend.properties import BODY, PARTS
 from ..core.errors import ImageGSError
@@ -32,18 +33,23 @@ class Parts:
     def image(self, name: str, is_float: bool) -> bpy.types.Image:
         """An image for the texels of a table or a map; float or 8 bits. Raises ImageGSError where there is no blank one."""
         self._kinds[name] = bpy.types.Image
-        if self._blank is not None:
-            return self._taken(name, bpy.types.Image)
-        return bpy.data.images.new(f"{self.decoder.name} {name}", 1, 1, alpha=True, float_buffer=is_float)
+        if self._blank is None:
+            return bpy.data.images.new(f"{self.decoder.name} {name}", 1, 1, alpha=True, float_buffer=is_float)
+        image = self._blank.get(name)
+        if not isinstance(image, bpy.types.Image):
+            raise self._lacking()
+        return image
 
     def tree(self, name: str) -> bpy.types.ShaderNodeTree:
         """A group without nodes and sockets. Raises ImageGSError where there is no blank one."""
-        self._kinds[name] = bpy.types.NodeTree
+        self._kinds[name] = bpy.types.ShaderNodeTree
         if self._blank is None:
-            return bpy.data.node_groups.new(f".{self.decoder.name} {name}", "ShaderNodeTree")
-        tree = self._taken(name, bpy.types.NodeTree)
+            return border.new_tree(f".{self.decoder.name} {name}")
+        tree = self._blank.get(name)
+        if not isinstance(tree, bpy.types.ShaderNodeTree):
+            raise self._lacking()
         tree.nodes.clear()
-        tree.interface.clear()
+        border.interface(tree).clear()
         return tree
 
     def keep_blank(self) -> None:
@@ -57,7 +63,7 @@ class Parts:
             if kind is bpy.types.Image:
                 blank[name] = bpy.data.images.new(label, 1, 1)
             else:
-                blank[name] = bpy.data.node_groups.new(label, "ShaderNodeTree")
+                blank[name] = border.new_tree(label)
         unneeded = [part for part in decoder.parts.values() if part not in blank.values()]
         if blank:
             PARTS.write(decoder.tree, blank)
@@ -65,14 +71,11 @@ class Parts:
             PARTS.remove(decoder.tree)
         bpy.data.batch_remove([part for part in unneeded if part.users == 0])
 
-    def _taken(self, name: str, kind: type[bpy.types.ID]) -> bpy.types.ID:
-        part = (self._blank or {}).get(name)
-        if not isinstance(part, kind):
-            raise ImageGSError(
-                f"{self.decoder.name}: its library was saved by another version of the add-on, or with another Max Detail: "
-                "open the library with this version and save it"
-            )
-        return part
+    def _lacking(self) -> ImageGSError:
+        return ImageGSError(
+            f"{self.decoder.name}: was built by another version of the add-on, or with another Max Detail: open its library "
+            "with this version and save it"
+        )
 
 
 def attach(decoder: Decoder, body: bpy.types.ShaderNodeTree, colors: Mapping[str, tuple[float, float, float]]) -> None:
@@ -80,6 +83,7 @@ def attach(decoder: Decoder, body: bpy.types.ShaderNodeTree, colors: Mapping[str
     tree = decoder.tree
     tree.nodes.clear()
     start, node, end = map(tree.nodes.new, ("NodeGroupInput", "ShaderNodeGroup", "NodeGroupOutput"))
+    assert isinstance(node, bpy.types.ShaderNodeGroup)
     node.node_tree, node.label = body, "Decoded"
     BODY.write(node, True)
     node.width, node.location, end.location = 300, (250, 0), (600, 0)
@@ -95,7 +99,7 @@ def show(decoder: Decoder, colors: Mapping[str, tuple[float, float, float]]) -> 
     for end in (node for node in decoder.tree.nodes if node.bl_idname == "NodeGroupOutput"):
         for name, color in colors.items():
             socket = end.inputs[name]
-            socket.default_value = (*color, 1.0) if socket.type == "RGBA" else color[0]
+            border.set_value(socket, (*color, 1.0) if socket.type == "RGBA" else color[0])
 
 
 def detach(decoder: Decoder) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 import bpy
 import numpy as np
 
-from ..blend import properties
+from ..blend import border, properties
 from ..blend.decoder import Decoder, parsed, remember
 from ..blend.properties import BAKED, KINDS, NODES, OSL
 from ..blend.record import Record
@@ -139,7 +139,7 @@ def show_average(decoder: Decoder) -> None:
         baked.show_average(decoder)
     elif decoder.kind == NODES and decoder.layout is None and decoder.average and (maps := _maps(decoder)):
         end = next(node for node in decoder.tree.nodes if node.bl_idname == "NodeGroupOutput")
-        for link in [link for socket in end.inputs for link in socket.links]:
+        for link in [link for socket in end.inputs for link in border.links(socket)]:
             decoder.tree.links.remove(link)
         show(decoder, udim.outside(maps, np.array(decoder.average)))
     elif decoder.kind == OSL:
@@ -185,7 +185,7 @@ def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Ta
         fill(parts, decoder.tree, maps, tables)
     else:
         _clear(decoder)
-        body = bpy.data.node_groups.new(f".{decoder.name} decoded", "ShaderNodeTree")
+        body = border.new_tree(f".{decoder.name} decoded")
         node_group.interface(body, maps)
         fill(parts, body, maps, tables)
         attach(decoder, body, udim.outside(maps, planes))

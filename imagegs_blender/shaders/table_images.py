@@ -8,7 +8,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from ..blend import derived
+from ..blend import border, derived
 from ..blend.decoder import Decoder
 from ..blend.properties import AVERAGE, FINEST, SETTING, TABLE, TEXEL
 from ..core.decoding.tables import Tables, constant
@@ -112,17 +112,17 @@ def show(decoder: Decoder, tables: Tables) -> None:
     for table, image in images.items():
         _fill(image, arrays[table])
     for node in nodes:
-        if TEXEL.is_on(node):
+        if isinstance(node, bpy.types.ShaderNodeTexImage) and TEXEL.is_on(node):
             address(node, TABLE.read(node), TEXEL.read(node), tables)
-        elif SETTING.is_on(node):
+        elif isinstance(node, bpy.types.ShaderNodeCombineXYZ) and SETTING.is_on(node):
             set_vector(node, vectors[SETTING.read(node)])
         elif FINEST.is_on(node):
-            node.inputs[1].default_value = tables.tail.detail
+            border.set_value(node.inputs[1], tables.tail.detail)
 
 
 def set_vector(node: bpy.types.ShaderNodeCombineXYZ, vector: tuple[float, float, float]) -> None:
-    for socket, value in zip(node.inputs, vector, strict=True):
-        socket.default_value = value
+    for socket, value in zip(border.inputs(node), vector, strict=True):
+        border.set_value(socket, value)
 
 
 def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: Tables) -> None:
@@ -143,7 +143,7 @@ def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: 
 
 
 def _fill(image: bpy.types.Image, texels: np.ndarray) -> None:
-    image.colorspace_settings.name = "Non-Color"  # type: ignore[assignment]
+    border.set_color_space(image, "Non-Color")
     image.alpha_mode = "CHANNEL_PACKED"
     image.use_half_precision = False
     derived.put(image, texels)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bpy
-from bpy.app.translations import pgettext_iface as _
 
+from ..blend import border
+from ..operators.messages import shown as _
 from ..workflow import comparison
 from .text import wrapped
 
@@ -16,12 +17,12 @@ class IMAGEGS_PT_compare(bpy.types.Panel):
     bl_region_type = "UI"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = border.layout(self)
         pair = comparison.current
         if pair is None or bpy.data.node_groups.get((pair.decoder, None)) is None:
             layout.operator("imagegs.compare")
             return
-        settings = context.scene.imagegs_compare
+        settings = border.ours(context.scene).imagegs_compare
         layout.prop(settings, "map", text="")
         layout.column(align=True).prop(settings, "view", expand=True)
         if settings.view == "SPLIT":

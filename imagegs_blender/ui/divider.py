@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, Literal
+
 import bpy
 from mathutils import Matrix
 
+from ..blend import border
 from ..workflow import comparison
 
 _REACH = 10
@@ -23,18 +27,22 @@ class IMAGEGS_GT_divider(bpy.types.Gizmo):
         self.arrows = self.new_custom_shape("TRIS", _ARROWS)
 
     def draw(self, context: bpy.types.Context) -> None:
-        middle = Matrix.Translation((_place(context), context.region.height / 2, 0))
+        middle = Matrix.Translation((_place(context), _region(context).height / 2, 0))
         self.draw_custom_shape(self.arrows, matrix=middle)
 
-    def test_select(self, context: bpy.types.Context, location: tuple[int, int]) -> int:
-        return 0 if abs(location[0] - _place(context)) <= _REACH else -1
+    def test_select(self, context: bpy.types.Context, location: Iterable[int]) -> int:
+        x, _ = location
+        return 0 if abs(x - _place(context)) <= _REACH else -1
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> border.Result:
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event, tweak: set[str]) -> set[str]:
-        across, _ = context.region.view2d.region_to_view(event.mouse_region_x, 0)
-        context.scene.imagegs_compare.divider = min(max(across, 0.0), 1.0)
+    def modal(
+        self, context: bpy.types.Context, event: bpy.types.Event, tweak: set[Literal["PRECISE", "SNAP"]] | None
+    ) -> border.Result:
+        across, _ = _region(context).view2d.region_to_view(event.mouse_region_x, 0)
+        border.ours(context.scene).imagegs_compare.divider = min(max(across, 0.0), 1.0)
+        assert context.area is not None
         context.area.tag_redraw()
         return {"RUNNING_MODAL"}
 
@@ -48,9 +56,10 @@ class IMAGEGS_GGT_divider(bpy.types.GizmoGroup):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        image = context.space_data.image
+        space = context.space_data
+        image = space.image if isinstance(space, bpy.types.SpaceImageEditor) else None
         shown = image is not None and image.name == comparison.IMAGE and comparison.current is not None
-        return shown and context.scene.imagegs_compare.view == "SPLIT"
+        return shown and border.ours(context.scene).imagegs_compare.view == "SPLIT"
 
     def setup(self, context: bpy.types.Context) -> None:
         gizmo = self.gizmos.new(IMAGEGS_GT_divider.bl_idname)
@@ -61,9 +70,23 @@ class IMAGEGS_GGT_divider(bpy.types.GizmoGroup):
 
 def _place(context: bpy.types.Context) -> float:
     """The divider in the region, pixels from its left."""
-    return context.region.view2d.view_to_region(context.scene.imagegs_compare.divider, 0, clip=False)[0]
+    return _region(context).view2d.view_to_region(border.ours(context.scene).imagegs_compare.divider, 0, clip=False)[0]
 
 
-_CLASSES = (IMAGEGS_GT_divider, IMAGEGS_GGT_divider)
+def _region(context: bpy.types.Context) -> bpy.types.Region:
+    """The region that the divider is drawn in."""
+    assert context.region is not None
+    return context.region
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+
+_CLASSES: tuple[Any, ...] = (IMAGEGS_GT_divider, IMAGEGS_GGT_divider)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

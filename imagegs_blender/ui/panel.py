@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import bpy
-from bpy.app.translations import pgettext_iface as _
+from typing import TYPE_CHECKING, Any
 
+import bpy
+
+from ..blend import border
 from ..blend.decoder import Decoder, decoders
 from ..blend.properties import KINDS
 from ..core.errors import ImageGSError
 from ..operators.messages import counted
+from ..operators.messages import shown as _
+from ..operators.settings import IMAGEGS_PG_settings
 from ..scene.material_stack import Plan, StackPlan
 from ..workflow import forecast, rebuild, run, selection, summary
 from ..workflow.compress import Phase
 from .text import wrapped
 
+if TYPE_CHECKING:
+    _Base = bpy.types.Panel
+else:
+    _Base = object  # the classes of each place are the panels
 
-class _Panel:
+
+class _Panel(_Base):
     bl_label = "Image-GS"
     bl_category = "Image-GS"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = border.layout(self)
         if run.current is not None:
             _draw_progress(layout, run.current)
             return
@@ -32,7 +41,7 @@ class _Panel:
         column.operator("imagegs.compress", icon="TEXTURE")
         if not materials:
             layout.label(text="Select objects that have materials", icon="INFO")
-        settings = context.scene.imagegs
+        settings: IMAGEGS_PG_settings = border.ours(context.scene).imagegs
         _draw_settings(layout, settings)
         if materials:
             plan = forecast.plan(materials)
@@ -41,13 +50,13 @@ class _Panel:
             _draw_compressed(layout, context, materials)
 
 
-class _Memory:
+class _Memory(_Base):
     bl_label = "Compressed in This File"
     bl_category = "Image-GS"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = border.layout(self)
         compressed = decoders()
         for decoder in compressed:
             s = summary.of(decoder)
@@ -60,7 +69,7 @@ class _Memory:
             layout.operator("imagegs.copy_report", icon="COPYDOWN")
         else:
             layout.label(text="Nothing is compressed yet", icon="INFO")
-        _draw_memory(layout, context.scene)
+        _draw_memory(layout, border.scene(context))
 
 
 def _draw_progress(layout: bpy.types.UILayout, work: run.Run) -> None:
@@ -94,7 +103,7 @@ def _draw_progress(layout: bpy.types.UILayout, work: run.Run) -> None:
     row.operator("imagegs.cancel", icon="CANCEL", text="Cancel (Esc)")
 
 
-def _draw_settings(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+def _draw_settings(layout: bpy.types.UILayout, settings: IMAGEGS_PG_settings) -> None:
     row = layout.row(align=True)
     for preset in ("fast", "balanced", "high"):
         row.prop_enum(settings, "preset", preset)
@@ -113,7 +122,7 @@ def _draw_settings(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup
         body.prop(settings, "seed")
 
 
-def _draw_estimate(layout: bpy.types.UILayout, plan: Plan, settings: bpy.types.PropertyGroup) -> None:
+def _draw_estimate(layout: bpy.types.UILayout, plan: Plan, settings: IMAGEGS_PG_settings) -> None:
     if not plan.stacks:
         return
     try:
@@ -183,10 +192,10 @@ def _draw_compressed(
     header.label(text=_("Compressed: {count}").format(count=len(used)))
     if body is None:
         return
-    body.prop(context.scene.imagegs, "lod", slider=True)
+    body.prop(border.ours(context.scene).imagegs, "lod", slider=True)
     row = body.row(align=True)
     row.prop(context.scene, "imagegs_lod_by_distance")
-    if context.scene.imagegs_lod_by_distance:
+    if border.ours(context.scene).imagegs_lod_by_distance:
         row.prop(context.scene, "imagegs_lod_bias", text="Bias")
     body.prop(context.scene, "imagegs_max_detail")
     _draw_kinds(body, [decoder for decoder in used if decoder.is_sound])
@@ -252,7 +261,7 @@ def _time(seconds: float) -> str:
 
 def _places(base: type, name: str) -> list[type]:
     """The panel once for each place that shows it."""
-    places = {
+    places: dict[str, dict[str, Any]] = {
         "view3d": {"bl_space_type": "VIEW_3D", "bl_region_type": "UI"},
         "node": {"bl_space_type": "NODE_EDITOR", "bl_region_type": "UI", "poll": classmethod(_in_shader_editor)},
         "material": {"bl_space_type": "PROPERTIES", "bl_region_type": "WINDOW", "bl_context": "material"},
@@ -261,9 +270,18 @@ def _places(base: type, name: str) -> list[type]:
 
 
 def _in_shader_editor(cls: type, context: bpy.types.Context) -> bool:
-    return context.space_data.tree_type == "ShaderNodeTree"
+    space = context.space_data
+    return isinstance(space, bpy.types.SpaceNodeEditor) and space.tree_type == "ShaderNodeTree"
 
 
 _CLASSES = (*_places(_Panel, "compress"), *_places(_Memory, "file"))
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import bpy
 
+Icon = Literal["BLANK1", "ERROR"]
 
-def wrapped(layout: bpy.types.UILayout, text: str, width: int = 46, icon: str = "BLANK1") -> None:
+
+def wrapped(layout: bpy.types.UILayout, text: str, width: int = 46, icon: Icon = "BLANK1") -> None:
     """Labels do not wrap: a long sentence takes several, the first with the icon."""
     line = ""
     for word in text.split():

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes
 from ..blend.properties import UDIM
 from ..core import files
@@ -66,13 +67,13 @@ def _put_images(
     loaded: dict[str, bpy.types.Image],
     extension: str,
 ) -> None:
-    vector = next((link.from_socket for link in instance.inputs["Vector"].links), None)
+    vector = next((border.source(link) for link in border.links(instance.inputs["Vector"])), None)
     for number, (name, image) in enumerate(loaded.items()):
         links = [
-            (output, link.to_socket)
+            (output, border.target(link))
             for socket, output in ((name, "Color"), (f"{name} Alpha", "Alpha"))
             if instance.outputs.get(socket) is not None
-            for link in instance.outputs[socket].links
+            for link in border.links(instance.outputs[socket])
         ]
         if not links:
             continue
@@ -99,7 +100,7 @@ def _load(path: Path, info: MapInfo, tiles: Tiles | None) -> bpy.types.Image:
         image.tiles[0].number = tiles.numbers[0]
         for number in tiles.numbers[1:]:
             image.tiles.new(number)
-    image.colorspace_settings.name = _SPACES[info.color_space]  # type: ignore[assignment]
+    border.set_color_space(image, _SPACES[info.color_space])
     image.alpha_mode = "CHANNEL_PACKED"
     return image
 

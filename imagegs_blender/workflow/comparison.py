@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import bpy
 import numpy as np
 
-from ..blend import derived
+from ..blend import border, derived
 from ..blend.decoder import Decoder, find
 from ..core.decoding.ellipses import outlines
 from ..core.errors import ImageGSError
@@ -110,19 +111,27 @@ def _source(decoder: Decoder, map_name: str) -> np.ndarray | None:
     return pixels.read_as(image, info, original.alpha_linked, tiles).pixels
 
 
-def show(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
+class Choice(Protocol):
+    """What a person chose to see: one of VIEW_ITEMS, where SPLIT is divided, and by what DIFFERENCE is multiplied."""
+
+    view: str
+    divider: float
+    gain: float
+
+
+def show(settings: Choice) -> bpy.types.Image:
     """Draw the chosen view into the comparison's image."""
     assert current is not None
     picture = picture_of(current, settings.view, settings.divider, settings.gain)
     height, width = picture.shape[:2]
     image = bpy.data.images.get((IMAGE, None)) or bpy.data.images.new(IMAGE, width, height)
     image.source = "GENERATED"
-    image.colorspace_settings.name = "sRGB"  # type: ignore[assignment]
+    border.set_color_space(image, "sRGB")
     if tuple(image.size) != (width, height):
         image.generated_width, image.generated_height = width, height
     flat = np.ones((height, width, 4), np.float32)
     flat[..., :3] = picture[::-1]
-    image.pixels.foreach_set(flat.ravel())
+    border.set_texels(image, flat.ravel())
     image.update()
     if not bpy.app.timers.is_registered(settle):
         bpy.app.timers.register(settle, first_interval=_PAUSE)
@@ -135,25 +144,26 @@ def settle() -> None:
     if image is not None and image.is_dirty:
         width, height = image.size
         texels = np.empty(width * height * 4, np.float32)
-        image.pixels.foreach_get(texels)
+        border.texels(image, texels)
         derived.put(image, np.rint(255 * texels).astype(np.uint8).reshape(height, width, 4))
 
 
 def picture_of(pair: Pair, view: str, divider: float, gain: float) -> np.ndarray:
     """(height, width, 3) float32 0..1 of one of VIEW_ITEMS. Raises ImageGSError where it needs a dropped original."""
-    if pair.original is None and view in ("ORIGINAL", "SPLIT", "DIFFERENCE"):
+    if view == "ELLIPSES":
+        return _with_ellipses(pair)
+    if view == "DECODED":
+        return pair.decoded.copy()
+    if pair.original is None:
         raise ImageGSError(f"{pair.map}: the original was dropped; look at Decoded or Gaussians")
     if view == "ORIGINAL":
         return pair.original
     if view == "DIFFERENCE":
         return np.clip(np.abs(pair.decoded - pair.original) * gain, 0, 1)
-    if view == "ELLIPSES":
-        return _with_ellipses(pair)
     picture = pair.decoded.copy()
-    if view == "SPLIT":
-        column = round(divider * picture.shape[1])
-        picture[:, :column] = pair.original[:, :column]
-        picture[:, max(0, column - 1) : column + 1] = (1.0, 0.6, 0.1)
+    column = round(divider * picture.shape[1])
+    picture[:, :column] = pair.original[:, :column]
+    picture[:, max(0, column - 1) : column + 1] = (1.0, 0.6, 0.1)
     return picture
 
 

@@ -246,4 +246,4 @@ def _restore(materials: list[bpy.types.Material], waiting: list[str]) -> None:
 
 def _materials(plan: Plan) -> list[bpy.types.Material]:
     names = {name for stack in plan.stacks for name in stack.materials}
-    return [material for material in bpy.data.materials if material.name in names and not material.library]
+    return [material for material in bpy.data.materials if material.name in names and material.library is None]

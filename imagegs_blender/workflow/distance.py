@@ -14,6 +14,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
+from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes
 from ..blend.properties import BAKED, MAX_LOD
 from ..scene import replace
@@ -37,19 +38,22 @@ def set_levels(scene: bpy.types.Scene) -> int:
         if obj.type != "MESH":
             continue
         pixels = _pixels_per_unit(obj, scene)
-        for slot, index in ((slot, i) for i, slot in enumerate(obj.material_slots) if slot.material):
-            unit = _texture_per_unit(obj, index)
-            finest[slot.material] = min(finest[slot.material], log2(max(unit, 1e-12) / pixels))
+        for index, slot in enumerate(obj.material_slots):
+            material = slot.material
+            if material is not None:
+                unit = _texture_per_unit(obj, index)
+                finest[material] = min(finest[material], log2(max(unit, 1e-12) / pixels))
     count = 0
     for material, level in finest.items():
         for tree in replace.trees([material]):
             for node in decoder_nodes(tree):
-                decoder = Decoder(node.node_tree)
+                decoder = Decoder(border.tree_of(node))
                 if decoder.is_sound and not node.inputs["LOD"].is_linked:
                     width, height = decoder.size
-                    wanted = level + log2((width * height) ** 0.5) + scene.imagegs_lod_bias
+                    wanted = level + log2((width * height) ** 0.5) + border.ours(scene).imagegs_lod_bias
                     wanted = min(max(wanted, 0.0), MAX_LOD)
-                    node.inputs["LOD"].default_value = floor(wanted) if decoder.kind == BAKED else wanted
+                    lod = floor(wanted) if decoder.kind == BAKED else wanted
+                    border.set_value(node.inputs["LOD"], lod)
                     count += 1
     follow_levels()
     return count
@@ -58,20 +62,22 @@ def set_levels(scene: bpy.types.Scene) -> int:
 def _pixels_per_unit(obj: bpy.types.Object, scene: bpy.types.Scene) -> float:
     """Pixels that one Blender unit covers at the nearest point of an object's bounding box."""
     camera, render = scene.camera, scene.render
+    assert camera is not None and isinstance(camera.data, bpy.types.Camera)
     across = max(render.resolution_x, render.resolution_y) * render.resolution_percentage / 100
     if camera.data.type == "ORTHO":
         return across / camera.data.ortho_scale
     eye = obj.matrix_world.inverted_safe() @ camera.matrix_world.translation
     corners = np.array(obj.bound_box)
-    nearest = obj.matrix_world @ Vector(np.clip(np.array(eye), corners.min(0), corners.max(0)))
+    nearest = obj.matrix_world @ Vector(np.clip(np.array(eye), corners.min(0), corners.max(0)).tolist())
     distance = max((nearest - camera.matrix_world.translation).length, NEAREST)
     return across * camera.data.lens / camera.data.sensor_width / distance
 
 
 def _texture_per_unit(obj: bpy.types.Object, material_index: int) -> float:
     """How often the texture space repeats along one Blender unit of the faces with a material: mean over their area."""
-    mesh = obj.data
-    if mesh.uv_layers.active is None or not len(mesh.polygons):
+    mesh = border.mesh_of(obj)
+    layer = mesh.uv_layers.active
+    if layer is None or not len(mesh.polygons):
         return 0.0
     mesh.calc_loop_triangles()
     count = len(mesh.loop_triangles)
@@ -83,7 +89,7 @@ def _texture_per_unit(obj: bpy.types.Object, material_index: int) -> float:
     mesh.loop_triangles.foreach_get("polygon_index", faces)
     mesh.polygons.foreach_get("material_index", slots)
     mesh.vertices.foreach_get("co", places)
-    mesh.uv_layers.active.uv.foreach_get("vector", uvs)
+    layer.uv.foreach_get("vector", uvs)
     used = slots[faces] == material_index
     world = places.reshape(-1, 3) @ np.array(obj.matrix_world.to_3x3(), np.float32).T
     a, b, c = np.moveaxis(world[corners.reshape(-1, 3)[used]], 1, 0)
@@ -95,17 +101,17 @@ def _texture_per_unit(obj: bpy.types.Object, material_index: int) -> float:
 
 @bpy.app.handlers.persistent
 def _on_frame(scene: bpy.types.Scene, *_: object) -> None:
-    if scene.imagegs_lod_by_distance:
+    if border.ours(scene).imagegs_lod_by_distance:
         set_levels(scene)
 
 
 def register() -> None:
-    bpy.types.Scene.imagegs_lod_by_distance = bpy.props.BoolProperty(
+    border.Scene.imagegs_lod_by_distance = bpy.props.BoolProperty(
         name="LOD by Distance",
         description="Set every decoder's level of detail from how large its texels are for the active camera, each frame",
         update=lambda scene, context: _on_frame(scene),
     )
-    bpy.types.Scene.imagegs_lod_bias = bpy.props.FloatProperty(
+    border.Scene.imagegs_lod_bias = bpy.props.FloatProperty(
         name="LOD Bias",
         description="Added to the level of detail by distance: above 0 is coarser, below 0 finer",
         soft_min=-2.0, soft_max=4.0, update=lambda scene, context: _on_frame(scene),
@@ -115,5 +121,5 @@ def register() -> None:
 
 def unregister() -> None:
     bpy.app.handlers.frame_change_post.remove(_on_frame)
-    del bpy.types.Scene.imagegs_lod_bias
-    del bpy.types.Scene.imagegs_lod_by_distance
+    del border.Scene.imagegs_lod_bias
+    del border.Scene.imagegs_lod_by_distance

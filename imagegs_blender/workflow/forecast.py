@@ -29,7 +29,10 @@ class Estimate:
 
 def plan(materials: list[bpy.types.Material]) -> Plan:
     """material_stack.plan, from memory where nothing changed since."""
-    key = tuple(f"{material.name}\0{material.library.filepath if material.library else ''}" for material in materials)
+    key = tuple(
+        f"{material.name}\0{material.library.filepath if material.library is not None else ''}"
+        for material in materials
+    )
     if key not in _plans:
         if len(_plans) >= _MAX_KEPT:
             _plans.clear()

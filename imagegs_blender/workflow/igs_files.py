@@ -46,6 +46,7 @@ def load(path: Path, material: bpy.types.Material) -> Decoder:
     extension = "REPEAT" if stream.gaussians.wrap else "EXTEND"
     record = Record(report=FitReport.of_stream(stream, len(data)), extension=extension)
     decoder = create(f"Image-GS {path.stem}", stream, data, record, detail=wanted_detail())
+    assert material.node_tree is not None  # import's poll asks for one
     _add(material.node_tree, decoder.tree, stream.maps)
     return decoder
 
@@ -53,6 +54,7 @@ def load(path: Path, material: bpy.types.Material) -> Decoder:
 def _add(tree: bpy.types.NodeTree, group: bpy.types.ShaderNodeTree, maps: tuple[MapInfo, ...]) -> None:
     """A decoder node with the active UV map, linked to the inputs of a Principled BSDF that its maps are named for."""
     node = tree.nodes.new("ShaderNodeGroup")
+    assert isinstance(node, bpy.types.ShaderNodeGroup)
     node.node_tree, node.width = group, 240
     coordinates = tree.nodes.new("ShaderNodeTexCoord")
     tree.links.new(coordinates.outputs["UV"], node.inputs["Vector"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes, decoders
 from ..blend.properties import BAKED, LEVEL, MAX_LOD
 from ..core.errors import ImageGSError
@@ -21,9 +22,10 @@ def follow_levels() -> int:
     finest: dict[bpy.types.ShaderNodeTree, float] = {}
     for tree in replace.trees(bpy.data.materials) if baked else ():
         for node in decoder_nodes(tree):
-            if node.node_tree in baked and not node.inputs["LOD"].is_linked:
-                level = min(max(node.inputs["LOD"].default_value, 0.0), MAX_LOD)
-                finest[node.node_tree] = min(level, finest.get(node.node_tree, level))
+            group, socket = border.tree_of(node), node.inputs["LOD"]
+            if group in baked and not socket.is_linked:
+                level = min(max(border.value(socket), 0.0), MAX_LOD)
+                finest[group] = min(level, finest.get(group, level))
     changed = [baked[tree] for tree, level in finest.items() if abs(level - baked[tree].level) > 1e-3]
     for decoder in changed:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes
 from ..blend.properties import NODES
 from ..scene import replace
@@ -16,7 +17,7 @@ def too_many(materials: Iterable[bpy.types.Material]) -> list[Notice]:
     """A warning about each material whose decoders of shader nodes are more than Cycles can hold."""
     warnings = []
     for material in materials:
-        decoders = [Decoder(node.node_tree) for tree in replace.trees([material]) for node in decoder_nodes(tree)]
+        decoders = [Decoder(border.tree_of(node)) for tree in replace.trees([material]) for node in decoder_nodes(tree)]
         of_nodes = [decoder for decoder in decoders if decoder.is_sound and decoder.kind == NODES]
         if sum(map(_part, of_nodes)) > 1.001:
             text = (

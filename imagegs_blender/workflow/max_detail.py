@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import bpy
 
+from ..blend import border
+
 _TIP = "Saves memory with Baked; Nodes and OSL need as much as for full detail, except for very dense textures"
 ITEMS = [
     ("FULL", "Full", "Every level of detail is loaded"),
@@ -24,7 +26,7 @@ ITEMS = [
 def wanted_detail() -> int:
     """The finest level of detail that decoders are to hold, 0 for full detail: the coarsest of the file's scenes."""
     order = [name for name, *_ in ITEMS]
-    scenes = (scene for scene in bpy.data.scenes if not scene.library)
+    scenes = (scene for scene in bpy.data.scenes if scene.library is None)
     return max((order.index(getattr(scene, "imagegs_max_detail", "FULL")) for scene in scenes), default=0)
 
 
@@ -32,13 +34,13 @@ def register(changed: Callable[[], None]) -> None:
     """Add the property; changed is called when another detail was chosen."""
 
     def on_choice(self: bpy.types.Scene, context: bpy.types.Context) -> None:
-        chosen = self.imagegs_max_detail
+        chosen = border.ours(self).imagegs_max_detail
         for scene in bpy.data.scenes:
-            if not scene.library and scene.imagegs_max_detail != chosen:
-                scene.imagegs_max_detail = chosen
+            if scene.library is None and border.ours(scene).imagegs_max_detail != chosen:
+                border.ours(scene).imagegs_max_detail = chosen
         changed()
 
-    bpy.types.Scene.imagegs_max_detail = bpy.props.EnumProperty(
+    border.Scene.imagegs_max_detail = bpy.props.EnumProperty(
         name="Max Detail",
         description="The sharpest that compressed textures of this file are loaded and shown, in renders too. From 1/8 on they "
         "take a fraction of the memory. Compare, Export and Bake to Images always use full detail",
@@ -47,4 +49,4 @@ def register(changed: Callable[[], None]) -> None:
 
 
 def unregister() -> None:
-    del bpy.types.Scene.imagegs_max_detail
+    del border.Scene.imagegs_max_detail

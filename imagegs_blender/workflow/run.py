@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import bpy
 
@@ -22,7 +23,7 @@ class Run:
     phase    what is being done, in words
     """
 
-    def __init__(self, plan: Plan, settings: FitSettings, **options: object) -> None:
+    def __init__(self, plan: Plan, settings: FitSettings, **options: Any) -> None:
         self._steps = steps(plan, settings, **options)
         self._started = time.perf_counter()
         self.update: Update | None = None
@@ -78,7 +79,7 @@ current: Run | None = None
 """The run beside the window of this Blender; there is one at most."""
 
 
-def start(plan: Plan, settings: FitSettings, **options: object) -> Run:
+def start(plan: Plan, settings: FitSettings, **options: Any) -> Run:
     """Begin the current run."""
     global current
     assert current is None
@@ -95,7 +96,7 @@ def end() -> None:
 
 
 def compress(
-    plan: Plan, settings: FitSettings, update: Callable[[Update], None] | None = None, **options: object
+    plan: Plan, settings: FitSettings, update: Callable[[Update], None] | None = None, **options: Any
 ) -> Outcome:
     """Compress what is planned in one go; the options are those of compress.steps.
 

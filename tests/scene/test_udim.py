@@ -51,6 +51,21 @@ def test_missing_and_unequal_tiles(tmp_path: Path) -> None:
     ]
 
 
+def test_packed_tiles(tmp_path: Path) -> None:
+    """Tiles in the .blend are read and counted like those in files."""
+    material, tree = trees.material("m")
+    image = tiled("color", tmp_path, {1001: 32, 1002: 32})
+    trees.texture(tree, image, ("Color", "Principled BSDF", "Base Color"))
+    ((plan,),) = (stack.maps for stack in material_stack.plan([material]).stacks)
+    paths = [tmp_path / f"color.{number}.png" for number in (1001, 1002)]
+    in_files, size = pixels.read_map(plan).pixels, sum(path.stat().st_size for path in paths)
+    image.pack()
+    for path in paths:
+        path.unlink()
+    assert np.array_equal(pixels.read_map(plan).pixels, in_files)
+    assert cost.image(image).disk == size
+
+
 def tiled(name: str, folder: Path, sizes: dict[int, int], missing: int = 0) -> bpy.types.Image:
     """A tiled image of random tiles."""
     for number, size in sizes.items():

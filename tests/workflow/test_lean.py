@@ -61,6 +61,7 @@ def test_what_a_decoder_takes_in_a_file(tmp_path: Path, kind: str) -> None:
     for count in (1, 10, 100):
         while len(decoders()) < count:
             copy = Decoder(decoder.tree.copy())
+            copy.tree.use_fake_user = True
             other = bytearray(copy.data)
             other[64:] = rng.bytes(len(other) - 64)  # nothing that compresses by repetition
             copy.store(bytes(other), copy.record)

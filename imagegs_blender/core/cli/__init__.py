@@ -1,1 +1,1 @@
-"""The command imagegs: one file per command, and what they share."""
+"""The command imagegs: one file per command, and the parts that they share."""

@@ -1,4 +1,4 @@
-"""What the commands share: options, reading either side, printing."""
+"""Shared by the commands: options, reading either side, printing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def json_option(p: argparse.ArgumentParser) -> None:
 
 
 def metrics_options(p: Any) -> None:
-    """Options of what is measured beside PSNR and SSIM."""
+    """Options of the measures beside PSNR and SSIM."""
     p.add_argument("--metrics", nargs="+", choices=perceptual.METRICS, help="measure also, on color maps of 8 bits")
     p.add_argument(
         "--lpips-weights", metavar="FOLDER",

@@ -17,7 +17,7 @@ _REQUESTS = {*AMOUNTS}
 
 
 def apply(path: str, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """Fill what the command line left open in args from the file at path.
+    """Fill the options in args that the command line left open, from the file at path.
 
     data_root and input_path together name the input. PyTorch's spelling of a device, as Image-GS's file has it, leaves the
     choice to this machine. Raises ImageGSError for a file that is not there or not YAML, a key

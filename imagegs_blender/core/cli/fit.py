@@ -1,4 +1,4 @@
-"""imagegs fit: image files -> .igs, and what came of it."""
+"""imagegs fit: image files -> .igs, and its report."""
 
 from __future__ import annotations
 

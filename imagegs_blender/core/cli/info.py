@@ -1,4 +1,4 @@
-"""imagegs info: what a .igs holds."""
+"""imagegs info: the contents of a .igs file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:
 
 
 def info(args: argparse.Namespace) -> None:
-    """imagegs info: what a .igs holds."""
+    """imagegs info: the contents of a .igs file."""
     facts = common.parsed(args.file, stream.info)
     if args.json:
         return common.print_json(facts)

@@ -1,4 +1,4 @@
-"""The command imagegs: fit, render, info, compare. Each is a file in commands/."""
+"""The command imagegs: fit, render, info, compare. Each is a file of this room."""
 
 from __future__ import annotations
 

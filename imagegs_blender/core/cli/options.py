@@ -1,4 +1,4 @@
-"""The options of imagegs fit that say how to fit, under Image-GS's names, and what they are in FitSettings."""
+"""The options of imagegs fit that say how to fit, under Image-GS's names, and their fields in FitSettings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..settings import AMOUNTS, DEFAULT_BPP, DEVICES, INIT_MODES, MAX_BITS, PRES
 class Option:
     """One command-line option.
 
-    field    what it sets in FitSettings, or a dotted path for --help's defaults
+    field    the field of FitSettings that it sets, or a dotted path for --help's defaults
     parse    text -> value; None: a switch, which sets the field to `switched`
     """
 
@@ -128,7 +128,7 @@ def add(p: argparse.ArgumentParser) -> None:
 
 
 def settings(args: argparse.Namespace) -> FitSettings:
-    """The preset with what the command line and the configuration say otherwise."""
+    """The preset, changed by the command line and the configuration."""
     name = args.preset or ("paper" if args.config else "balanced")
     changed: dict[str, Any] = {}
     bits: dict[str, int] = dict.fromkeys((f.name for f in fields(QuantizeBits)), 16) if args.quantize else {}
@@ -148,7 +148,7 @@ def settings(args: argparse.Namespace) -> FitSettings:
 
 
 def _defaults(path: str) -> str:
-    """What a setting is in each preset, for --help."""
+    """A setting's value in each preset, for --help."""
     found = {name: reduce(getattr, path.split("."), settings) for name, settings in PRESETS.items()}
     values = {name: _NONE.get(path, "none") if value is None else value for name, value in found.items()}
     if len(set(values.values())) == 1:
@@ -164,4 +164,4 @@ _NONE = {
     "noise_sigma": "estimated",
     "restore": "no",
 }
-"""What a setting that is not set means."""
+"""The meaning of a setting that is not set."""

@@ -10,7 +10,7 @@ from ..encoding import encode
 
 
 class Progress:
-    """Shows codec.Progress on stderr: one line rewritten on a terminal, else a line every few seconds."""
+    """Shows the progress of a fit on stderr: one line rewritten on a terminal, else a line every few seconds."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet, self.tty = quiet, sys.stderr.isatty()

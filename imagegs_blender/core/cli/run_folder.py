@@ -1,7 +1,7 @@
 """The folder of a run: log, checkpoints to go on from, renderings and pictures of the Gaussians, the stages of the fit.
 
-log.txt  settings.json                  what happened, and with what
-target_MAP.png                          what is fitted; gradient.png, saliency.png or mask.png: where Gaussians start
+log.txt  settings.json                  the course of the fit, and its settings
+target_MAP.png                          the picture to fit; gradient.png, saliency.png or mask.png: where Gaussians start
 checkpoints/ckpt_step-N.npz             arrays and numbers only: nothing in it is ever executed
 train/render_step-N_MAP.png             and with pictures gaussian_, gaussian-id_, error_, add-gaussian_
 levels/level-L.igs, level-L_MAP.png     the stages
@@ -42,7 +42,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 @dataclass(frozen=True)
 class Keep:
-    """What a run folder keeps: a step count is how often, 0 never."""
+    """The contents of a run folder. A number of steps says how often; 0 is never."""
 
     log_level: str = "INFO"
     eval_steps: int = 100
@@ -73,7 +73,7 @@ def staged(settings: FitSettings, stages: int | None) -> FitSettings:
 
 
 class RunFolder:
-    """Observer of a fit that keeps what is asked for in a folder of its own.
+    """Observer of a fit that keeps its log, checkpoints and pictures in a folder of its own.
 
     Raises ImageGSError where the folder holds a run already (unless it is resumed), has no checkpoint to resume, or where
     the settings make a run that can't be resumed.
@@ -94,7 +94,7 @@ class RunFolder:
             raise ImageGSError(f"{folder}: holds a run already; resume it with --resume, or choose another --exp-name")
         self.log = logging.Logger("imagegs", keep.log_level)
 
-    # What the fit calls.
+    # Called by the fit.
 
     def begin(self, fit: Fit) -> dict[str, np.ndarray] | None:
         self._open()
@@ -160,7 +160,7 @@ class RunFolder:
         for handler in self.log.handlers:
             handler.close()
 
-    # What it does.
+    # Behind it.
 
     def _open(self) -> None:
         """Make the folder and begin its log, when all that could be wrong with the request has been found right."""
@@ -229,7 +229,7 @@ class RunFolder:
 
 
 def _identity(fit: Fit) -> str:
-    """What a checkpoint belongs to: everything that the fit's result depends on."""
+    """A digest of everything that a fit's result depends on: a checkpoint belongs to fits of the same."""
     digest = hashlib.sha256(json.dumps([asdict(fit.settings), fit.original.wrap, type(fit.device).__name__]).encode())
     for array in (fit.original.planes, fit.original.weights, fit.original.importance):
         if array is not None:

@@ -1,4 +1,4 @@
-"""Fitting a small picture to have a large one: what the Gaussians make of it, beside bicubic interpolation."""
+"""Fitting a small picture to have a large one: the Gaussians enlarge it, and bicubic interpolation beside them."""
 
 from __future__ import annotations
 

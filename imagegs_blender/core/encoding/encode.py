@@ -1,4 +1,4 @@
-"""encode(): a stack in, a .igs file out, with the report of what was measured."""
+"""encode(): a stack in, a .igs file out, with a report."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _IMPORTANT = 0.5
 class Encoded:
     """A finished fit.
 
-    stream    the result: what read(data) gives
+    stream    the result; read(data) gives the same
     data      the bytes of the .igs file
     report    the measures of the result
     decoded   the stream's pictures, decoded when they are first asked for

@@ -22,7 +22,7 @@ _HALVINGS = 9
 
 @dataclass(frozen=True)
 class Packed:
-    """A stream and its bytes: stream is what read(data) gives."""
+    """A stream and its bytes: read(data) gives the stream."""
 
     stream: Stream
     data: bytes

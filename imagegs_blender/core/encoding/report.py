@@ -17,7 +17,7 @@ _KEYS = {"ms_ssim": "ms-ssim"}
 
 @dataclass(frozen=True)
 class FitReport:
-    """What came of a fit. None, or an empty mapping, means unknown or not asked for: to_json() leaves it out.
+    """The outcome of a fit. None, or an empty mapping, means unknown or not asked for: to_json() leaves it out.
 
     bytes           size of the .igs file
     bpp             bits per pixel: 8 bytes / texels of the largest map
@@ -58,7 +58,7 @@ class FitReport:
     upsampled: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """What json.dumps can write: the keys of report.json and of a .blend's record, in the order of the fields."""
+        """A dictionary for json.dumps: the keys of report.json and of a .blend's record, in the order of the fields."""
         known = {_KEYS.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
         return {key: _plain(value) for key, value in known.items() if value is not None and value != {}}
 
@@ -70,11 +70,11 @@ class FitReport:
 
     @classmethod
     def of_stream(cls, stream: Stream, size: int) -> FitReport:
-        """What is known of a stream of `size` bytes without its originals: no measure, no duration."""
+        """The report on a stream of `size` bytes without its originals: no measure, no duration."""
         return cls(
             bytes=size,
-            bpp=8 * size / stream.texels,
-            bppc=8 * size / stream.texels / max(stream.channel_count, 1),
+            bpp=stream.bpp(size),
+            bppc=stream.bppc(size),
             num_gaussians=len(stream.codes),
             psnr={OVERALL: None, **{m.name: None for m in stream.maps}},
         )

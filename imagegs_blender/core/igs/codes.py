@@ -1,4 +1,4 @@
-"""Gaussians <-> integer codes: what rounding does to them, before any bytes.
+"""Gaussians <-> integer codes: all rounding is here, before any bytes.
 
 The two axes of a Gaussian are interchangeable and its rotation has period pi; codes use the form whose first scale is the
 larger and whose rotation is in [0, pi). A rotation by delta moves the rim of a Gaussian of aspect r = scale_1 / scale_2 by
@@ -28,7 +28,7 @@ BASIS_ONE = 127
 
 @dataclass(frozen=True)
 class Codes:
-    """N Gaussians as integers, and the head that says what they mean. Plain data; equal codes are equal pictures.
+    """N Gaussians as integers, and the head with their meaning. Plain data; equal codes are equal pictures.
 
     mean        (N, 2) int32, 0 .. 2^pos - 1: cells of the texture, row y downwards
     scale       (N, 2) int32, 0 .. 2^scale - 1: exp(scale_low + code scale_step) texels; first >= second

@@ -26,7 +26,7 @@ def write(codes: Codes, writer: Writer) -> None:
 
 
 def read(head: Head, reader: Reader) -> Codes:
-    """The codes that write() was given. Raises ImageGSError where the columns can't be what it wrote."""
+    """The codes that write() was given. Raises ImageGSError where the columns can't come from it."""
     mean = _read_means(head.count, head.pos_bits, reader)
     neighbor = nearest_earlier(mean)
     first = _read_predicted(head.count, neighbor, reader)

@@ -18,7 +18,7 @@ from .invalid import require
 _Categorical = constriction.stream.model.Categorical
 _Uniform = constriction.stream.model.Uniform
 MAX_MAGNITUDE = 1 << 19
-"""Integers of a column are smaller than this, with either sign: it bounds what a reader allocates for a model."""
+"""Integers of a column are smaller than this, with either sign: it bounds the memory that a reader needs for a model."""
 
 
 class Writer:
@@ -65,7 +65,7 @@ class Writer:
 
 
 class Reader:
-    """Counterpart of Writer. Raises ImageGSError where the bytes can't be what a Writer made."""
+    """Counterpart of Writer. Raises ImageGSError where the bytes can't come from a Writer."""
 
     def __init__(self, models: bytes, payload: bytes) -> None:
         require(len(payload) % 4 == 0, "a payload's length is not a multiple of 4")

@@ -1,4 +1,4 @@
-"""Head: the numbers of HEAD that say what a stream's Gaussians are, and how to read them."""
+"""Head: the numbers of HEAD: size and kind of a stream's Gaussians, and the meaning of their codes."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import ImageGSError
 
 
-def require(condition: bool, what: str) -> None:
-    """Raise ImageGSError unless the condition holds; `what` says in one clause what is wrong otherwise."""
+def require(condition: bool, fault: str) -> None:
+    """Raise ImageGSError unless the condition holds; `fault` says in one clause why not."""
     if not condition:
-        raise ImageGSError(f"not a valid .igs stream: {what}")
+        raise ImageGSError(f"not a valid .igs stream: {fault}")

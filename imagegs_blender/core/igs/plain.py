@@ -1,6 +1,6 @@
 """Gaussians stored plainly: so many bits per number over the range in use, as Image-GS counts its bits; 32 is float32.
 
-Entropy coding serves up to 16 bits; beyond, what is added is noise, and nothing is gained by modeling it.
+Entropy coding serves up to 16 bits. Every further bit is noise, and modeling noise gains nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_SCALE = 1e6
 
 @dataclass(frozen=True)
 class Plain:
-    """Gaussians whose numbers are exactly what the stream holds, and with how many bits it holds them."""
+    """Gaussians whose numbers are exactly those of the stream, and the bits of each number there."""
 
     gaussians: Gaussians
     bits: QuantizeBits

@@ -69,6 +69,14 @@ class Stream:
         """Channels of all maps together: bppc is counted over them."""
         return texture_stack.channel_count(self.maps)
 
+    def bpp(self, size: int) -> float:
+        """Bits per pixel of a file of `size` bytes: over the texels of the largest map."""
+        return 8 * size / self.texels
+
+    def bppc(self, size: int) -> float:
+        """Bits per pixel per channel of a file of `size` bytes."""
+        return self.bpp(size) / max(self.channel_count, 1)
+
     def to_bytes(self) -> bytes:
         """The .igs file. Raises ImageGSError where something exceeds the format's limits: read() takes all that it returns."""
         _check_count(len(self.codes))
@@ -105,7 +113,7 @@ def pack(codes: Codes | Plain, maps: Sequence[MapInfo]) -> bytes:
 
 
 def read(data: bytes) -> Stream:
-    """Parse a .igs file. Raises ImageGSError, naming what is wrong, for anything malformed; never allocates by a bad length."""
+    """Parse a .igs file. Raises ImageGSError, naming the fault, for anything malformed; never allocates by a bad length."""
     data = bytes(data)
     flags = _read_flags(data)
     head, models, payload = _sections(data)
@@ -119,12 +127,12 @@ def read(data: bytes) -> Stream:
 def info(data: bytes) -> dict:
     """The content of a file as JSON-ready values: bytes, bpp, bppc, num_gaussians, bits, maps. Checks the whole file."""
     stream = read(data)
-    head, bpp = stream.head, 8 * len(data) / stream.texels
+    head = stream.head
     return {
         "version": struct.unpack_from("<H", data, 8)[0],
         "bytes": len(data),
-        "bpp": bpp,
-        "bppc": bpp / max(stream.channel_count, 1),
+        "bpp": stream.bpp(len(data)),
+        "bppc": stream.bppc(len(data)),
         "bits_per_gaussian": 8 * len(data) / head.count,
         "num_gaussians": head.count,
         "width": head.width,

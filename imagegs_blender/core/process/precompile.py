@@ -1,6 +1,6 @@
 """The first fit on a machine compiles its kernels; those that it needs late are compiled beside it, by a second process.
 
-What a process compiles goes into Numba's cache, where the other finds it. A file in that cache says that all is there.
+Each process finds in Numba's cache the kernels that the other has compiled. A file in that cache says that all are there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .child import command
 
 
 def start() -> subprocess.Popen | None:
-    """Compile what is not in the cache yet, in a process that ends with this one; None where all is there."""
+    """Compile the kernels that the cache lacks, in a process that ends with this one; None where it lacks none."""
     if _stamp().exists():
         return None
     return subprocess.Popen(

@@ -32,7 +32,7 @@ from ..version import PACKAGE, WANTED, check_python, version
 from . import precompile
 from .child import command
 
-_REPORTS_PER_SECOND = 8
+_LINES_PER_SECOND = 8
 _FAILED = 3  # exit code of a child that wrote a message for the user into error.txt
 
 
@@ -56,7 +56,7 @@ class Job:
         path = "" if python else os.pathsep.join(filter(None, sys.path))  # another Python has packages of its own
         wanted = {WANTED: version()} if python else {}
         self._environment = {**os.environ, **(environment or {}), **wanted, "PYTHONPATH": path}
-        self._reports: queue.SimpleQueue[Progress] = queue.SimpleQueue()
+        self._progress: queue.SimpleQueue[Progress] = queue.SimpleQueue()
         self._folder: tempfile.TemporaryDirectory | None = None
         self._process: subprocess.Popen | None = None
         self._reader: threading.Thread | None = None
@@ -97,11 +97,11 @@ class Job:
         self._reader.start()
 
     def poll(self) -> list[Progress]:
-        """What was reported since the last call; never waits."""
-        reports = []
-        while not self._reports.empty():
-            reports.append(self._reports.get())
-        return reports
+        """The progress since the last call; never waits."""
+        told = []
+        while not self._progress.empty():
+            told.append(self._progress.get())
+        return told
 
     @property
     def done(self) -> bool:
@@ -114,7 +114,7 @@ class Job:
         self._end()
 
     def result(self) -> Encoded:
-        """The finished fit; waits for it. Raises what went wrong: ImageGSError, or Cancelled."""
+        """The finished fit; waits for it. Raises ImageGSError where the fit failed, Cancelled where it was cancelled."""
         if self._result is None:
             if self._cancelled or self._process is None or self._folder is None:
                 raise Cancelled
@@ -148,11 +148,11 @@ class Job:
     def _read(self) -> None:
         assert self._process is not None and self._process.stdout is not None
         for line in self._process.stdout:
-            self._reports.put(Progress(**json.loads(line)))
+            self._progress.put(Progress(**json.loads(line)))
 
 
 def devices(python: str | None = None) -> str:
-    """What fits of a Python (default: the running one) can run on, in words; asked in a process of its own: seconds.
+    """The devices for fits of a Python (default: the running one), in words. Takes seconds: a process of its own answers.
 
     Raises ImageGSError where that Python can't run fits.
     """
@@ -180,7 +180,7 @@ def devices(python: str | None = None) -> str:
 
 
 def _unfit(stderr: str, python: str) -> str | None:
-    """What a Python that can't run a fit lacks; None where it is something else."""
+    """The thing that a Python lacks to run fits, as a message; None where stderr tells of something else."""
     lines = stderr.strip().splitlines()
     if lines and lines[0].lower().startswith("unknown option: -p"):
         return f"{python}: is older than Python 3.11; choose a newer one"
@@ -229,19 +229,19 @@ def _load(folder: Path) -> tuple[TextureStack, FitSettings]:
 
 def main(folder: Path) -> int:
     """The child: fit what the folder holds; 0, or _FAILED with a message in error.txt."""
-    reported = 0.0
+    told = 0.0
 
-    def report(progress: Progress) -> None:
-        nonlocal reported
+    def tell(progress: Progress) -> None:
+        nonlocal told
         now = time.perf_counter()
-        if now - reported > 1 / _REPORTS_PER_SECOND or progress.step == progress.steps:
-            reported = now
+        if now - told > 1 / _LINES_PER_SECOND or progress.step == progress.steps:
+            told = now
             print(json.dumps(asdict(progress)), flush=True)
 
     try:
         check_python()
         helper = precompile.start()
-        encoded = encode.encode(*_load(folder), report)
+        encoded = encode.encode(*_load(folder), tell)
     except ImageGSError as error:
         (folder / "error.txt").write_text(str(error), "utf-8")
         return _FAILED

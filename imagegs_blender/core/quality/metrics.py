@@ -25,11 +25,11 @@ def compare(
     Returns {"psnr": {"overall": dB, MAP: dB, ...}, "ssim": likewise}; identical maps have a PSNR of infinity. PSNR
     "overall" comes from the squared error pooled over all samples of all maps, SSIM "overall" is the mean over all
     channels of all maps. Samples are compared as 8-bit values: integers scaled by the range of their type, floats
-    by stack.value_range of the original.
+    by texture_stack.value_range of the original.
 
     roles   what the maps hold, where known. Adds "normal_angle" (degrees) for NORMAL maps. In COLOR maps with
             straight alpha, the color of texels that are fully transparent in the original is not compared: nobody
-            sees it, and a stack does not keep it (stack.build). All other samples count.
+            sees it, and a stack does not keep it (texture_stack.build). All other samples count.
     similarity   False leaves SSIM out, which takes most of the time
     unused  name -> (height, width) bool: texels that nobody sees. They count neither in PSNR nor in the angle, and are
             equal for SSIM
@@ -83,7 +83,7 @@ def normal_angle(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def to_bytes(pixels: np.ndarray, original: np.ndarray) -> np.ndarray:
-    """pixels as uint8: integers by the range of their type; against a float original, by stack.value_range of it."""
+    """pixels as uint8: integers by the range of their type; against a float original, by texture_stack.value_range of it."""
     if pixels.dtype == np.uint8 and original.dtype.kind == "u":
         return pixels
     values = pixels.astype(np.float32)

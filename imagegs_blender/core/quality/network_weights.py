@@ -24,7 +24,7 @@ def load(path: Path, option: str, files: Sequence[str]) -> dict[str, torch.Tenso
         raise ImageGSError(f"{path}: file not found; {option} needs {needed} in one folder")
     try:
         held: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises anything for a file that is not what it should be
+    except Exception as error:  # torch raises anything for a file of another kind
         raise ImageGSError(f"{path}: not a file of PyTorch weights; download it again") from error
     held = held.get("state_dict", held) if isinstance(held, Mapping) else {}
     return {str(name).removeprefix("module."): value for name, value in held.items()}
@@ -36,6 +36,6 @@ def checked(
     """One of the weights as float32. Raises ImageGSError where it is missing or has another shape: it is not `whose`."""
     have = tuple(getattr(weights.get(name), "shape", ()))
     if name not in weights or have != shape:
-        what = f"has shape {have}, not {shape}" if name in weights else "is missing"
-        raise ImageGSError(f"{path}: {name} {what}: these are not {whose}")
+        fault = f"has shape {have}, not {shape}" if name in weights else "is missing"
+        raise ImageGSError(f"{path}: {name} {fault}: these are not {whose}")
     return weights[name].float()

@@ -122,7 +122,7 @@ def write(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) -> 
 
 
 def writer(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) -> Callable[[Path], None]:
-    """The function that writes to the path it is given what write() would write to `path`; nothing is written yet.
+    """A function that writes, to the path it is given, the file that write() would write to `path`; nothing is written yet.
 
     Raises ImageGSError where the format can't hold the depth or channels, or OpenImageIO is needed and missing.
     """

@@ -79,7 +79,7 @@ def averages(
 def fill(planes: np.ndarray, seen: np.ndarray, wrap: bool) -> np.ndarray:
     """Replace texels where seen (h, w) is False by a smooth continuation of the others; planes (C, h, w) float32.
 
-    Pull-push (Gortler et al., The Lumigraph, SIGGRAPH 1996): averages of what is seen go down a pyramid, holes are
+    Pull-push (Gortler et al., The Lumigraph, SIGGRAPH 1996): averages of the seen texels go down a pyramid, holes are
     filled from the next coarser level on the way up. Nothing seen at all: returned as it is.
     """
     if seen.all() or not seen.any():

@@ -1,4 +1,4 @@
-"""What a map holds, guessed from the name of its file in the usual conventions, and from its pixels."""
+"""The role of a map, guessed from the name of its file in the usual conventions, and from its pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SURE = {
     Role.DATA: "roughness metallic metalness metallicroughness roughnessmetallic occlusion displacement orm glossiness",
     Role.ALPHA: "opacity",
 }
-"""Words that say what a map holds wherever they stand in its name."""
+"""Words that tell the role of a map wherever they stand in its name."""
 
 _LAST = {
     Role.COLOR: "color colour col diff dif emit glow",
@@ -25,7 +25,7 @@ _LAST = {
 """Words that do so only at the end of the name: elsewhere they are plain English ("metal_grate", "mask_of_gold")."""
 
 _NOISE = set("gl dx ogl opengl directx map tex texture k px bit png jpg jpeg exr tif tiff srgb raw linear".split())
-"""What may follow the word that counts, as numbers may: "nor_gl_1k", "NormalMap", "rough_2k"."""
+"""Words that may follow the one that counts, as numbers may: "nor_gl_1k", "NormalMap", "rough_2k"."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 

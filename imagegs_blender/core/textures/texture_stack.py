@@ -1,4 +1,4 @@
-"""TextureStack: named maps as float planes, and what each map means."""
+"""TextureStack: named maps as float planes, and the meaning of each map."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NORMAL_Z_ERROR = 2.5 / 255
 
 
 class Role(StrEnum):
-    """What a map holds. NORMAL maps are tangent-space, 0.5 = 0; ALPHA is coverage; DATA is everything else."""
+    """The content of a map. NORMAL maps are tangent-space, 0.5 = 0; ALPHA is coverage; DATA is everything else."""
 
     COLOR = "color"
     NORMAL = "normal"
@@ -82,7 +82,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class MapInfo:
-    """What is known of a map without its pixels: enough to decode it and to write it back in its own format.
+    """A map without its pixels: enough to decode it and to write it back in its own format.
 
     channels    letters, as in SourceMap; sources has one Channel for each
     width, height   size of the original, texels; decoded planes are resampled to it
@@ -125,12 +125,12 @@ class TextureStack:
 
     @property
     def texels(self) -> int:
-        """Texels of the largest map: what bits per pixel (bpp) is counted over."""
+        """Texels of the largest map: bits per pixel (bpp) are counted over them."""
         return texels(self.maps)
 
     @property
     def channel_count(self) -> int:
-        """Channels of all original maps together: what bits per pixel per channel (bppc) is counted over."""
+        """Channels of all original maps together: bits per pixel per channel (bppc) are counted over them."""
         return channel_count(self.maps)
 
 
@@ -197,7 +197,10 @@ def normal_z(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def value_range(values: np.ndarray) -> tuple[float, float]:
-    """What 0 and 1 of a plane stand for in float samples: 0 and 1 if all lie between, as in integer maps, else their extremes."""
+    """The values that 0 and 1 of a plane stand for in float samples.
+
+    0 and 1 if all samples lie between, as in integer maps, else their extremes.
+    """
     low, high = _f32(values.min()), _f32(values.max())
     return (0.0, 1.0) if 0 <= low and high <= 1 else (low, high)
 
@@ -221,7 +224,7 @@ class _Store:
         return self._index[digest]
 
     def _enlarge(self, values: np.ndarray) -> np.ndarray:
-        """Resample so that resampling back (what a decoder does) comes close to values again."""
+        """Resample so that resampling back (as a decoder does) comes close to values again."""
         large = resize(values, self.width, self.height, self.wrap)
         lost = values - resize(large, values.shape[1], values.shape[0], self.wrap)
         return np.clip(large + resize(lost, self.width, self.height, self.wrap), 0, 1)
@@ -316,7 +319,7 @@ def _decode(source: Channel, depth: Depth, inputs: list[np.ndarray], out: np.nda
 
 
 def _f32(value: float) -> float:
-    """The nearest number that float32 holds: what the stream stores and every decoder uses."""
+    """The nearest number that float32 holds: the stream stores it, and every decoder uses it."""
     return float(np.float32(value))
 
 

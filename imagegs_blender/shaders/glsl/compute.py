@@ -21,7 +21,7 @@ from ...core.errors import ImageGSError
 from ...core.gaussians import CUTOFF, EPS
 from ...core.textures.resample import fill
 
-_types: Any = gpu.types  # its stubs know no arguments
+_gpu: Any = gpu  # its stubs know no arguments of types, no compute, and no single numbers
 
 GROUP = 8
 """Texels a side that one work group decodes."""
@@ -94,12 +94,12 @@ def _decoded(tables: Tables, level: float, share: float, width: int, height: int
     count = tables.layout.plane_count + 1
     bands = -(-count // 4)
     rows = max(1, min(height, MOST_TEXELS // (width * bands), MOST_ROWS // bands))
-    shader = _shader(tables.layout)
+    shader: Any = _shader(tables.layout)
     shader.bind()
     inputs = {name: _texture(texels) for name, texels in _sources(tables).items()}
     for name, texture in inputs.items():
         shader.uniform_sampler(name, texture)
-    picture = _types.GPUTexture((width, rows * bands), format="RGBA32F")
+    picture = _gpu.types.GPUTexture((width, rows * bands), format="RGBA32F")
     shader.image("picture", picture)
     shader.uniform_int("size", (width, height))
     shader.uniform_int("stack_size", (tables.width, tables.height))
@@ -109,7 +109,7 @@ def _decoded(tables: Tables, level: float, share: float, width: int, height: int
     out = np.empty((count, height, width), np.float32)
     for top in range(0, height, rows):
         shader.uniform_int("top", top)
-        gpu.compute.dispatch(shader, -(-width // GROUP), -(-rows // GROUP), 1)
+        _gpu.compute.dispatch(shader, -(-width // GROUP), -(-rows // GROUP), 1)
         found = np.asarray(picture.read()).reshape(bands, rows, width, 4)[:, : height - top]
         for plane in range(count):
             out[plane, top : top + rows] = found[plane // 4, ..., plane % 4]
@@ -140,7 +140,7 @@ def _unit(texels: np.ndarray) -> np.ndarray:
 def _texture(texels: np.ndarray) -> gpu.types.GPUTexture:
     flat = np.ascontiguousarray(texels, np.float32).ravel()
     size = texels.shape[1], texels.shape[0]
-    return _types.GPUTexture(size, format="RGBA32F", data=_types.Buffer("FLOAT", len(flat), flat))
+    return _gpu.types.GPUTexture(size, format="RGBA32F", data=_gpu.types.Buffer("FLOAT", len(flat), flat))
 
 
 _SAMPLERS = ("means", "conics", "features", "ranges", "blocks", "cells", "levels", "texels")

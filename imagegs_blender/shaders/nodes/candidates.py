@@ -90,7 +90,8 @@ class Reader:
         """
         per_texel, step = self.tables.layout.per_texel, self.setting("next")
         cells: dict[int, Texel] = {}
-        found, three = [], []
+        found: list[tuple[int, Value]] = []
+        three: list[Value] = []
         for slot in slots:
             number = slot // per_texel
             if number not in cells:
@@ -103,7 +104,7 @@ class Reader:
             self._done.append(square)
             three.append(conic.rgb.dot(square) + mean.a)
             if len(three) == 3 or slot == slots[-1]:
-                padded = [*three, *[NULL_LOG_WEIGHT] * (3 - len(three))]
+                padded: list[Value | float] = [*three, *[NULL_LOG_WEIGHT] * (3 - len(three))]
                 found.append((slot - len(three) + 1, self.graph.combine(*padded)))
                 three = []
         return found
@@ -136,22 +137,20 @@ class Sums:
         self.reader, tables = reader, reader.tables
         count = tables.layout.channel_count
         self.total: Value | None = None
-        self.colors: list[Value | None] = [None] * len(tables.features)
-        self.alphas: list[Value | None] = [None] * max(0, count - 3 * len(self.colors))
+        sheets = len(tables.features)
+        self.colors: list[Value] = []
+        self.alphas: list[Value] = []
+        self.with_alpha = max(0, count - 3 * sheets)
         self.done: list[Value] = []
-        self.ahead = max(1, FEATURES_AHEAD // (4 * len(self.colors)))
-        self.one_by_one = not 0 < tables.layout.topk * len(self.colors) <= MANY
+        self.ahead = max(1, FEATURES_AHEAD // (4 * sheets))
+        self.one_by_one = not 0 < tables.layout.topk * sheets <= MANY
 
     def add(self, place: Value, weight: Value) -> None:
         """Add the features of the Gaussian whose texels are at a place, times its weight."""
         self.total = weight if self.total is None else self.total + weight
         texels = self.reader.features(place)
-        for i, texel in enumerate(texels):
-            self.colors[i] = (
-                texel.rgb * weight if self.colors[i] is None else texel.rgb.times_plus(weight, self.colors[i])
-            )
-        for i, total in enumerate(self.alphas):
-            self.alphas[i] = texels[i].a * weight if total is None else texels[i].a.times_plus(weight, total)
+        self.colors = _added([texel.rgb for texel in texels], weight, self.colors)
+        self.alphas = _added([texel.a for texel in texels[: self.with_alpha]], weight, self.alphas)
         added = self.colors[-1]
         if self.one_by_one:  # one value that needs all sums
             for other in [*self.colors[:-1], *self.alphas]:
@@ -167,15 +166,16 @@ class Sums:
         threes, rest = self.colors, self.alphas
         if any(tables.layout.deep):
             threes, rest = self._joined()
+        assert self.total is not None  # a block has one candidate at least
         scale = 1.0 / (self.total + EPS) if tables.layout.topk else None
-        share = self.total * scale if scale else self.total
+        share = self.total if scale is None else self.total * scale
         lows = [self.reader.setting(f"low {i}") * share for i in range(-(-tables.layout.plane_count // 3))]
         spans = [self.reader.setting(f"span {i}") for i in range(len(lows))]
         found = []
         for i in range(len(lows)):
             lanes = rest[3 * i - 3 * len(threes) :] if i >= len(threes) else []
             unit = threes[i] if i < len(threes) else graph.combine(*lanes[:3])
-            found.append((unit * scale if scale else unit).times_plus(spans[i], lows[i]))
+            found.append((unit if scale is None else unit * scale).times_plus(spans[i], lows[i]))
         left = [lane for three in found[len(threes) :] for lane in three.lanes]
         return found[: len(threes)], left[: len(rest)]
 
@@ -197,3 +197,10 @@ class Sums:
         threes = tables.layout.level_sheets
         padded = [*units, *[graph.constant(0.0)] * max(0, 3 * threes - len(units))]
         return [graph.combine(*padded[3 * i : 3 * i + 3]) for i in range(threes)], units[3 * threes :]
+
+
+def _added(values: Sequence[Value], weight: Value, sums: Sequence[Value]) -> list[Value]:
+    """The sums with these values times a weight; none are the sums of nothing."""
+    if not sums:
+        return [value * weight for value in values]
+    return [value.times_plus(weight, total) for value, total in zip(values, sums, strict=True)]

@@ -13,6 +13,8 @@ from typing import Any
 
 import bpy
 
+from ...blend import border
+
 COLUMN, ROW, MARGIN = 190, 46, 160
 
 
@@ -84,7 +86,7 @@ class Texel:
 
     def __init__(self, graph: Graph, node: bpy.types.ShaderNodeTexImage) -> None:
         self.node = node
-        self.rgb, self.a = Value(graph, node.outputs["Color"]), Value(graph, node.outputs["Alpha"])
+        self.rgb, self.a = (Value(graph, border.output_of(node, name)) for name in ("Color", "Alpha"))
 
 
 class Graph:
@@ -178,9 +180,9 @@ class Graph:
             if isinstance(operand, Value):
                 self.tree.links.new(operand.socket, socket)
             elif socket.type == "VECTOR" and isinstance(operand, (int, float)):
-                socket.default_value = (operand,) * 3
+                border.set_value(socket, (operand,) * 3)
             else:
-                socket.default_value = operand
+                border.set_value(socket, operand)
         return Value(self, node.outputs[result])
 
     def arrange(self) -> None:
@@ -188,8 +190,9 @@ class Graph:
         column: dict[bpy.types.Node, int] = defaultdict(int)
         needs: dict[bpy.types.Node, list[bpy.types.Node]] = defaultdict(list)
         for link in self.tree.links:
-            if link.from_node.parent == link.to_node.parent:
-                needs[link.to_node].append(link.from_node)
+            start, end = border.nodes(link)
+            if start.parent == end.parent:
+                needs[end].append(start)
         left = 0
         members: dict[bpy.types.Node, list[bpy.types.Node]] = defaultdict(list)
         for node in self.tree.nodes:

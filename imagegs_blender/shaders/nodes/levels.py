@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bpy
 
+from ...blend import border
 from ...blend.properties import FINEST, TABLE
 from ...core.decoding import lod
 from ...core.decoding.sheets import ALPHA, locate
@@ -23,8 +24,9 @@ from .graph import Graph, Texel, Value
 def limited(level: Value, tables: Tables) -> Value:
     """max(LOD, Tail.detail), in a node that tables.update_images() finds again."""
     found = level.max(float(tables.tail.detail))
-    found.socket.node.label = "Max Detail"
-    FINEST.write(found.socket.node, True)
+    node = border.node_of(found.socket)
+    node.label = "Max Detail"
+    FINEST.write(node, True)
     return found
 
 
@@ -73,14 +75,15 @@ def _level_tree(
     tree: bpy.types.ShaderNodeTree, tables: Tables, images: dict[str, bpy.types.Image]
 ) -> bpy.types.ShaderNodeTree:
     """Make a blank group one that reads a level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
+    interface = border.interface(tree)
     slots = [locate(plane, tables.layout.plane_count) for plane in range(tables.layout.plane_count)]
     sheets = range(len(tables.tail.sheets))
-    tree.interface.new_socket("Point", in_out="INPUT", socket_type="NodeSocketVector")
-    tree.interface.new_socket("Level", in_out="INPUT", socket_type="NodeSocketFloat")
+    interface.new_socket("Point", in_out="INPUT", socket_type="NodeSocketVector")
+    interface.new_socket("Level", in_out="INPUT", socket_type="NodeSocketFloat")
     for sheet in sheets:
-        tree.interface.new_socket(f"RGB {sheet}", in_out="OUTPUT", socket_type="NodeSocketVector")
+        interface.new_socket(f"RGB {sheet}", in_out="OUTPUT", socket_type="NodeSocketVector")
         if (sheet, ALPHA) in slots:
-            tree.interface.new_socket(f"A {sheet}", in_out="OUTPUT", socket_type="NodeSocketFloat")
+            interface.new_socket(f"A {sheet}", in_out="OUTPUT", socket_type="NodeSocketFloat")
     graph = Graph(tree)
 
     def texel(table: str, vector: Value, number: int = 0) -> Texel:

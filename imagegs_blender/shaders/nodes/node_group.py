@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import bpy
 import numpy as np
 
+from ...blend import border
 from ...blend.decoder import Decoder
 from ...blend.properties import EXTENSION, EXTENSIONS, MAX_LOD, SIZE, TILES, tile_numbers
 from ...core.decoding import lod
@@ -52,7 +53,7 @@ def shell(
     """
     if extension not in EXTENSIONS:
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
-    tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+    tree = border.new_tree(name)
     EXTENSION.write(tree, extension)
     SIZE.write(tree, (tiles.width, tiles.height) if tiles else size)
     if tiles:
@@ -104,15 +105,17 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
 
 def interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
     """Give a group the sockets of a decoder."""
-    vector = tree.interface.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
+    sockets = border.interface(tree)
+    vector = sockets.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
     vector.hide_value = True
-    level = tree.interface.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
+    level = sockets.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
+    assert isinstance(level, bpy.types.NodeTreeInterfaceSocketFloat)
     level.min_value, level.max_value, level.default_value = 0.0, MAX_LOD, 0.0
     level.description = "Level of detail: 0 is full detail, each level halves the resolution"
     for info in maps:
-        tree.interface.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
+        sockets.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
         if "A" in info.channels:
-            tree.interface.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
+            sockets.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
 
 
 def wrapped(uv: Value, decoder: Decoder, tables: Tables) -> tuple[Value, Value | None]:
@@ -229,9 +232,8 @@ def _unit(channel: Channel, planes: PlaneValues, graph: Graph) -> Value | float:
 
 
 def _scalar(channel: Channel, planes: PlaneValues, graph: Graph) -> Value:
-    if channel.kind == "constant":
-        return graph.constant(channel.low)
-    return _ranged(_unit(channel, planes, graph), [channel])
+    unit = _unit(channel, planes, graph)
+    return _ranged(unit, [channel]) if isinstance(unit, Value) else graph.constant(channel.low)
 
 
 def _ranged(unit: Value, channels: Sequence[Channel]) -> Value:

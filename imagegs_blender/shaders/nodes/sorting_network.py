@@ -45,9 +45,10 @@ def largest(rows: Sequence[Comparable], k: int) -> list[Any]:
     """
     ordered = _sort([_given(row) for row in rows])
     lanes = [[_lane(wire, lane) for wire in ordered[:k]] for lane in range(3)]
-    merged = _merge(lanes[0], lanes[1])[:k]
-    merged += [None] * (k - len(merged))
-    found = [_larger(a, b) for a, b in zip_longest(merged, [None] * (k - len(lanes[2])) + lanes[2][::-1])]
+    first = _merge(lanes[0], lanes[1])[:k]
+    merged: list[Wire | None] = [*first, *[None] * (k - len(first))]
+    last: list[Wire | None] = [*[None] * (k - len(lanes[2])), *lanes[2][::-1]]
+    found = [_larger(a, b) for a, b in zip_longest(merged, last)]
     return [wire.value() for wire in found if wire is not None]
 
 

@@ -100,7 +100,7 @@ def test_a_newer_version_says_so() -> None:
 
 
 def test_streams_of_earlier_versions_open() -> None:
-    """tests/core/streams holds one file of every version ever released, and its picture at 16 x 12 texels. Never replace one."""
+    """The folder streams holds one file of every version ever released, and its picture at 16 x 12 texels. Never replace one."""
     folder = Path(__file__).parent / "streams"
     for path in sorted(folder.glob("version-*.igs")):
         kept = stream.read(path.read_bytes())

@@ -7,8 +7,8 @@ Numba inlines all of these into the kernels, and none checks its arguments: arra
 them, splats are finite and their ellipses are not empty (blocks.py lists no others), features have as many planes as
 `planes` says. Arrays are flat where rows of lanes are read (simd.py).
 
-The scratch spaces are unpacked, never read by attribute: Numba frees an array too early that is read as an attribute of a
-NamedTuple made in a parallel loop (seen in version 0.68).
+The scratch spaces are unpacked, never read by attribute: an array that is read as an attribute of a NamedTuple made in a
+parallel loop holds garbage in Numba 0.68.
 """
 
 from __future__ import annotations
