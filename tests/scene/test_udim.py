@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+import pytest
 from PIL import Image
 
 from imagegs_blender.core.textures.udim import Tiles
@@ -52,6 +53,25 @@ def test_missing_and_unequal_tiles(tmp_path: Path) -> None:
     assert [str(s) for s in plan.skipped] == [
         "m, color: UDIM tile 1002: no readable file; the average color will be in its place"
     ]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_tile_that_only_blender_can_read(packed: bool, tmp_path: Path) -> None:
+    material, tree = trees.material("m")
+    image = tiled("color", tmp_path, {1001: 32, 1002: 32})
+    second = tmp_path / "color.1002.png"
+    picture = Image.open(second)
+    picture.convert("CMYK").save(second, "JPEG", quality=98)
+    image.reload()
+    if packed:
+        image.pack()
+    trees.texture(tree, image, ("Color", "Principled BSDF", "Base Color"))
+    ((plan,),) = [stack.maps for stack in material_stack.plan([material]).stacks]
+    images = set(bpy.data.images)
+    whole = plan.tiles.split(pixels.read_map(plan).pixels)
+    assert set(bpy.data.images) == images
+    np.testing.assert_array_equal(whole[1001], np.asarray(Image.open(tmp_path / "color.1001.png")))
+    assert np.abs(whole[1002].astype(int) - np.asarray(picture)).mean() < 8
 
 
 def tiled(name: str, folder: Path, sizes: dict[int, int], missing: int = 0) -> bpy.types.Image:
