@@ -42,7 +42,7 @@ def image(image: bpy.types.Image) -> Cost:
 
 def _tiled(image: bpy.types.Image) -> Cost:
     paths = [tile_path(image, tile.number) for tile in image.tiles]
-    packed = sum(file.size for file in image.packed_files)
+    packed = sum(file.packed_file.size for file in image.packed_files)
     disk = packed or sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
     texel = 16 if image.is_float else 4
     return Cost(disk, sum(texel * tile.size[0] * tile.size[1] for tile in image.tiles))

@@ -116,7 +116,7 @@ def _tile(image: bpy.types.Image, number: int, color_space: ColorSpace) -> Sourc
     for packed in image.packed_files:
         if Path(packed.filepath.replace("\\", "/")).name == path.name:
             with tempfile.TemporaryDirectory() as folder:
-                Path(folder, path.name).write_bytes(packed.data)
+                Path(folder, path.name).write_bytes(packed.packed_file.data)
                 return _tile_file(image, Path(folder, path.name), f"packed {path.name}", color_space)
     return _tile_file(image, path, str(path), color_space)
 

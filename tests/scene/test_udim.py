@@ -67,6 +67,8 @@ def test_a_tile_that_only_blender_can_read(packed: bool, tmp_path: Path) -> None
         image.pack()
     trees.texture(tree, image, ("Color", "Principled BSDF", "Base Color"))
     ((plan,),) = [stack.maps for stack in material_stack.plan([material]).stacks]
+    files = [tmp_path / f"color.{number}.png" for number in plan.tiles.numbers]
+    assert cost.image(image).disk == sum(file.stat().st_size for file in files)
     images = set(bpy.data.images)
     whole = plan.tiles.split(pixels.read_map(plan).pixels)
     assert set(bpy.data.images) == images
