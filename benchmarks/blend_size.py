@@ -118,7 +118,6 @@ def _write(map_plan: MapPlan, path: Path, key: str) -> None:
 
 def render(blend: str, out: str, width: str, samples: str) -> None:
     """Write the picture of a file's camera."""
-    import addon_utils
     import bpy
 
     import imagegs_blender
@@ -126,7 +125,6 @@ def render(blend: str, out: str, width: str, samples: str) -> None:
 
     imagegs_blender.register()
     bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False)
-    addon_utils.enable("cycles")
     np.save(out, picture(bpy.context.scene, int(width), int(samples)))
 
 

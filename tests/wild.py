@@ -30,15 +30,12 @@ SAMPLES = 8
 
 
 def main(blend: str, out: str, *options: str) -> None:
-    import addon_utils  # known once bpy is imported
-
     imagegs_blender.register()
     bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False)
     if "--restore" in options:
         replace.restore(bpy.data.materials)
     Path(f"{out}.json").write_text(json.dumps(facts()))
     if bpy.context.scene.camera and "--restore" not in options:
-        addon_utils.enable("cycles")
         np.save(f"{out}.npy", picture(bpy.context.scene))
     sys.stdout.flush()
     os._exit(0)  # bpy's destructors can wait forever
@@ -65,6 +62,9 @@ def facts() -> dict[str, Any]:
 
 def picture(scene: bpy.types.Scene, width: int = WIDTH, samples: int = SAMPLES) -> np.ndarray:
     """(height, width, 3) float32, 0..1 in about what a display shows: Cycles, always with the same noise."""
+    import addon_utils  # known once bpy is imported
+
+    addon_utils.enable("cycles")
     render = scene.render
     render.engine = "CYCLES"
     scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", samples, False
