@@ -17,6 +17,7 @@ from ..quality import metrics
 from ..settings import MAX_GAUSSIANS, FitSettings
 from ..textures import texture_stack
 from ..textures.texture_stack import TextureStack
+from . import holes
 from .rate import DECIBELS_PER_DOUBLING, Rate
 
 __all__ = ["Encoded", "Progress", "encode"]
@@ -107,6 +108,7 @@ class _Work:
             self.textures, settings, count, self.progress, rate.round if settings.quantize else rate.snap,
             recount if rate.budget is not None else None, self.observer, self.place,
         )  # fmt: skip
+        gaussians = holes.closed(gaussians, self.textures)
         return gaussians, rate.pack(gaussians)
 
     def measured(self, data: bytes) -> dict:
