@@ -11,11 +11,16 @@ import pytest
 _exit_status = pytest.StashKey[int]()
 
 
+def data_folder() -> Path:
+    """Where real stacks, images and .blend files are: $IMAGEGS_DATA, else ../shared/data beside the repository."""
+    root = Path(__file__).resolve().parent.parent
+    return Path(os.environ.get("IMAGEGS_DATA") or root.parent / "shared" / "data")
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """Folder of real stacks, images and .blend files: $IMAGEGS_DATA, else ../shared/data beside the repository."""
-    root = Path(__file__).resolve().parent.parent
-    folder = Path(os.environ.get("IMAGEGS_DATA") or root.parent / "shared" / "data")
+    """The data_folder(); tests that ask for it are skipped where it is absent."""
+    folder = data_folder()
     if not (folder / "MANIFEST.tsv").is_file():
         pytest.skip(f"no test data in {folder}: set IMAGEGS_DATA to the folder that holds MANIFEST.tsv")
     return folder

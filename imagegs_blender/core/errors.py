@@ -19,3 +19,7 @@ def one_line(message: object) -> str:
 
 class Cancelled(Exception):
     """The caller's progress callback asked for the work to stop. Nothing has been written."""
+
+
+class UnsupportedImageError(ImageGSError):
+    """An image file of a kind that our readers do not know. The file itself may be fine: another reader may know it."""

@@ -12,18 +12,21 @@ import bpy
 import numpy as np
 
 from ..blend import border
-from ..core.errors import ImageGSError
+from ..core.errors import ImageGSError, UnsupportedImageError
 from ..core.textures import image_files
 from ..core.textures.srgb import to_linear, to_srgb
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo, Role, SourceMap
 from ..core.textures.udim import Tiles
 from .material_stack import MapPlan, StackPlan
 
-_SUFFIX = {
-    "PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TARGA": ".tga", "TARGA_RAW": ".tga",
-    "TIFF": ".tif", "BMP": ".bmp", "OPEN_EXR": ".exr", "HDR": ".hdr",
+_SUFFIXES = {
+    "PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "TARGA": (".tga",), "TARGA_RAW": (".tga",),
+    "TIFF": (".tif", ".tiff"), "BMP": (".bmp",), "OPEN_EXR": (".exr",), "HDR": (".hdr",),
 }  # fmt: skip
-"""Blender's file formats that core.images reads as well, with bit depth and encoding as they are in the file."""
+"""Blender's file formats that image_files reads as well, with bit depth and encoding as they are in the file."""
+
+_INTEGER_FORMATS = ("PNG", "JPEG2000")
+"""Blender's file formats whose samples of more than 8 bits, which it holds as floats, are integers of 16 bits."""
 
 
 def read(stack: StackPlan) -> list[SourceMap]:
@@ -37,7 +40,7 @@ def read(stack: StackPlan) -> list[SourceMap]:
 def read_map(plan: MapPlan) -> SourceMap:
     """One map as its Image Texture nodes hand it out, row 0 at the top.
 
-    From the original file or packed bytes where core.images knows the format, else from Blender's own buffer.
+    From the original file or packed bytes where image_files knows the format, else from Blender's own buffer.
     Raises ImageGSError, naming the image, where it can't be read.
     """
     source = _read(plan.image.find(), plan.color_space, plan.alpha_linked, plan.tiles)
@@ -54,49 +57,88 @@ def read_as(image: bpy.types.Image, info: MapInfo, alpha_linked: bool, tiles: Ti
 def _read(image: bpy.types.Image, color_space: ColorSpace, alpha_linked: bool, tiles: Tiles | None = None) -> SourceMap:
     """All channels of an image, as its Image Texture nodes hand them out; tiles side by side."""
     if tiles:
-        source, from_file = _tiled(image, tiles), True
+        source, straight = _tiled(image, color_space, tiles), _straight_in_file(image)
     else:
-        with _file(image) as path:
-            source, from_file = _from_file(image, path) if path else _buffer(image), path is not None
-    straight = image.alpha_mode == "STRAIGHT"
-    if from_file:
-        source = replace(source, color_space=color_space)
-    else:
-        straight = not image.is_float
+        source, straight = _untiled(image, color_space)
     if image.alpha_mode == "NONE":
         return _keep(source, source.channels.removesuffix("A"))
-    if image.alpha_mode != "CHANNEL_PACKED" and source.color_space is not ColorSpace.RAW:
+    if _is_associated(image, color_space):
         return _associate(source, straight, alpha_linked)
     return source
 
 
-def _from_file(image: bpy.types.Image, path: Path) -> SourceMap:
-    """The texels of an image's file; the plan says later what they mean."""
+def _straight_in_file(image: bpy.types.Image) -> bool:
+    return image.alpha_mode == "STRAIGHT"
+
+
+def _is_associated(image: bpy.types.Image, color_space: ColorSpace) -> bool:
+    """Whether Blender multiplies or divides the image's colors by its alpha."""
+    return image.alpha_mode in ("STRAIGHT", "PREMUL") and color_space is not ColorSpace.RAW
+
+
+def _untiled(image: bpy.types.Image, color_space: ColorSpace) -> tuple[SourceMap, bool]:
+    """All channels of an image without UDIM tiles, and whether its colors are straight."""
+    unknown = None
+    with _file(image) as path:
+        if path:
+            shown = "packed data" if image.packed_file else image.filepath_from_user()
+            try:
+                return _from_file(image, path, shown, color_space), _straight_in_file(image)
+            except UnsupportedImageError as error:
+                unknown = error
+    if 0 in image.size:
+        raise unknown or ImageGSError(f"{image.name}: Blender holds no pixels of it; relink or replace it")
+    return _buffer(image, color_space)
+
+
+def _from_file(image: bpy.types.Image, path: Path, shown: str, color_space: ColorSpace) -> SourceMap:
+    """All channels of a file, which may be a copy; messages call it `shown`.
+
+    Raises ImageGSError as image_files.read_map, naming the image.
+    """
     try:
-        return SourceMap(path.stem, Role.DATA, ColorSpace.RAW, *image_files.read(path))
+        return SourceMap(path.stem, Role.DATA, color_space, *image_files.read(path))
     except ImageGSError as error:
-        raise ImageGSError(f"{image.name}: {error}") from error
+        raise type(error)(f"{image.name}: {str(error).replace(str(path), shown)}") from error
 
 
-def _tiled(image: bpy.types.Image, tiles: Tiles) -> SourceMap:
+def _tiled(image: bpy.types.Image, color_space: ColorSpace, tiles: Tiles) -> SourceMap:
     """Every UDIM tile of an image in one picture, with the channels and the bit depth of the tile that has most."""
-    sources = {number: _tile(image, number) for number in tiles.numbers}
-    depth = max((source.depth for source in sources.values()), key=list(Depth).index)
-    channels = max((source.channels for source in sources.values()), key=lambda c: (len(c.replace("L", "RGB")), c))
-    joined = tiles.join({number: _alike(source, channels, depth) for number, source in sources.items()})
-    return replace(sources[tiles.numbers[0]], name=image.name, channels=channels, depth=depth, pixels=joined)
+    found = {number: _tile(image, number, color_space) for number in tiles.numbers}
+    depth = max((source.depth for source in found.values()), key=list(Depth).index)
+    channels = max((source.channels for source in found.values()), key=lambda c: (len(c.replace("L", "RGB")), c))
+    joined = tiles.join({number: _alike(source, channels, depth) for number, source in found.items()})
+    return replace(found[tiles.numbers[0]], name=image.name, channels=channels, depth=depth, pixels=joined)
 
 
-def _tile(image: bpy.types.Image, number: int) -> SourceMap:
+def _tile(image: bpy.types.Image, number: int, color_space: ColorSpace) -> SourceMap:
     """One UDIM tile of an image, from its file or packed bytes. Raises ImageGSError, naming it, where it can't be read."""
-    name = Path(tile_path(image, number)).name
-    files = (p.packed_file for p in image.packed_files if Path(p.filepath.replace("\\", "/")).name == name)
-    packed = next(files, None)
-    if packed is None:
-        return _from_file(image, Path(tile_path(image, number)))
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, name).write_bytes(packed.data)
-        return _from_file(image, Path(folder, name))
+    path = Path(tile_path(image, number))
+    for packed in image.packed_files:
+        if packed.packed_file and Path(packed.filepath.replace("\\", "/")).name == path.name:
+            with tempfile.TemporaryDirectory() as folder:
+                Path(folder, path.name).write_bytes(packed.packed_file.data)
+                return _tile_file(image, Path(folder, path.name), f"packed {path.name}", color_space)
+    return _tile_file(image, path, str(path), color_space)
+
+
+def _tile_file(image: bpy.types.Image, path: Path, shown: str, color_space: ColorSpace) -> SourceMap:
+    """A tile's file, by Blender where our readers do not know its kind; colors straight or not as the image says."""
+    try:
+        return _from_file(image, path, shown, color_space)
+    except UnsupportedImageError:
+        tile = bpy.data.images.load(str(path))
+        try:
+            if 0 in tile.size:
+                raise
+            border.color_space(tile).name = border.color_space(image).name
+            tile.alpha_mode = image.alpha_mode
+            source, straight = _buffer(tile, color_space)
+        finally:
+            bpy.data.images.remove(tile)
+        if _is_associated(image, color_space):
+            return _associate(source, straight, _straight_in_file(image))
+        return source
 
 
 def tile_path(image: bpy.types.Image, number: int) -> str:
@@ -122,17 +164,20 @@ def _alike(source: SourceMap, channels: str, depth: Depth) -> np.ndarray:
 
 @contextmanager
 def _file(image: bpy.types.Image) -> Iterator[Path | None]:
-    """A file that core.images can read with exactly the image's texels; None where there is none."""
-    suffix = _SUFFIX.get(image.file_format)
-    if image.source != "FILE" or image.is_dirty or suffix is None:
+    """A file with exactly the image's texels, named as its content asks; None where image_files knows no such format.
+
+    Blender tells the format by the content, so that a JPEG named .png is a JPEG (but it calls a PSD a JPEG, too).
+    """
+    suffixes = _SUFFIXES.get(image.file_format)
+    if image.source != "FILE" or image.is_dirty or suffixes is None:
         yield None
         return
     original = Path(image.filepath_from_user())
-    if image.packed_file is None and original.suffix.lower() in image_files.SUFFIXES:
+    if image.packed_file is None and original.suffix.lower() in suffixes:
         yield original
         return
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, f"image{suffix}")
+        copy = Path(folder, f"image{suffixes[0]}")
         try:
             copy.write_bytes(image.packed_file.data if image.packed_file else original.read_bytes())
         except OSError as error:
@@ -140,20 +185,36 @@ def _file(image: bpy.types.Image) -> Iterator[Path | None]:
         yield copy
 
 
-def _buffer(image: bpy.types.Image) -> SourceMap:
-    """The image as Blender holds it: byte buffers as they are encoded, float buffers scene-linear."""
+def _buffer(image: bpy.types.Image, color_space: ColorSpace) -> tuple[SourceMap, bool]:
+    """The image as Blender holds it, in `color_space`, and whether its colors are straight.
+
+    Blender holds bytes as they are encoded, straight; floats scene-linear and premultiplied (data as it is). A file of
+    16-bit integers, which it holds as floats, gives those integers.
+    """
     width, height = image.size
     channels = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[image.channels]
     flat = np.empty(width * height * len(channels), np.float32)
     border.texels(image, flat)
-    pixels = flat.reshape(height, width, len(channels))[::-1]
-    raw = border.color_space(image).is_data
-    if image.is_float:
-        space = ColorSpace.RAW if raw else ColorSpace.LINEAR
-        return SourceMap(image.name, Role.DATA, space, Depth.F32, channels, np.ascontiguousarray(pixels))
-    named = {"sRGB": ColorSpace.SRGB, "Linear Rec.709": ColorSpace.LINEAR, "Non-Color": ColorSpace.RAW}
-    space = named[border.color_space(image).name]
-    return SourceMap(image.name, Role.DATA, space, Depth.U8, channels, np.rint(pixels * 255).astype(np.uint8))
+    pixels = np.ascontiguousarray(flat.reshape(height, width, len(channels))[::-1])
+    source = SourceMap(image.name, Role.DATA, ColorSpace.LINEAR, Depth.F32, channels, pixels)
+    if not image.is_float:
+        return replace(source, color_space=color_space, depth=Depth.U8, pixels=_integers(pixels, np.uint8)), True
+    straight = _is_associated(image, color_space) and _straight_in_file(image)
+    if straight:
+        source = _associate(source, False, True)
+    if color_space is ColorSpace.SRGB:
+        colors = source.pixels[..., : len(channels.removesuffix("A"))]
+        colors[...] = to_srgb(colors)
+    source = replace(source, color_space=color_space)
+    if image.source == "FILE" and not image.is_dirty and image.file_format in _INTEGER_FORMATS:
+        source = replace(source, depth=Depth.U16, pixels=_integers(source.pixels, np.uint16))
+    return source, straight
+
+
+def _integers(values: np.ndarray, kind: type[np.uint8 | np.uint16]) -> np.ndarray:
+    """0..1 as the nearest of an integer type's values."""
+    top = np.iinfo(kind).max
+    return np.rint(np.clip(values, 0, 1) * np.float32(top)).astype(kind)
 
 
 def _associate(source: SourceMap, straight: bool, want_straight: bool) -> SourceMap:

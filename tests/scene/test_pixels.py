@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import sys
+import tempfile
 from pathlib import Path
 
 import bpy
@@ -10,6 +13,7 @@ import pytest
 from PIL import Image
 
 from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.textures import image_files
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, SourceMap
 from imagegs_blender.scene import material_stack, pixels
 
@@ -93,6 +97,103 @@ def test_a_truncated_file_is_one_error_that_names_the_image(tmp_path: Path) -> N
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ImageGSError, match=r"^leaf.png: .*leaf.png"):
         read(image, *EVERYTHING)
+
+
+def test_a_packed_file_that_is_damaged_is_named_as_packed_data(tmp_path: Path) -> None:
+    image = saved(LEAF[..., :3].copy(), tmp_path / "leaf.jpg")
+    path = tmp_path / "leaf.jpg"
+    path.write_bytes(path.read_bytes()[:-200])  # Blender shows what there is
+    image.reload()
+    image.pack()
+    with pytest.raises(ImageGSError) as error:
+        read(image, *EVERYTHING)
+    assert str(error.value).startswith("leaf.jpg: packed data: ")
+    assert tempfile.gettempdir() not in str(error.value)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_photoshop_file_is_read_by_blender(packed: bool, tmp_path: Path) -> None:
+    """Pillow and OpenImageIO are not asked: one refuses it, the other would find other channels than Blender does."""
+    path = tmp_path / "layers.psd"
+    path.write_bytes(photoshop(LEAF[..., :3]))
+    image = bpy.data.images.load(str(path))
+    if packed:
+        image.pack()
+    source = read(image, *EVERYTHING)
+    assert (source.channels, source.depth, source.color_space) == ("RGBA", Depth.U8, ColorSpace.SRGB)
+    np.testing.assert_array_equal(source.pixels[..., :3], LEAF[..., :3])
+    assert (source.pixels[..., 3] == 255).all()
+
+
+def photoshop(pixels: np.ndarray) -> bytes:
+    """A .psd of one picture, uint8 (height, width, 3), without layers, uncompressed."""
+    height, width, _ = pixels.shape
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, height, width, 8, 3)
+    no_palette_resources_layers = bytes(12)
+    return head + no_palette_resources_layers + struct.pack(">H", 0) + np.moveaxis(pixels, 2, 0).tobytes()
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".png"), ("PNG", ".exr"), ("PNG", ".psd"), ("TIFF", ".hdr")])
+def test_a_wrong_extension_does_not_matter(kind: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"leaf{suffix}"
+    Image.fromarray(LEAF[..., :3]).save(path, kind)
+    source = read(bpy.data.images.load(str(path)), *EVERYTHING[:1])
+    assert (source.channels, source.depth, source.color_space) == ("RGB", Depth.U8, ColorSpace.SRGB)
+    np.testing.assert_array_equal(source.pixels, np.asarray(Image.open(path)))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_cmyk_is_what_blender_makes_of_it(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"print{suffix}"
+    flat = Image.new("RGB", (24, 20), (200, 120, 40))
+    flat.convert("CMYK").save(path)
+    source = read(bpy.data.images.load(str(path)), *EVERYTHING[:1])
+    assert (source.channels, source.depth, source.color_space) == ("RGB", Depth.U8, ColorSpace.SRGB)
+    np.testing.assert_allclose(source.pixels[4, 4], (200, 120, 40), atol=3)
+
+
+@pytest.mark.parametrize("mode", ["STRAIGHT", "CHANNEL_PACKED"])
+@pytest.mark.parametrize("space", ["sRGB", "Non-Color"])
+def test_16_bit_color_without_openimageio(
+    space: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blender holds 16 bits as scene-linear, premultiplied floats: they become the file's numbers again."""
+    wide = np.random.default_rng(8).integers(0, 65536, (20, 24, 4), np.uint16)
+    wide[..., 3] |= 0x8000  # what is nearly transparent can't be divided by its alpha again
+    image_files.write(tmp_path / "wide.png", wide, Depth.U16, "RGBA")
+    image = bpy.data.images.load(str(tmp_path / "wide.png"))
+    image.colorspace_settings.name, image.alpha_mode = space, mode
+    with_it = read(image, *EVERYTHING)
+    monkeypatch.setitem(sys.modules, "OpenImageIO", None)
+    without = read(image, *EVERYTHING)
+    assert (without.depth, without.color_space, without.channels) == (Depth.U16, with_it.color_space, "RGBA")
+    np.testing.assert_array_equal(with_it.pixels, wide)
+    np.testing.assert_allclose(without.pixels.astype(int), wide, atol=1)
+
+
+@pytest.mark.parametrize(("space", "expected"), [("Linear Rec.709", ColorSpace.LINEAR), ("sRGB", ColorSpace.SRGB)])
+def test_floats_without_openimageio(
+    space: str, expected: ColorSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bright = np.random.default_rng(9).uniform(0, 4, (20, 24, 3)).astype(np.float32)
+    image_files.write(tmp_path / "bright.exr", bright, Depth.F32, "RGB")
+    image = bpy.data.images.load(str(tmp_path / "bright.exr"))
+    image.colorspace_settings.name = space
+    monkeypatch.setitem(sys.modules, "OpenImageIO", None)
+    source = read(image, *EVERYTHING[:1])
+    assert (source.depth, source.color_space, source.channels) == (Depth.F32, expected, "RGB")
+    np.testing.assert_allclose(source.pixels, bright, rtol=1e-4, atol=1e-4)
+
+
+def test_what_nobody_can_read_is_left_with_the_images_name(tmp_path: Path) -> None:
+    path = tmp_path / "noise.png"
+    path.write_bytes(LEAF.tobytes())
+    material, tree = trees.material("m")
+    trees.texture(tree, bpy.data.images.load(str(path)), EVERYTHING[0])
+    plan = material_stack.plan([material])
+    assert plan.stacks == ()
+    (skipped,) = plan.skipped
+    assert skipped.image == "noise.png" and "not a readable image" in skipped.reason
 
 
 @pytest.mark.parametrize("space", ["sRGB", "Non-Color"])

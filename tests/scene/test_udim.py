@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+import pytest
 from PIL import Image
 
 from imagegs_blender.core.textures.udim import Tiles
@@ -64,6 +65,27 @@ def test_packed_tiles(tmp_path: Path) -> None:
         path.unlink()
     assert np.array_equal(pixels.read_map(plan).pixels, in_files)
     assert cost.image(image).disk == size
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_tile_that_only_blender_can_read(packed: bool, tmp_path: Path) -> None:
+    material, tree = trees.material("m")
+    image = tiled("color", tmp_path, {1001: 32, 1002: 32})
+    second = tmp_path / "color.1002.png"
+    picture = Image.open(second)
+    picture.convert("CMYK").save(second, "JPEG", quality=98)
+    image.reload()
+    if packed:
+        image.pack()
+    trees.texture(tree, image, ("Color", "Principled BSDF", "Base Color"))
+    ((plan,),) = [stack.maps for stack in material_stack.plan([material]).stacks]
+    files = [tmp_path / f"color.{number}.png" for number in plan.tiles.numbers]
+    assert cost.image(image).disk == sum(file.stat().st_size for file in files)
+    images = set(bpy.data.images)
+    whole = plan.tiles.split(pixels.read_map(plan).pixels)
+    assert set(bpy.data.images) == images
+    np.testing.assert_array_equal(whole[1001], np.asarray(Image.open(tmp_path / "color.1001.png")))
+    assert np.abs(whole[1002].astype(int) - np.asarray(picture)).mean() < 8
 
 
 def tiled(name: str, folder: Path, sizes: dict[int, int], missing: int = 0) -> bpy.types.Image:

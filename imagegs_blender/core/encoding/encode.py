@@ -21,7 +21,7 @@ from ..quality import metrics
 from ..settings import MAX_GAUSSIANS, FitSettings
 from ..textures import texture_stack
 from ..textures.texture_stack import TextureStack
-from . import search
+from . import holes, search
 from .packing import Packed, Packer
 from .rate import Rate
 from .report import OVERALL, FitReport
@@ -164,6 +164,7 @@ class _Work:
             self.stack, settings, count, self.progress, packer.round if settings.quantize else packer.snap,
             recount if rate.budget is not None else None, self.observer, self.device,
         )  # fmt: skip
+        gaussians = holes.closed(gaussians, self.stack)
         return _Fitted(gaussians, packer, rate.pack(gaussians, packer))
 
     def _attempt(self, count: int) -> Attempt:

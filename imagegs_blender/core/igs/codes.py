@@ -22,6 +22,9 @@ ELONGATED = 4.0
 
 MAX_ROTATION_LEVELS = 1 << 16
 
+MIN_SCALE_STEP = 2.0**-15
+"""Biases are counted in steps of scales: with this one, all up to CUTOFF are codes that an entropy model can hold."""
+
 BASIS_ONE = 127
 """Basis entries are stored as integers; this one means 1."""
 
@@ -75,7 +78,7 @@ class ScaleGrid:
         """The finest grid of 2^bits values that covers all scales."""
         logs = np.log(gaussians.scale.astype(np.float64))
         low, high = float(np.float32(logs.min() - 1e-4)), float(logs.max() + 1e-4)
-        return cls(low, float(np.float32(max((high - low) / (2**bits.scale - 1), 1e-6))))
+        return cls(low, float(np.float32(max((high - low) / (2**bits.scale - 1), MIN_SCALE_STEP))))
 
 
 def quantize(

@@ -7,6 +7,7 @@ color profiles are ignored, as texturing tools do. Alpha is straight in integer 
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from .. import files
-from ..errors import ImageGSError, one_line
+from ..errors import ImageGSError, UnsupportedImageError, one_line
 from . import roles
 from .texture_stack import LARGEST_SIDE, Depth, SourceMap
 
@@ -26,6 +27,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".tif", ".tiff", ".bmp", "
 
 _DECODERS = ("PNG", "JPEG", "WEBP", "TGA", "TIFF", "BMP")
 _FLOAT_SUFFIXES = (".exr", ".hdr")
+
+_LACKING = re.compile("not available|unsupported", re.IGNORECASE)
+"""How Pillow says that it lacks a codec or a mode; all that it says otherwise is about damage."""
 
 
 class Picture(NamedTuple):
@@ -47,11 +51,12 @@ def read_map(path: str | Path) -> SourceMap:
 def read(path: str | Path) -> Picture:
     """Read one image file. Palette, 1-bit and keyed transparency become 8-bit L, LA, RGB or RGBA.
 
-    Raises ImageGSError where the file is missing, damaged, of an unsupported kind, or larger than LARGEST_SIDE.
+    Raises ImageGSError where the file is missing, damaged, or larger than LARGEST_SIDE; UnsupportedImageError where it is
+    of a kind that is not supported, or that needs OpenImageIO where that is missing.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise ImageGSError(f"{path}: not a supported image; use one of {' '.join(SUFFIXES)}")
+        raise UnsupportedImageError(f"{path}: not a supported image; use one of {' '.join(SUFFIXES)}")
     if not path.is_file():
         raise ImageGSError(f"{path}: {'is a folder' if path.is_dir() else 'file not found'}; name an image file")
     try:
@@ -148,11 +153,13 @@ def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
     except UnidentifiedImageError as error:
         if path.suffix.lower() in (".tif", ".tiff"):
             return None
-        raise ImageGSError(f"{path}: not an image of a supported kind; replace the file") from error
+        raise UnsupportedImageError(f"{path}: not an image of a supported kind; replace the file") from error
     except (ImageGSError, MemoryError):
         raise
     except Exception as error:  # damaged files make Pillow raise anything: OSError, SyntaxError, struct.error, ...
-        raise ImageGSError(f"{path}: not a readable image ({one_line(error)}); replace the file") from error
+        known = not isinstance(error, NotImplementedError) and not _LACKING.search(str(error))
+        kind = ImageGSError if known else UnsupportedImageError
+        raise kind(f"{path}: not a readable image ({one_line(error)}); replace the file") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
@@ -162,7 +169,7 @@ def _check(path: Path, image: Image.Image) -> None:
         raise ImageGSError(f"{path}: {image.width} x {image.height}; the limit is {LARGEST_SIDE} texels a side")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # in a JPEG the others are previews
-        raise ImageGSError(f"{path}: holds {frames} pictures; save one of them as a file of its own")
+        raise UnsupportedImageError(f"{path}: holds {frames} pictures; save one of them as a file of its own")
 
 
 def _has_more_bits(path: Path, image: Image.Image) -> bool:
@@ -179,7 +186,7 @@ def _pixels(path: Path, image: Image.Image) -> tuple[Depth, str, np.ndarray]:
         return Depth.U16, "L", np.asarray(image).astype(np.uint16)[..., None]
     gray = image.mode in ("1", "L", "LA")
     if not gray and image.mode not in ("P", "PA", "RGB", "RGBA", "RGBX"):
-        raise ImageGSError(f"{path}: {image.mode} color is not supported; save the image as RGB")
+        raise UnsupportedImageError(f"{path}: {image.mode} color is not supported; save the image as RGB")
     alpha = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
     channels = ("L" if gray else "RGB") + ("A" if alpha else "")
     if image.mode == "1":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ImageGSError, one_line
+from ..errors import ImageGSError, UnsupportedImageError, one_line
 from .texture_stack import LARGEST_SIDE, Depth
 
 if TYPE_CHECKING:
@@ -25,13 +25,17 @@ _WRITABLE = {
 
 
 def read(path: Path) -> tuple[Depth, str, np.ndarray]:
-    """(depth, channels, pixels) of the file, pixels as in SourceMap. Raises ImageGSError naming the file."""
+    """(depth, channels, pixels) of the file, pixels as in SourceMap.
+
+    Raises ImageGSError, naming the file; UnsupportedImageError for layers, sample types and channels that a map can't
+    hold, and where OpenImageIO is missing.
+    """
     oiio = _module(path)
     config = oiio.ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)
     source = oiio.ImageInput.open(str(path), config)
     if source is None:
-        raise ImageGSError(f"{path}: not a readable image ({one_line(oiio.geterror())}); replace the file")
+        raise UnsupportedImageError(f"{path}: not a readable image ({one_line(oiio.geterror())}); replace the file")
     try:
         spec = source.spec()
         _check(path, source, spec)
@@ -79,7 +83,7 @@ def _module(path: Path) -> ModuleType:
     try:
         import OpenImageIO
     except ImportError as error:
-        raise ImageGSError(
+        raise UnsupportedImageError(
             f"{path}: EXR, HDR and 16-bit color need OpenImageIO ({one_line(error)}): "
             "Blender's own builds have it, elsewhere pip install OpenImageIO"
         ) from error
@@ -90,21 +94,23 @@ def _check(path: Path, source: ImageInput, spec: ImageSpec) -> None:
     if max(spec.width, spec.height) > LARGEST_SIDE:
         raise ImageGSError(f"{path}: {spec.width} x {spec.height}; the limit is {LARGEST_SIDE} texels a side")
     if spec.depth > 1 or spec.deep or source.seek_subimage(1, 0):
-        raise ImageGSError(f"{path}: holds several layers; save one of them as a file of its own")
+        raise UnsupportedImageError(f"{path}: holds several layers; save one of them as a file of its own")
     source.seek_subimage(0, 0)
     if (spec.x, spec.y, spec.width, spec.height) != (spec.full_x, spec.full_y, spec.full_width, spec.full_height):
-        raise ImageGSError(f"{path}: data window and display window differ; save the image uncropped")
+        raise UnsupportedImageError(f"{path}: data window and display window differ; save the image uncropped")
 
 
 def _depth(path: Path, oiio: ModuleType, spec: ImageSpec) -> Depth:
     known = {oiio.UINT8: Depth.U8, oiio.UINT16: Depth.U16, oiio.HALF: Depth.F16, oiio.FLOAT: Depth.F32}
     formats = {f.basetype for f in spec.channelformats} or {spec.format.basetype}
     if not formats <= set(known):
-        raise ImageGSError(f"{path}: {one_line(spec.format)} samples are not supported; save it as 16-bit or float")
+        raise UnsupportedImageError(
+            f"{path}: {one_line(spec.format)} samples are not supported; save it as 16-bit or float"
+        )
     if formats == {oiio.HALF, oiio.FLOAT}:
         return Depth.F32
     if len(formats) > 1:
-        raise ImageGSError(f"{path}: its channels have different sample types; save it as 16-bit or float")
+        raise UnsupportedImageError(f"{path}: its channels have different sample types; save it as 16-bit or float")
     return known[formats.pop()]
 
 
@@ -117,4 +123,4 @@ def _channels(path: Path, names: list[str]) -> str:
     if len(set(letters)) == len(names) and letters in ("RG", "RGB", "RGBA"):
         return letters
     listed = one_line(", ".join(names))
-    raise ImageGSError(f"{path}: the channels {listed} are not one image; save R, G, B (A) or one channel")
+    raise UnsupportedImageError(f"{path}: the channels {listed} are not one image; save R, G, B (A) or one channel")
