@@ -74,7 +74,7 @@ def main(folder: Path, jobs: list[str]) -> None:
                 or said.startswith("Stack: damaged .igs stream: ")
                 and said.endswith("(it shows its average color)")
             )
-        assert group.is_whole()
+        assert group.is_whole() == (job != "damaged")
         np.savez(folder / f"{job}.npz", **plane.render("CYCLES", folder, outputs))
 
 

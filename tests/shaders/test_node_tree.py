@@ -32,7 +32,7 @@ def decoder_text() -> str:
     layout = Layout(candidates=4, topk=2, deep=(False,) * 4 + (True,) * 3, first=2, last=7)
     built = tables.constant(np.linspace(0.25, 0.75, 7, dtype=np.float32), layout, WIDTH, HEIGHT)
     decoder = from_tables("Stack", MAPS, built, "CLIP")
-    trees = [line for tree in decoder.trees() for line in lines(tree)]
+    trees = [line for tree in decoder.trees()[1:] for line in lines(tree)]
     return "\n".join([str(decoder.layout), *trees, ""])
 
 

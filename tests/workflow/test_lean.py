@@ -21,8 +21,8 @@ from tests.workflow.test_damaged import check, empty_file, saved
 
 __all__ = ["empty_file"]
 
-MOST_BYTES = 3000
-"""Of a compressed .blend, for a decoder beside its stream."""
+MOST_BYTES = {1: 3500, 10: 2000, 100: 2000}
+"""Of a compressed .blend, for each of so many decoders beside its stream; the first brings words that the others repeat."""
 
 
 def ordinary_scene() -> None:
@@ -58,7 +58,7 @@ def test_what_a_decoder_takes_in_a_file(tmp_path: Path, kind: str) -> None:
     decoder.tree.use_fake_user = True
     assert len(decoder.trees()) > 1 and decoder.images()
     rng = np.random.default_rng(0)
-    for count in (1, 10, 100):
+    for count, most in MOST_BYTES.items():
         while len(decoders()) < count:
             copy = Decoder(decoder.tree.copy())
             copy.tree.use_fake_user = True
@@ -67,7 +67,7 @@ def test_what_a_decoder_takes_in_a_file(tmp_path: Path, kind: str) -> None:
             copy.store(bytes(other), copy.record)
         each = (size(tmp_path / f"{count}.blend") - empty) / count - decoder.stream_size
         print(f"{bpy.app.version_string}, {kind}, {count} decoders: {each:.0f} bytes each beside the stream")
-        assert each <= MOST_BYTES, f"{count} decoders: {each:.0f} bytes each"
+        assert each <= most, f"{count} decoders: {each:.0f} bytes each"
 
 
 @pytest.mark.parametrize("kind", [NODES, BAKED])
