@@ -1,4 +1,4 @@
-"""Texels that no Gaussian reaches: a fit cut short leaves some, and parts of a texture that count nothing are full of them.
+"""Texels that count and that no Gaussian reaches: a fit cut short leaves some.
 
 Every decoder would show black there. A few wide, weak Gaussians in the colors around them, added before the stream is
 written, make every decoder right by construction: where other Gaussians are near, they weigh next to nothing.
@@ -13,7 +13,6 @@ import numpy as np
 from ..devices.cpu.device import render
 from ..devices.types import project
 from ..gaussians import Gaussians
-from ..textures.resample import fill
 from ..textures.texture_stack import TextureStack
 
 HOLE = 0.5
@@ -30,7 +29,7 @@ _WEAKEST = 9.0
 """q up to which an added Gaussian is counted on: e^-9 / (e^-9 + EPS) is more than COVERED."""
 
 
-def closed(gaussians: Gaussians, textures: TextureStack) -> Gaussians:
+def closed(gaussians: Gaussians, stack: TextureStack) -> Gaussians:
     """The Gaussians, and behind them those that cover holes; the same object where there are none, as in a plain sum.
 
     The picture is divided into cells that an added Gaussian's disc contains; each cell with a hole gets one at its center,
@@ -40,6 +39,8 @@ def closed(gaussians: Gaussians, textures: TextureStack) -> Gaussians:
     if not gaussians.topk:
         return gaussians
     share = shares(gaussians)
+    if stack.weights is not None:  # covering what counts nothing would take precision from what does
+        share = np.where(stack.weights > 0, share, np.float32(1))
     if share.min() >= HOLE:
         return gaussians
     scale = min(float(gaussians.scale.max()), max(2 * float(np.median(gaussians.scale)), min(share.shape) / 16))
@@ -48,7 +49,7 @@ def closed(gaussians: Gaussians, textures: TextureStack) -> Gaussians:
     y, x = np.nonzero(share < COVERED)
     cell = y * rows // share.shape[0] * columns + x * columns // share.shape[1]
     used, cell, texels = np.unique(cell, return_inverse=True, return_counts=True)
-    colors = _colors(textures)[:, y, x].astype(np.float64) ** gaussians.gamma
+    colors = stack.planes[:, y, x].astype(np.float64) ** gaussians.gamma
     feature = np.stack([np.bincount(cell, plane, len(used)) for plane in colors], 1) / texels[:, None]
     mean = np.stack([(used % columns + 0.5) / columns, (used // columns + 0.5) / rows], 1)
     count = len(used)
@@ -70,11 +71,3 @@ def shares(gaussians: Gaussians) -> np.ndarray:
     splats, grid = project(gaussians)
     weight = np.ones((len(gaussians), 1), np.float32)
     return render(replace(splats, feature=weight), grid)[0]
-
-
-def _colors(textures: TextureStack) -> np.ndarray:
-    """(C, height, width): the planes; where texels do not count, what is around them."""
-    weights = textures.weights
-    if weights is None or weights.min() > 0 or weights.max() <= 0:
-        return textures.planes
-    return fill(textures.planes, weights > 0, textures.wrap)
