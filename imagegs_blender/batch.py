@@ -43,7 +43,7 @@ from .workflow.compress import Outcome, Update
 from .workflow.notices import Severity
 from .workflow.rebuild import rebuild_tables
 from .workflow.run import compress
-from .workflow.saving import leave_out_derived, pack_tables
+from .workflow.saving import lean_file, pack_tables
 
 Result = dict[str, Any]
 
@@ -141,8 +141,7 @@ def _open(path: Path) -> None:
 
 def _save(path: Path) -> None:
     """Save the open file, compressed, in one piece; relative paths go on pointing to the same files."""
-    leave_out_derived()
-    with files.replacing(path.resolve()) as temporary:
+    with files.replacing(path.resolve()) as temporary, lean_file():
         try:
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
         except RuntimeError as error:

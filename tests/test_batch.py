@@ -114,7 +114,7 @@ def test_as_a_script_inside_blender_on_the_open_file(scene: Path, tmp_path: Path
     (decoder,) = decoders()
     assert "brick rough" not in bpy.data.images and "paint rough" in bpy.data.images
     assert "brick color" in bpy.data.images, "another material uses it with box mapping"
-    tables = {node.image for node in decoder.tree.nodes if getattr(node, "image", None)}
+    tables = decoder.derived_images()
     assert tables and all(image.packed_file for image in tables)
 
 

@@ -21,6 +21,9 @@ from ..blend.decoder import Decoder
 from ..blend.properties import BODY, PARTS
 from ..core.errors import ImageGSError
 
+LEVEL_TREE = "level"
+"""The group inside a body that reads one level of detail."""
+
 
 class Parts:
     """The datablocks that a decoder is being built from: new ones, or where it is linked the blank ones of its file."""
@@ -28,11 +31,9 @@ class Parts:
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
         self._blank = decoder.parts if decoder.linked else None
-        self._kinds: dict[str, type[bpy.types.ID]] = {}
 
     def image(self, name: str, is_float: bool) -> bpy.types.Image:
         """An image for the texels of a table or a map; float or 8 bits. Raises ImageGSError where there is no blank one."""
-        self._kinds[name] = bpy.types.Image
         if self._blank is None:
             return bpy.data.images.new(f"{self.decoder.name} {name}", 1, 1, alpha=True, float_buffer=is_float)
         image = self._blank.get(name)
@@ -42,7 +43,6 @@ class Parts:
 
     def tree(self, name: str) -> bpy.types.ShaderNodeTree:
         """A group without nodes and sockets. Raises ImageGSError where there is no blank one."""
-        self._kinds[name] = bpy.types.ShaderNodeTree
         if self._blank is None:
             return border.new_tree(f".{self.decoder.name} {name}")
         tree = self._blank.get(name)
@@ -51,25 +51,6 @@ class Parts:
         tree.nodes.clear()
         border.interface(tree).clear()
         return tree
-
-    def keep_blank(self) -> None:
-        """Let the decoder's file hold a blank datablock for each that was asked for."""
-        decoder = self.decoder
-        blank = {name: part for name, part in decoder.parts.items() if isinstance(part, self._kinds.get(name, ()))}
-        for name, kind in self._kinds.items():
-            if name in blank:
-                continue
-            label = f".{name}"  # a dot keeps it out of Blender's lists
-            if kind is bpy.types.Image:
-                blank[name] = bpy.data.images.new(label, 1, 1)
-            else:
-                blank[name] = border.new_tree(label)
-        unneeded = [part for part in decoder.parts.values() if part not in blank.values()]
-        if blank:
-            PARTS.write(decoder.tree, blank)
-        else:
-            PARTS.remove(decoder.tree)
-        bpy.data.batch_remove([part for part in unneeded if part.users == 0])
 
     def _lacking(self) -> ImageGSError:
         return ImageGSError(
@@ -110,11 +91,38 @@ def detach(decoder: Decoder) -> None:
 
 
 def leave_out(decoder: Decoder) -> None:
-    """Keep what is derived out of every file that is saved from now on; but in it where the decoder is self-contained.
+    """Before a file is saved: keep what is derived out of it, and put blank parts for files that link it into it.
 
-    Blender forgets this in Undo, and when a file is opened.
+    Nothing where the decoder is self-contained. let_in() takes it back as soon as the file is saved: a decoder that points
+    to datablocks loses its links in Undo.
     """
+    if decoder.linked or decoder.self_contained or decoder.body is None:
+        return
+    derived = [*decoder.trees()[1:], *decoder.derived_images()]
+    blank: dict[str, bpy.types.ID] = {}
+    for name in (*decoder.table_images(), *decoder.map_images()):
+        blank[name] = bpy.data.images.new(f".{name}", 1, 1)  # a dot keeps it out of Blender's lists
+    if len(decoder.trees()) > 2:
+        blank[LEVEL_TREE] = border.new_tree(f".{LEVEL_TREE}")
+    if blank:
+        PARTS.write(decoder.tree, blank)
+    for part in derived:
+        part.is_runtime_data = True
+
+
+def let_in(decoder: Decoder) -> None:
+    """The opposite of leave_out()."""
     if decoder.linked:
         return
     for part in [*decoder.trees()[1:], *decoder.derived_images()]:
-        part.is_runtime_data = not decoder.self_contained and decoder.body is not None
+        part.is_runtime_data = False
+    drop_blank(decoder)
+
+
+def drop_blank(decoder: Decoder) -> None:
+    """Remove the blank parts of a decoder of this file: only a saved file needs them."""
+    parts = list(decoder.parts.values())
+    PARTS.remove(decoder.tree)
+    for part in parts:
+        if part.users == 0 and part.library is None:
+            (bpy.data.images if isinstance(part, bpy.types.Image) else bpy.data.node_groups).remove(part)

@@ -23,7 +23,7 @@ from ..core.textures import texture_stack
 from ..core.textures.texture_stack import MapInfo
 from ..core.textures.udim import Tiles
 from . import baked, table_images
-from .body import Parts, attach, detach, leave_out, show
+from .body import Parts, attach, detach, drop_blank, show
 from .nodes import node_group, udim
 from .osl import script_node
 
@@ -98,7 +98,6 @@ def update(decoder: Decoder, detail: int = 0) -> None:
     if kind == BAKED:
         baked.update(decoder, stream.gaussians, stream.maps, tables, decoder.level)
     decoder.detail = detail
-    leave_out(decoder)
 
 
 def _must_be_built(decoder: Decoder, kind: str, tables: Tables) -> bool:
@@ -160,13 +159,11 @@ def pack(decoder: Decoder) -> None:
     properties.SELF_CONTAINED.write(decoder.tree, True)
     for image in decoder.derived_images():
         image.pack()
-    leave_out(decoder)
 
 
 def unpack(decoder: Decoder) -> None:
     """The opposite of pack(): a saved file holds the stream only."""
     properties.SELF_CONTAINED.write(decoder.tree, False)
-    leave_out(decoder)
 
 
 @lru_cache(maxsize=4)
@@ -189,7 +186,7 @@ def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Ta
         node_group.interface(body, maps)
         fill(parts, body, maps, tables)
         attach(decoder, body, udim.outside(maps, planes))
-        parts.keep_blank()
+        drop_blank(decoder)
     if kind != BAKED:
         properties.LAYOUT.write(decoder.body or decoder.tree, str(tables.layout))
     if decoder.linked:
@@ -198,7 +195,6 @@ def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Ta
         for stale in (properties.AVERAGE, properties.LAYOUT):  # version 1 kept them here
             stale.remove(decoder.tree)
         properties.STREAM_VERSION.write(decoder.tree, properties.VERSION)
-        leave_out(decoder)
 
 
 def _maps(decoder: Decoder) -> tuple[MapInfo, ...]:

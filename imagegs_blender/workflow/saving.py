@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import bpy
 
 from ..blend.decoder import decoders
-from ..shaders.body import leave_out
+from ..shaders.body import leave_out, let_in
 from ..shaders.decoder import pack
 from . import comparison
 
 
-def leave_out_derived() -> None:
-    """See to it that a file saved now holds no more than it must. Decoders with damaged properties are saved as they are.
+@contextmanager
+def lean_file() -> Iterator[None]:
+    """A file saved in this context holds no more than it must. Decoders with damaged properties are saved as they are."""
+    _leave_out(True)
+    try:
+        yield
+    finally:
+        _leave_out(False)
 
-    What was built in this session is marked already; Undo forgets the marks.
-    """
+
+def _leave_out(yes: bool) -> None:
     for decoder in decoders():
         if not decoder.problems:
-            leave_out(decoder)
+            (leave_out if yes else let_in)(decoder)
     shown = bpy.data.images.get((comparison.IMAGE, None))
     if shown:
-        shown.is_runtime_data = True
+        shown.is_runtime_data = yes
 
 
 def pack_tables() -> None:
@@ -32,12 +41,22 @@ def pack_tables() -> None:
 
 @bpy.app.handlers.persistent
 def _on_saving(*_: object) -> None:
-    leave_out_derived()
+    _leave_out(True)
+
+
+@bpy.app.handlers.persistent
+def _on_saved(*_: object) -> None:
+    _leave_out(False)
+
+
+_HANDLERS = {"save_pre": _on_saving, "save_post": _on_saved, "save_post_fail": _on_saved}
 
 
 def register() -> None:
-    bpy.app.handlers.save_pre.append(_on_saving)
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
 
 
 def unregister() -> None:
-    bpy.app.handlers.save_pre.remove(_on_saving)
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).remove(handler)

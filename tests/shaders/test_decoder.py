@@ -17,6 +17,7 @@ from imagegs_blender.core.devices import reference
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role
 from imagegs_blender.shaders import table_images
+from imagegs_blender.shaders.body import leave_out
 from imagegs_blender.shaders.decoder import from_tables, pack, show_average
 from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, info, stack
 
@@ -85,6 +86,7 @@ def test_nodes_and_tables_are_not_saved(tmp_path: Path) -> None:
     group = from_tables("Stack", MAPS, built).tree
     group.use_fake_user = True
     path = str(tmp_path / "bare.blend")
+    leave_out(Decoder(group))
     bpy.ops.wm.save_as_mainfile(filepath=path)
     bpy.ops.wm.open_mainfile(filepath=path)
     decoder = Decoder(bpy.data.node_groups["Stack"])

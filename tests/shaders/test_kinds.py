@@ -15,6 +15,7 @@ from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Depth
+from imagegs_blender.shaders.body import leave_out
 from imagegs_blender.shaders.decoder import set_kind, update
 from tests.blend.samples import made
 from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
@@ -45,6 +46,7 @@ def test_baked(tmp_path: Path, found: stream.Stream) -> None:
     set_kind(decoder, BAKED)
     assert not any("cells" in image.name for image in bpy.data.images)
     path = str(tmp_path / "baked.blend")
+    leave_out(decoder)
     bpy.ops.wm.save_as_mainfile(filepath=path)
     bpy.ops.wm.open_mainfile(filepath=path)
     decoder = Decoder(bpy.data.node_groups["Stack"])

@@ -22,6 +22,7 @@ from imagegs_blender.scene.replace import replace as put_in_place
 from imagegs_blender.shaders.decoder import create, set_kind
 from imagegs_blender.workflow import summary
 from imagegs_blender.workflow.rebuild import problems, rebuild_tables
+from imagegs_blender.workflow.saving import lean_file
 from tests.blend.samples import STREAM, made, report
 from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected
 from tests.shaders import plane
@@ -39,7 +40,8 @@ def saved(path: Path, kind: str = NODES) -> tuple[Decoder, list[str]]:
     decoder = made()
     outputs = plane.stage(decoder.tree, WIDTH, HEIGHT)
     set_kind(decoder, kind)
-    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    with lean_file():
+        bpy.ops.wm.save_as_mainfile(filepath=str(path))
     bpy.ops.wm.open_mainfile(filepath=str(path))
     return Decoder(bpy.data.node_groups["Stack"]), outputs
 

@@ -12,7 +12,7 @@ from imagegs_blender.blend.decoder import Decoder, decoders
 from imagegs_blender.blend.properties import BAKED, NODES
 from imagegs_blender.shaders.decoder import set_kind
 from imagegs_blender.workflow.rebuild import rebuild_lost, rebuild_tables
-from imagegs_blender.workflow.saving import leave_out_derived
+from imagegs_blender.workflow.saving import lean_file
 from tests.blend.samples import made
 from tests.samples import HEIGHT, WIDTH
 from tests.scene import trees
@@ -44,8 +44,8 @@ def ordinary_scene() -> None:
 
 
 def size(path: Path) -> int:
-    leave_out_derived()
-    bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
+    with lean_file():
+        bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
     return path.stat().st_size
 
 
@@ -127,14 +127,17 @@ def test_a_copy_of_a_decoder_changes_alone(tmp_path: Path) -> None:
     assert copy.body != decoder.body and decoder.kind == NODES and decoder.table_images() and not copy.table_images()
 
 
-def test_blank_parts_follow_the_kind_and_go_with_the_decoder() -> None:
-    from imagegs_blender.scene.replace import remove_unused_decoders
-
+@pytest.mark.parametrize("kind", [NODES, BAKED])
+def test_blank_parts_are_in_the_file_only(tmp_path: Path, kind: str) -> None:
     decoder = made()
-    for kind in (BAKED, NODES, BAKED):
-        set_kind(decoder, kind)
-        derived = {image.name for image in decoder.derived_images()}
-        parts = {part.name for part in decoder.parts.values() if isinstance(part, bpy.types.Image)}
-        assert len(parts) == len(derived) and len(bpy.data.images) == len(parts) + len(derived)
-    remove_unused_decoders()
-    assert not decoders() and not bpy.data.images and not bpy.data.node_groups
+    set_kind(decoder, kind)
+    decoder.tree.use_fake_user = True
+    images, groups = len(bpy.data.images), len(bpy.data.node_groups)
+    size(tmp_path / "file.blend")
+    assert not decoder.parts and (len(bpy.data.images), len(bpy.data.node_groups)) == (images, groups)
+    derived = set(decoder.table_images()) | set(decoder.map_images())
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "file.blend"))
+    (decoder,) = decoders()
+    assert set(decoder.parts) - {"level"} == derived and decoder.body is None
+    assert rebuild_tables() == [] and not decoder.parts
+    assert (len(bpy.data.images), len(bpy.data.node_groups)) == (images, groups)

@@ -15,7 +15,7 @@ from ...blend.properties import FINEST, TABLE
 from ...core.decoding import lod
 from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
-from ..body import Parts
+from ..body import LEVEL_TREE, Parts
 from ..table_images import LEVELS, TEXELS, address
 from .candidates import wait_for
 from .graph import Graph, Texel, Value
@@ -56,7 +56,7 @@ def planes(
     done = graph.mix(after, graph.constant(0.0), share(level, tables))
     point = wait_for([done], 1, point)
     tail = tables.tail
-    tree = _level_tree(parts.tree("level"), tables, images)
+    tree = _level_tree(parts.tree(LEVEL_TREE), tables, images)
     index = level.clamp(tail.first, tail.last) - float(tail.first)
     low = index.floor()
     fine = graph.group(tree, {"Point": point, "Level": low})
