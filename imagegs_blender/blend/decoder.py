@@ -21,9 +21,7 @@ from . import derived, properties
 from .properties import OSL
 from .record import Record
 
-_MESSAGE = (
-    "Compressed textures. If they are plain colors, enable the extension Image-GS Textures and open the file again"
-)
+_MESSAGE = "Compressed textures. Plain colors? Enable Image-GS Textures, then reopen the file"
 
 
 class Decoder:

@@ -47,7 +47,7 @@ class Property(Generic[T]):
     checked   gives the value as Python has it; raises ValueError or TypeError for one that is not allowed
     since     the version that wrote it first
     former    the key that versions before `since` used for the same
-    missing   the value where there is none; a property without one is needed
+    missing   the value where there is none, which is not stored; a property without one is needed
     """
 
     key: str
@@ -80,11 +80,14 @@ class Property(Generic[T]):
             ) from None
 
     def write(self, holder: Holder, value: Any) -> None:
-        """Store a value. Raises ValueError or TypeError for one that is not allowed: a mistake of ours."""
-        self.checked(value)
-        if self.former or isinstance(value, bytes):
+        """Store a value; one that a reader takes anyway, nowhere. Raises ValueError or TypeError for one that is not allowed:
+        a mistake of ours.
+        """
+        value_is_missing = self.checked(value) == self.missing
+        if self.former or isinstance(value, bytes) or value_is_missing:
             self.remove(holder)  # Blender cuts bytes at the first zero where it assigns them to a property that exists
-        holder[self.key] = value
+        if not value_is_missing:
+            holder[self.key] = value
 
     def remove(self, holder: Holder) -> None:
         for key in filter(None, (self.key, self.former)):

@@ -38,7 +38,7 @@ class OriginalMap:
 class Record:
     """How a decoder's stack was made, and what came of it.
 
-    settings    the fit's settings (FitSettings) by name; empty for an imported .igs file
+    settings    the fit's settings that differ from FitSettings' defaults, by name; empty for an imported .igs file
     report      what the fit said at its end
     extension   how the original nodes continued the image outside 0..1
     originals   by map; empty for an imported .igs file
@@ -61,7 +61,9 @@ class Record:
             "extension": self.extension,
             "originals": {name: asdict(original) for name, original in self.originals.items()},
         }
-        return json.dumps(document, sort_keys=True)
+        return json.dumps(
+            {key: value for key, value in document.items() if value}, sort_keys=True, separators=(",", ":")
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Record:

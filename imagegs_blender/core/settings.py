@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from typing import Any
 
 from .errors import ImageGSError
@@ -139,6 +139,11 @@ class FitSettings:
     restore: str | None = None
     noise_sigma: float | None = None
     bits: QuantizeBits = QuantizeBits(None, 6, 6, None)
+
+    def changed(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, by name, for json.dumps."""
+        default = asdict(FitSettings())
+        return {name: value for name, value in asdict(self).items() if value != default[name]}
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> FitSettings:

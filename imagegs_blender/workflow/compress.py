@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -229,7 +229,7 @@ def _decoder(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
         m.name: OriginalMap(m.image.name, m.labels, m.alpha_linked, before[m.name].disk, before[m.name].memory)
         for m in stack.maps
     }
-    record = Record(asdict(settings), encoded.report, stack.extension, originals)
+    record = Record(settings.changed(), encoded.report, stack.extension, originals)
     name = f"Image-GS {stack.name}"
     return builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail()).name
 
