@@ -169,8 +169,8 @@ class _Press:
             self.report({"ERROR"}, f"{failed.stack.name}: {failed.error}")
         for warning in outcome.warnings:
             self.report({"WARNING"}, warning)
-        for skipped in outcome.plan.skipped:
-            self.report({"INFO"}, say("Left as it is: {what}").format(what=skipped))
+        for line in outcome.plan.left_out():
+            self.report({"INFO"}, say("Left as it is: {what}").format(what=line))
         if not outcome.done:
             if not outcome.failed:
                 reason = f"{outcome.plan.skipped[0]}" if outcome.plan.skipped else say("no image textures were found")

@@ -16,6 +16,7 @@ from ..core.textures import image_files
 from ..core.textures.srgb import to_linear, to_srgb
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo, Role, SourceMap
 from ..core.textures.udim import Tiles
+from .color_spaces import is_converted, kept
 from .material_stack import MapPlan, StackPlan
 
 _SUFFIX = {
@@ -121,7 +122,7 @@ def _alike(source: SourceMap, channels: str, depth: Depth) -> np.ndarray:
 def _file(image: bpy.types.Image) -> Iterator[Path | None]:
     """A file that core.images can read with exactly the image's texels; None where there is none."""
     suffix = _SUFFIX.get(image.file_format)
-    if image.source != "FILE" or image.is_dirty or suffix is None:
+    if image.source != "FILE" or image.is_dirty or suffix is None or is_converted(image):
         yield None
         return
     original = Path(image.filepath_from_user())
@@ -148,9 +149,7 @@ def _buffer(image: bpy.types.Image) -> SourceMap:
     if image.is_float:
         space = ColorSpace.RAW if raw else ColorSpace.LINEAR
         return SourceMap(image.name, Role.DATA, space, Depth.F32, channels, np.ascontiguousarray(pixels))
-    named = {"sRGB": ColorSpace.SRGB, "Linear Rec.709": ColorSpace.LINEAR, "Non-Color": ColorSpace.RAW}
-    space = named[image.colorspace_settings.name]
-    return SourceMap(image.name, Role.DATA, space, Depth.U8, channels, np.rint(pixels * 255).astype(np.uint8))
+    return SourceMap(image.name, Role.DATA, kept(image), Depth.U8, channels, np.rint(pixels * 255).astype(np.uint8))
 
 
 def _associate(source: SourceMap, straight: bool, want_straight: bool) -> SourceMap:

@@ -21,8 +21,7 @@ from .material_stack import StackPlan, TreeRef
 
 FRAME = "Image-GS originals"
 
-_ORIGINAL = "imagegs_original"
-"""Custom property of a replaced Image Texture node: JSON of what it was linked to and how it was placed."""
+_ORIGINAL = walk.ORIGINAL
 
 _HELPER = "imagegs_helper"
 """Custom property that marks nodes that replace() added and restore() removes."""

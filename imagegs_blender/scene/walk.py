@@ -14,6 +14,9 @@ import bpy
 from ..blend import storage
 from ..core.textures.texture_stack import Role
 
+ORIGINAL = "imagegs_original"
+"""Custom property of a replaced Image Texture node: JSON of what it was linked to and how it was placed."""
+
 Path = tuple[bpy.types.ShaderNodeGroup, ...]
 """The group nodes entered on the way from a material's own tree down to a node, outermost first."""
 
@@ -96,8 +99,31 @@ def texture_space(socket: bpy.types.NodeSocket, path: Path = ()) -> str:
     return "UV" if isinstance(socket.node, bpy.types.ShaderNodeTexImage) else "constant"
 
 
-def foreign_coordinates(socket: bpy.types.NodeSocket, path: Path) -> str | None:
-    """The name of coordinates other than UV that a Vector input depends on, e.g. "Generated"; None without any."""
+def unconnected_textures(material: bpy.types.Material) -> Iterator[bpy.types.ShaderNodeTexImage]:
+    """The texture nodes with images of a material and of the groups inside, that no output of the material depends on.
+
+    Originals that a decoder replaced are none of them.
+    """
+    shown = {use.node.as_pointer() for use in image_uses(material)}
+    stack, seen = [material.node_tree], set()
+    while stack:
+        tree = stack.pop()
+        if tree is None or tree.as_pointer() in seen:
+            continue
+        seen.add(tree.as_pointer())
+        for node in tree.nodes:
+            if isinstance(node, bpy.types.ShaderNodeGroup) and not is_decoder_node(node):
+                stack.append(node.node_tree)
+            elif isinstance(node, bpy.types.ShaderNodeTexImage | bpy.types.ShaderNodeTexEnvironment):
+                if node.image and ORIGINAL not in node and node.as_pointer() not in shown:
+                    yield node
+
+
+def foreign_coordinates(socket: bpy.types.NodeSocket, path: Path = ()) -> str | None:
+    """The name of coordinates other than UV that a Vector input depends on, e.g. "Generated"; None without any.
+
+    Where there are some, how large texels are on a mesh, and which ones it shows, does not follow from its UV maps.
+    """
     stack = [_Visit(socket, path, Want("RGB", Role.DATA, "vector"))]
     seen: set[tuple] = set()
     while stack:
@@ -109,6 +135,8 @@ def foreign_coordinates(socket: bpy.types.NodeSocket, path: Path) -> str | None:
             seen.add(key)
             if source.node.bl_idname == "ShaderNodeTexCoord" and source.identifier != "UV":
                 return source.name
+            if source.node.bl_idname == "ShaderNodeAttribute":
+                return f"Attribute {source.node.attribute_name}"
             if source.node.bl_idname == "ShaderNodeNewGeometry":
                 return f"Geometry {source.name}"
             stack.extend(_steps(source, visit.path, visit.want))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import bpy
 import numpy as np
@@ -19,7 +20,7 @@ from ..core.textures.srgb import to_linear
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo
 from . import images
 from .glsl import compute
-from .nodes import node_group, udim
+from .nodes import node_group, projection, udim
 from .nodes.graph import Graph
 
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
@@ -37,11 +38,13 @@ DEVICE = "imagegs_baked_on"
 def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Put one image node for each map into an empty decoder. The images are black until update()."""
     tiles, extension, inside = udim.tiles_of(tree), tree[node_group.EXTENSION], None
+    projected: Any = projection.projection_of(tree)
     graph = Graph(tree)
     with graph.frame("Baked maps"):
         vector = graph.inputs()["Vector"]
         if tiles:
-            point, inside = udim.place(vector, tiles)
+            point, inside = udim.place(projection.projected(vector, projected), tiles)
+            projected = "FLAT"
             vector, extension = point.times_plus((1, -1, 0), (0, 1, 0)), "EXTEND"
         outputs = {}
         for info in maps:
@@ -51,7 +54,7 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
             image.colorspace_settings.name = _SPACES[space]  # type: ignore[assignment]
             image.alpha_mode = "CHANNEL_PACKED"
             found = graph.image(image, vector, info.name, extension)
-            found.node.interpolation = "Linear"
+            found.node.interpolation, found.node.projection = "Linear", projected
             found.node[BAKED] = info.name
             outputs[info.name] = found.rgb
             if "A" in info.channels:

@@ -48,10 +48,16 @@ def detail(tree: bpy.types.ShaderNodeTree) -> int:
 
 
 def create(
-    name: str, stream: Stream, extension: str, tiles: Tiles | None = None, detail: int = 0
+    name: str,
+    stream: Stream,
+    extension: str,
+    tiles: Tiles | None = None,
+    detail: int = 0,
+    projection: str = "FLAT",
 ) -> bpy.types.ShaderNodeTree:
     """A decoder of the kind NODES, see node_group.build; it holds no level of detail finer than `detail`."""
-    tree = node_group.build(name, stream.maps, build(stream.gaussians, stream.maps, detail=detail), extension, tiles)
+    tables = build(stream.gaussians, stream.maps, detail=detail)
+    tree = node_group.build(name, stream.maps, tables, extension, tiles, projection)
     tree[DETAIL] = detail
     return tree
 

@@ -10,6 +10,7 @@ from ..core.errors import ImageGSError
 from ..operators import compress
 from ..operators.messages import counted
 from ..scene.material_stack import Plan, StackPlan
+from ..scene.skipped import lines as skipped_lines
 from ..shaders import decoder
 from ..workflow import forecast, rebuild, selection, summary
 
@@ -140,8 +141,8 @@ def _draw_found(layout: bpy.types.UILayout, plan: Plan) -> None:
     if left:
         box = body.box().column(align=True)
         box.label(text="Left as they are:", icon="INFO")
-        for skipped in left:
-            _wrapped(box, str(skipped))
+        for line in skipped_lines(left):
+            _wrapped(box, line)
         if any(skipped.reason.startswith("linked from") for skipped in left):
             box.operator("imagegs.make_local", icon="LINKED")
 

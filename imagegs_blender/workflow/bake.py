@@ -15,7 +15,7 @@ from ..core.textures import image_files
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo
 from ..core.textures.udim import Tiles
 from ..scene import cost, replace
-from ..shaders.nodes import udim
+from ..shaders.nodes import projection, udim
 
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
 
@@ -83,6 +83,7 @@ def _put_images(
         node: Any = tree.nodes.new("ShaderNodeTexImage")
         node.image, node.parent = image, decoder.parent
         node.extension = "REPEAT" if extension == udim.UDIM else extension
+        node.projection = projection.projection_of(decoder.node_tree)
         node.location = (decoder.location.x, decoder.location.y - 300 * number)
         if vector is not None:
             tree.links.new(vector, node.inputs["Vector"])

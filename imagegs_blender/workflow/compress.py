@@ -217,7 +217,8 @@ def _discard(prepared: Future[worker.Job]) -> None:
 def _decoder(plan: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
     """Build the decoder from the stream, as a reader of the file would; returns its name."""
     name = f"Image-GS {plan.name}"
-    group = decoder.create(name, read_stream(encoded.data), plan.extension, plan.tiles, rebuild.wanted_detail())
+    stream, detail = read_stream(encoded.data), rebuild.wanted_detail()
+    group = decoder.create(name, stream, plan.extension, plan.tiles, detail, plan.projection)
     before = {m.name: cost.image(m.image.find()) for m in plan.maps}
     record = {
         "settings": asdict(settings),

@@ -16,7 +16,7 @@ from mathutils import Vector
 
 from ..scene import replace, walk
 from ..shaders import decoder
-from ..shaders.nodes import node_group
+from ..shaders.nodes import node_group, projection
 from . import rebuild
 
 NEAREST = 1e-3
@@ -26,6 +26,7 @@ NEAREST = 1e-3
 def set_levels(scene: bpy.types.Scene) -> int:
     """Set the LOD of every decoder that an object of the scene shows; linked sockets and linked files are left alone.
 
+    So are decoders that are not mapped by UV: how large their texels are on a mesh is not known.
     Baked images are decoded anew where that moves them to another whole level. Returns how many group nodes were set; 0
     without a camera.
     """
@@ -43,7 +44,7 @@ def set_levels(scene: bpy.types.Scene) -> int:
     for material, level in finest.items():
         for tree in replace.trees([material]):
             for node in tree.nodes:
-                if walk.is_decoder_node(node) and not node.inputs["LOD"].is_linked:
+                if walk.is_decoder_node(node) and not node.inputs["LOD"].is_linked and _is_mapped_by_uv(node):
                     wanted = min(max(level + log2(_size(node.node_tree)) + scene.imagegs_lod_bias, 0.0), 16.0)
                     baked = decoder.kind(node.node_tree) == decoder.BAKED
                     node.inputs["LOD"].default_value = floor(wanted) if baked else wanted
@@ -88,6 +89,11 @@ def _texture_per_unit(obj: bpy.types.Object, material_index: int) -> float:
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
     (x1, y1), (x2, y2) = (v - u).T, (w - u).T
     return float((np.abs(x1 * y2 - x2 * y1).sum() / max(area, 1e-12)) ** 0.5)
+
+
+def _is_mapped_by_uv(node: bpy.types.ShaderNodeGroup) -> bool:
+    flat = projection.projection_of(node.node_tree) == "FLAT"
+    return flat and walk.foreign_coordinates(node.inputs["Vector"]) is None
 
 
 def _size(group: bpy.types.ShaderNodeTree) -> float:

@@ -24,7 +24,7 @@ from ...core.textures.texture_stack import Channel, ColorSpace, MapInfo
 from ...core.textures.udim import Tiles
 from .. import table_images
 from ..table_images import SLOTS
-from . import levels, udim
+from . import levels, projection, udim
 from .candidates import STEPS, Reader, Sums, after, weight
 from .graph import Graph, Value
 from .sorting_network import largest
@@ -40,7 +40,12 @@ EXTENSION = "imagegs_extension"
 
 
 def build(
-    name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT", tiles: Tiles | None = None
+    name: str,
+    maps: Sequence[MapInfo],
+    tables: Tables,
+    extension: str = "REPEAT",
+    tiles: Tiles | None = None,
+    projected: str = "FLAT",
 ) -> bpy.types.ShaderNodeTree:
     """A node group that decodes a stack, with its table images.
 
@@ -49,13 +54,18 @@ def build(
     an Image Texture node gives: scene-linear, greys in all channels) and "<name> Alpha" where it has alpha.
     extension   what is outside of 0..1, as in an Image Texture node: one of EXTENSIONS
     tiles       the UDIM tiles that the stack is joined from; with extension "UDIM"
+    projected   how texture coordinates are found, as in an Image Texture node: one of projection.PROJECTIONS
 
     Cycles holds 255 floats per material: that is enough for one decoder of any K and number of planes, or some smaller ones.
     """
     if extension not in EXTENSIONS:
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
+    if projected not in projection.PROJECTIONS:
+        known = ", ".join(projection.PROJECTIONS)
+        raise ImageGSError(f"{name}: projection {projected} can't be decoded; use {known}")
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     tree[EXTENSION] = extension
+    tree[projection.PROJECTION] = projected
     tree[SIZE] = (tiles.width, tiles.height) if tiles else (tables.width, tables.height)
     if tiles:
         udim.store(tree, tiles)
@@ -72,7 +82,8 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     reader = Reader(graph, images, tables)
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
-        point, inside = wrapped(inputs["Vector"], tree, tables)
+        uv = projection.projected(inputs["Vector"], projection.projection_of(tree))
+        point, inside = wrapped(uv, tree, tables)
         position = _position(point, tables)
     with graph.frame("Block, leaf"):
         leaf = reader.leaf(point)

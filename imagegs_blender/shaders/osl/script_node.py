@@ -14,7 +14,7 @@ from ...core.decoding import lod
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import MapInfo
-from ..nodes import node_group, udim
+from ..nodes import node_group, projection, udim
 from ..nodes.graph import Graph, Value
 from ..table_images import LAYOUT, layout
 from . import script
@@ -46,14 +46,15 @@ def fill(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables
     graph = Graph(tree)
     with graph.frame("Script"):
         inputs = graph.inputs()
+        uv = projection.projected(inputs["Vector"], projection.projection_of(tree))
         tiles = udim.tiles_of(tree)
         if tree[node_group.EXTENSION] == "REPEAT":  # the script wraps: here a jump would look like a huge footprint
-            point, inside = inputs["Vector"].times_plus((1, -1, 0), (0, 1, 0)), None
+            point, inside = uv.times_plus((1, -1, 0), (0, 1, 0)), None
         else:
-            point, inside = node_group.wrapped(inputs["Vector"], tree, tables)
+            point, inside = node_group.wrapped(uv, tree, tables)
         node = _node(graph, -(-tables.planes // 3))
         _show(node, path)
-        smooth = udim.stretched(inputs["Vector"], tiles) if tiles else point
+        smooth = udim.stretched(uv, tiles) if tiles else point
         tree.links.new(point.socket, node.inputs["Vector"])
         tree.links.new(smooth.socket, node.inputs["Smooth"])
         tree.links.new(inputs["LOD"].socket, node.inputs["LOD"])
