@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import bpy
@@ -109,8 +110,9 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((codes[0] - codes[1]) ** 2)))
 
 
-@pytest.mark.parametrize("engine", plane.ENGINES)
-@pytest.mark.parametrize("case", CASES, ids="-".join)
+@pytest.mark.parametrize(
+    ("engine", "case"), [*product(plane.ENGINES, CASES[:3]), *product(["CYCLES"], CASES[3:])], ids=str
+)
 def test_like_an_image_texture_node(tmp_path: Path, engine: str, case: tuple[str, str, str]) -> None:
     truth = shot(engine, tmp_path, case, None)
     assert truth.std() > 0.05, "the picture is seen"

@@ -13,8 +13,10 @@ import imagegs_blender
 from imagegs_blender.blend import storage
 from imagegs_blender.core.errors import Cancelled
 from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.scene import replace
 from imagegs_blender.shaders import table_images
-from imagegs_blender.workflow import compress
+from imagegs_blender.shaders.nodes import projection
+from imagegs_blender.workflow import bake, compress
 from tests.scene import trees
 
 pytestmark = pytest.mark.usefixtures("addon")
@@ -66,6 +68,32 @@ def test_buttons_compress_restore_and_drop_the_selected(materials: list[bpy.type
     bpy.ops.imagegs.compress(preset="fast", bpp=4.0)
     assert bpy.ops.imagegs.drop_originals() == {"FINISHED"}
     assert "near rough" not in bpy.data.images and "shared" in bpy.data.images
+
+
+def test_a_globe_keeps_its_projection(materials: list[bpy.types.Material], tmp_path: Path) -> None:
+    """In its decoder, however that is built; in the image that it is baked to; and where it is put back."""
+    before = state()
+    for material in materials:
+        for node in material.node_tree.nodes:
+            if node.bl_idname == "ShaderNodeTexImage":
+                node.projection = "SPHERE"
+                node.extension = "EXTEND"
+    globe = state()
+    assert globe != before
+    (done,) = compress.compress(materials, SETTINGS).done
+    group = bpy.data.node_groups[done.group]
+    assert (done.stack.projection, projection.projection_of(group)) == ("SPHERE", "SPHERE")
+    replace.restore(materials)
+    assert state() == globe
+    (done,) = compress.compress(materials, SETTINGS).done
+    group = bpy.data.node_groups[done.group]
+    bake.use(group, bake.bake(group, tmp_path))
+    shown = [
+        node
+        for node in materials[0].node_tree.nodes
+        if node.bl_idname == "ShaderNodeTexImage" and node.outputs[0].links
+    ]
+    assert shown and {(node.projection, node.extension) for node in shown} == {("SPHERE", "EXTEND")}
 
 
 def test_a_shared_image_is_compressed_once(materials: list[bpy.types.Material]) -> None:

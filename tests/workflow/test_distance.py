@@ -13,7 +13,7 @@ from imagegs_blender.core.decoding import tables
 from imagegs_blender.core.gaussians import Gaussians
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
-from imagegs_blender.shaders.nodes import node_group
+from imagegs_blender.shaders.nodes import node_group, projection
 from imagegs_blender.workflow import distance
 
 SIZE = 256
@@ -58,6 +58,17 @@ def test_by_distance(node: bpy.types.ShaderNodeGroup) -> None:
         seen.append(node.inputs["LOD"].default_value)
     # 128 texels a unit, 64 / z pixels a unit
     assert seen == pytest.approx([0.0, 1.0, 2.0, 3.0], abs=1e-3)
+
+
+def test_what_is_not_mapped_by_uv_is_left_alone(node: bpy.types.ShaderNodeGroup) -> None:
+    scene, tree = bpy.context.scene, node.id_data
+    scene.camera.location.z = 4.0
+    coordinates = tree.nodes.new("ShaderNodeTexCoord")
+    link = tree.links.new(coordinates.outputs["Generated"], node.inputs["Vector"])
+    assert distance.set_levels(scene) == 0 and node.inputs["LOD"].default_value == 0
+    tree.links.remove(link)
+    node.node_tree[projection.PROJECTION] = "SPHERE"
+    assert distance.set_levels(scene) == 0 and node.inputs["LOD"].default_value == 0
 
 
 def test_frames_bias_and_sockets_that_someone_linked(node: bpy.types.ShaderNodeGroup) -> None:
