@@ -72,9 +72,9 @@ def test_uncompressed(square: bpy.types.Object, rate: str, importance: str) -> N
 
 def test_what_is_left_as_it_is(square: bpy.types.Object) -> None:
     node = next(n for n in square.active_material.node_tree.nodes if n.bl_idname == "ShaderNodeTexImage")
-    node.projection = "BOX"
+    node.projection, node.projection_blend = "BOX", 0.2
     layout = panel()
-    assert "Left as they are:" in layout.text and "box projection: not mapped by UV" in layout.text
+    assert "Left as they are:" in layout.text and "box projection with a blend" in layout.text
 
 
 def test_running(square: bpy.types.Object, tmp_path: Path) -> None:
