@@ -121,6 +121,11 @@ class Decoder:
         return properties.EXTENSION.read(self.tree)
 
     @property
+    def projection(self) -> str:
+        """How it finds texture coordinates, one of properties.PROJECTIONS."""
+        return properties.PROJECTION.read(self.tree)
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height of the texture, or of one of its UDIM tiles, texels."""
         return properties.SIZE.read(self.tree)
@@ -242,6 +247,7 @@ _QUESTIONS: tuple[Callable[[Decoder], object], ...] = (
     lambda decoder: decoder.size,
     lambda decoder: decoder.tiles,
     lambda decoder: decoder.extension,
+    lambda decoder: decoder.projection,
     lambda decoder: decoder.average,
     lambda decoder: decoder.self_contained,
     lambda decoder: decoder.derived_images(),

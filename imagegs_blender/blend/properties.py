@@ -29,6 +29,10 @@ UDIM = "UDIM"
 EXTENSIONS = ("REPEAT", "EXTEND", "CLIP", "MIRROR", UDIM)
 """What a decoder gives outside of 0..1, in the words of Image Texture nodes; UDIM: it is made of tiles."""
 
+FLAT = "FLAT"
+PROJECTIONS = (FLAT, "SPHERE", "TUBE")
+"""How a decoder finds texture coordinates, in the words of Image Texture nodes; a box's sides are not blended."""
+
 MAX_LOD = 16.0
 """The coarsest level of detail that a decoder's LOD socket takes."""
 
@@ -244,6 +248,10 @@ EXTENSION = Property(
     "imagegs_extension", DECODER, f"one of {', '.join(EXTENSIONS)}", "What it gives outside of 0..1.",
     _one_of(*EXTENSIONS), missing="REPEAT",
 )  # fmt: skip
+PROJECTION = Property(
+    "imagegs_projection", DECODER, f"one of {', '.join(PROJECTIONS)}", "How it finds texture coordinates.",
+    _one_of(*PROJECTIONS), since=2, missing=FLAT,
+)  # fmt: skip
 TILES = Property(
     "imagegs_tiles", DECODER, "whole numbers: width, height, then numbers from 1001 in ascending order",
     "Width and height of a UDIM tile in texels, and the tiles that there are. Only with the extension UDIM.", _tiles,
@@ -298,7 +306,7 @@ HELPER = Property(
 )
 
 ALL: tuple[Property[Any], ...] = (
-    STREAM, STREAM_VERSION, RECORD, KIND, LEVEL, DETAIL, SELF_CONTAINED, SIZE, EXTENSION, TILES, LAYOUT, AVERAGE, BAKED_ON,
-    PARTS, BODY,
+    STREAM, STREAM_VERSION, RECORD, KIND, LEVEL, DETAIL, SELF_CONTAINED, SIZE, EXTENSION, PROJECTION, TILES, LAYOUT, AVERAGE,
+    BAKED_ON, PARTS, BODY,
     TABLE, TEXEL, SETTING, FINEST, MAP, MAP_AVERAGE, SCRIPT, ORIGINAL, HELPER,
 )  # fmt: skip

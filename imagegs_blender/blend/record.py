@@ -41,6 +41,7 @@ class Record:
     settings    the fit's settings that differ from FitSettings' defaults, by name; empty for an imported .igs file
     report      what the fit said at its end
     extension   how the original nodes continued the image outside 0..1
+    projection  how they found texture coordinates
     originals   by map; empty for an imported .igs file
     """
 
@@ -48,6 +49,7 @@ class Record:
     report: FitReport = field(default_factory=FitReport)
     extension: str = "REPEAT"
     originals: Mapping[str, OriginalMap] = field(default_factory=dict)
+    projection: str = properties.FLAT
 
     @property
     def map_names(self) -> list[str]:
@@ -59,6 +61,7 @@ class Record:
             "settings": dict(self.settings),
             "report": self.report.to_json(),
             "extension": self.extension,
+            "projection": self.projection,
             "originals": {name: asdict(original) for name, original in self.originals.items()},
         }
         return json.dumps(
@@ -81,10 +84,11 @@ class Record:
         report = {"psnr": {OVERALL: None}} | report
         report["psnr"] = {OVERALL: None} | report["psnr"]
         _require(report.get("warning") is None or isinstance(report["warning"], str))
-        extension = document.get("extension", "REPEAT")
-        _require(extension in properties.EXTENSIONS)
+        extension, projection = document.get("extension", "REPEAT"), document.get("projection", properties.FLAT)
+        _require(extension in properties.EXTENSIONS and projection in properties.PROJECTIONS)
         originals = {name: _original_map(entry) for name, entry in _object(document.get("originals", {})).items()}
-        return cls(_object(document.get("settings", {})), FitReport.from_json(report), extension, originals)
+        fit = FitReport.from_json(report)
+        return cls(_object(document.get("settings", {})), fit, extension, originals, projection)
 
     @classmethod
     def of(cls, tree: bpy.types.ShaderNodeTree) -> Record:

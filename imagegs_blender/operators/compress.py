@@ -118,17 +118,16 @@ class _Press(_Base):
         return {"importance": importance, "again": self.again, "worker_options": worker_options()}
 
     def _finish(self, outcome: Outcome) -> border.Result:
-        for severity in Severity:
+        for severity in (Severity.ERROR, Severity.WARNING):
             for notice in outcome.of(severity):
-                text = str(notice)
-                if severity is Severity.INFO:
-                    text = say("Left as it is: {what}").format(what=notice)
                 word: Any = severity.name  # in the words of Blender's reports
-                self.report({word}, text)
+                self.report({word}, str(notice))
+        left = outcome.plan.left_out()
+        for line in left:
+            self.report({"INFO"}, say("Left as it is: {what}").format(what=line))
         if not outcome.done:
             if not outcome.of(Severity.ERROR):
-                left = outcome.of(Severity.INFO)
-                reason = str(left[0]) if left else say("no image textures were found")
+                reason = left[0] if left else say("no image textures were found")
                 self.report({"WARNING"}, say("Nothing was compressed: {reason}").format(reason=reason))
             return {"CANCELLED"}
         size = sum(done.report.bytes or 0 for done in outcome.done)

@@ -122,7 +122,9 @@ def _painted(stack: StackPlan, size: tuple[int, int], attribute: str) -> _Drawin
 
 
 def _uv_layers(stack: StackPlan) -> set[str] | None:
-    """The UV maps that the stack is mapped by, "" for the active one; None where anything else moves it."""
+    """The UV maps that the stack is mapped by, "" for the active one; None where anything else maps or moves it."""
+    if stack.projection != "FLAT":
+        return None
     layers = set()
     for space in {node.vector for m in stack.maps for node in m.nodes}:
         if space == "UV":

@@ -18,7 +18,8 @@ from ..core.errors import ImageGSError
 from ..core.gaussians import MAX_PLANES
 from ..core.textures.texture_stack import ColorSpace, Role
 from ..core.textures.udim import Tiles
-from . import obstacles, walk
+from . import color_spaces, obstacles, skipped, walk
+from .skipped import Skipped
 
 MAX_SIZE_RATIO = 4
 """An image whose width or height is more than this many times smaller than the largest's gets a stack of its own."""
@@ -108,12 +109,14 @@ class StackPlan:
     """Maps to be fitted together.
 
     extension   how the nodes continue the image outside 0..1, in Blender's words; "UDIM" for tiled images
+    projection  how the nodes find texture coordinates, in Blender's words: "FLAT", "SPHERE" or "TUBE"
     """
 
     name: str
     materials: tuple[str, ...]
     extension: str
     maps: tuple[MapPlan, ...]
+    projection: str = "FLAT"
 
     @property
     def wrap(self) -> bool:
@@ -126,54 +129,58 @@ class StackPlan:
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """What stays as it is, and why. image is None where the reason concerns the whole material."""
-
-    material: str
-    image: str | None
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.material}{f', {self.image}' if self.image else ''}: {self.reason}"
-
-
-@dataclass(frozen=True)
 class Plan:
     stacks: tuple[StackPlan, ...]
     skipped: tuple[Skipped, ...]
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, verbose: bool = False) -> str:
+        """The stacks, and what is left as it is: see skipped.lines."""
         lines = []
         for stack in self.stacks:
-            lines.append(f"{stack.name} ({', '.join(stack.materials)}), {stack.extension.lower()}")
+            modes = [stack.extension, *([] if stack.projection == "FLAT" else [stack.projection])]
+            lines.append(f"{stack.name} ({', '.join(stack.materials)}), {', '.join(modes).lower()}")
             lines += [
                 f"    {m.name}: {', '.join(m.labels)}; {m.role}, {m.color_space}, {m.channels}, {m.width} x {m.height}"
                 for m in stack.maps
             ]
-        return "\n".join(lines + [f"left as it is: {skipped}" for skipped in self.skipped])
+        return "\n".join(lines + [f"left as it is: {line}" for line in self.left_out(verbose)])
+
+    def left_out(self, verbose: bool = False) -> list[str]:
+        """What is left as it is, and why, as skipped.lines tells it."""
+        return skipped.lines(self.skipped, verbose)
 
 
 def plan(materials: Iterable[bpy.types.Material]) -> Plan:
     """Describe the stacks of these materials, each image in one stack, and everything that is left as it is."""
-    candidates: dict[tuple[ImageRef, str], _Candidate] = {}
-    skipped: dict[Skipped, None] = {}
+    candidates: dict[_Mapping, _Candidate] = {}
+    left: dict[Skipped, None] = {}
     for material in materials:
         reason = obstacles.in_material(material)
         if reason:
-            skipped[Skipped(material.name, None, reason)] = None
+            left[Skipped(material.name, None, reason)] = None
             continue
-        _gather(material, candidates, skipped)
+        _gather(material, candidates, left)
     stacks = [stack for group in _together(list(candidates.values())) for stack in _split(group)]
-    return Plan(tuple(_named(stacks)), tuple(skipped))
+    shown = {ref.name for ref, *_ in candidates} | {one.image for one in left if one.reason != skipped.UNCONNECTED}
+    told = [one for one in left if one.reason != skipped.UNCONNECTED or one.image not in shown]
+    return Plan(tuple(_named(stacks)), tuple(told))
+
+
+_Mapping = tuple[ImageRef, str, str]
+"""An image, and the extension and projection that nodes show it with."""
 
 
 @dataclass
 class _Candidate:
-    """An image with one extension mode, while its uses are being gathered."""
+    """An image with one extension mode and projection, while its uses are being gathered."""
 
     ref: ImageRef
     image: bpy.types.Image
     extension: str
+    projection: str
     wants: set[walk.Want] = field(default_factory=set)
     nodes: set[NodePlan] = field(default_factory=set)
     alpha_linked: bool = False
@@ -200,15 +207,15 @@ class _Candidate:
 
 def _gather(
     material: bpy.types.Material,
-    candidates: dict[tuple[ImageRef, str], _Candidate],
-    skipped: dict[Skipped, None],
+    candidates: dict[_Mapping, _Candidate],
+    left: dict[Skipped, None],
 ) -> None:
-    """Add the uses that a material makes of images to candidates, or to skipped."""
+    """Add the uses that a material makes of images to candidates, or to what is left as it is."""
     has_textures = False
     for use in walk.image_uses(material):
         if isinstance(use, walk.DecoderUse):
             has_textures = True
-            skipped[Skipped(material.name, None, f"already compressed: {border.tree_of(use.node).name}")] = None
+            left[Skipped(material.name, None, f"already compressed: {border.tree_of(use.node).name}")] = None
             continue
         image = use.node.image
         if image is None:
@@ -216,27 +223,31 @@ def _gather(
         has_textures = True
         reason = obstacles.in_node(use) or obstacles.in_image(image)
         if reason:
-            skipped[Skipped(material.name, image.name, reason)] = None
+            left[Skipped(material.name, image.name, reason)] = None
             continue
         assert isinstance(use.node, bpy.types.ShaderNodeTexImage)  # environment textures are an obstacle
         for number in obstacles.missing_tiles(image):
             reason = f"UDIM tile {number}: no readable file; the average color will be in its place"
-            skipped[Skipped(material.name, image.name, reason)] = None
+            left[Skipped(material.name, image.name, reason)] = None
         ref = ImageRef(image.name, image.library.filepath if image.library is not None else "")
         extension = "UDIM" if image.source == "TILED" else use.node.extension
-        candidate = candidates.setdefault((ref, extension), _Candidate(ref, image, extension))
+        mapping = (ref, extension, use.node.projection)
+        candidate = candidates.setdefault(mapping, _Candidate(ref, image, *mapping[1:]))
         vector = border.input_of(use.node, "Vector")
         tree = TreeRef("group", use.tree.name) if use.path else TreeRef("material", material.name)
         candidate.wants.add(use.want)
         candidate.nodes.add(NodePlan(tree, use.node.name, walk.texture_space(vector)))
         candidate.alpha_linked |= border.output_of(use.node, "Alpha").is_linked
         candidate.spaces.add((material.name, walk.texture_space(vector, use.path)))
+    for name in walk.unconnected_images(material):
+        has_textures = True
+        left[Skipped(material.name, name, skipped.UNCONNECTED)] = None
     if not has_textures:
-        skipped[Skipped(material.name, None, "no image textures")] = None
+        left[Skipped(material.name, None, skipped.NO_TEXTURES)] = None
 
 
 def _together(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
-    """Group images that any material uses with the same coordinates and extension mode.
+    """Group images that any material uses with the same coordinates, extension mode and projection.
 
     Where that chains materials together that have little in common, only images that are always used together stay so.
     """
@@ -257,7 +268,7 @@ def _together(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
 
 
 def _components(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
-    """Connected components of "used in one material with the same coordinates and extension" (union-find)."""
+    """Connected components of "used in one material with the same coordinates and modes" (union-find)."""
     parent = list(range(len(candidates)))
 
     def root(i: int) -> int:
@@ -265,10 +276,10 @@ def _components(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
             parent[i] = i = parent[parent[i]]
         return i
 
-    first: dict[tuple[str, str, str], int] = {}
+    first: dict[tuple[str, ...], int] = {}
     for i, candidate in enumerate(candidates):
         for space in candidate.spaces:
-            parent[root(i)] = root(first.setdefault((*space, candidate.extension), i))
+            parent[root(i)] = root(first.setdefault((*space, candidate.extension, candidate.projection), i))
     components: dict[int, list[_Candidate]] = defaultdict(list)
     for i, candidate in enumerate(candidates):
         components[root(i)].append(candidate)
@@ -301,7 +312,8 @@ def _named(stacks: Sequence[list[_Candidate]]) -> list[StackPlan]:
         numbers = candidates[0].numbers
         tiles = Tiles(numbers, *candidates[0].size) if numbers else None  # the largest comes first
         maps = [_map(c, names, tiles) for c in sorted(candidates, key=lambda c: c.ref)]
-        plans.append(StackPlan(name, materials, candidates[0].extension, tuple(maps)))
+        first = candidates[0]
+        plans.append(StackPlan(name, materials, first.extension, tuple(maps), first.projection))
     return sorted(plans, key=lambda s: s.name)
 
 
@@ -319,7 +331,7 @@ def _map(candidate: _Candidate, names: set[str], tiles: Tiles | None) -> MapPlan
         name,
         candidate.ref,
         role,
-        obstacles.COLOR_SPACES[border.color_space(candidate.image).name],
+        color_spaces.kept(candidate.image),
         tuple(sorted({want.label for want in candidate.wants})),
         candidate.channels,
         candidate.alpha_linked,

@@ -6,10 +6,8 @@ import os
 
 import bpy
 
-from ..blend import border
-from ..core.textures.texture_stack import ColorSpace
 from ..core.textures.udim import Tiles
-from . import walk
+from . import color_spaces, skipped, walk
 
 SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
 """Texels a side of an image, or of a UDIM tile. Below, a texture costs less than a decoder; above, the fit is not
@@ -17,9 +15,6 @@ meant to work."""
 
 LARGEST_JOINED_SIDE = 16384
 """Texels a side of all UDIM tiles of an image together: as much as a .igs file can say."""
-
-COLOR_SPACES = {"sRGB": ColorSpace.SRGB, "Linear Rec.709": ColorSpace.LINEAR, "Non-Color": ColorSpace.RAW}
-"""The color spaces of Blender that a stack can have."""
 
 
 def in_material(material: bpy.types.Material) -> str | None:
@@ -30,7 +25,7 @@ def in_material(material: bpy.types.Material) -> str | None:
         return f"linked from {linked.library.filepath}; compress it there, or make it local"
     without_nodes = bpy.app.version < (5, 0) and not material.use_nodes
     if material.node_tree is None or without_nodes:
-        return "no image textures"
+        return skipped.NO_TEXTURES
     return None
 
 
@@ -38,14 +33,11 @@ def in_node(use: walk.ImageUse) -> str | None:
     """Why this node can't be replaced by a decoder."""
     node = use.node
     if isinstance(node, bpy.types.ShaderNodeTexEnvironment):
-        return "environment texture: mapped by direction, not by UV"
+        return "environment texture: a picture of the surroundings, which decoders can't look up by direction"
     if use.path and (use.tree.library is not None or use.tree.override_library is not None):
         return f"used inside the linked node group {use.tree.name}; make it local"
-    if node.projection != "FLAT":
-        return f"{node.projection.lower()} projection: not mapped by UV"
-    foreign = walk.foreign_coordinates(border.input_of(node, "Vector"), use.path)
-    if foreign:
-        return f"mapped by {foreign} coordinates, not by UV"
+    if node.projection == "BOX":
+        return "box projection: would need three decoders at once, which costs more than the image"
     if node.interpolation == "Closest":
         return "interpolation Closest shows single texels, which Gaussians would blur"
     if _old_mapping(node):
@@ -87,10 +79,7 @@ def in_image(image: bpy.types.Image) -> str | None:
         return f"file not found: {path}; relink it, or pack it"
     if min(width, height) < SMALLEST_SIDE or max(width, height) > LARGEST_SIDE:
         return f"{width} x {height} texels; images of {SMALLEST_SIDE} to {LARGEST_SIDE} texels a side can be compressed"
-    space = border.color_space(image).name
-    if space not in COLOR_SPACES:
-        return f"color space {space}; supported are {', '.join(COLOR_SPACES)}"
-    return None
+    return color_spaces.obstacle(image)
 
 
 def tiles_of(image: bpy.types.Image) -> Tiles | None:

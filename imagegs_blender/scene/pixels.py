@@ -17,6 +17,7 @@ from ..core.textures import image_files
 from ..core.textures.srgb import to_linear, to_srgb
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo, Role, SourceMap
 from ..core.textures.udim import Tiles
+from .color_spaces import is_converted
 from .material_stack import MapPlan, StackPlan
 
 _SUFFIXES = {
@@ -166,10 +167,11 @@ def _alike(source: SourceMap, channels: str, depth: Depth) -> np.ndarray:
 def _file(image: bpy.types.Image) -> Iterator[Path | None]:
     """A file with exactly the image's texels, named as its content asks; None where image_files knows no such format.
 
+    None, too, where Blender holds other numbers than the file: it converted its color space.
     Blender tells the format by the content, so that a JPEG named .png is a JPEG (but it calls a PSD a JPEG, too).
     """
     suffixes = _SUFFIXES.get(image.file_format)
-    if image.source != "FILE" or image.is_dirty or suffixes is None:
+    if image.source != "FILE" or image.is_dirty or suffixes is None or is_converted(image):
         yield None
         return
     original = Path(image.filepath_from_user())
@@ -189,7 +191,8 @@ def _buffer(image: bpy.types.Image, color_space: ColorSpace) -> tuple[SourceMap,
     """The image as Blender holds it, in `color_space`, and whether its colors are straight.
 
     Blender holds bytes as they are encoded, straight; floats scene-linear and premultiplied (data as it is). A file of
-    16-bit integers, which it holds as floats, gives those integers.
+    16-bit integers, which it holds as floats, gives those integers, unless it is of another color space: converted
+    colors can be outside of 0..1.
     """
     width, height = image.size
     channels = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[image.channels]
@@ -206,7 +209,8 @@ def _buffer(image: bpy.types.Image, color_space: ColorSpace) -> tuple[SourceMap,
         colors = source.pixels[..., : len(channels.removesuffix("A"))]
         colors[...] = to_srgb(colors)
     source = replace(source, color_space=color_space)
-    if image.source == "FILE" and not image.is_dirty and image.file_format in _INTEGER_FORMATS:
+    as_in_file = image.source == "FILE" and not image.is_dirty and not is_converted(image)
+    if as_in_file and image.file_format in _INTEGER_FORMATS:
         source = replace(source, depth=Depth.U16, pixels=_integers(source.pixels, np.uint16))
     return source, straight
 

@@ -13,6 +13,7 @@ import bpy
 
 from ..blend import border
 from ..blend.decoder import is_decoder_node
+from ..blend.properties import ORIGINAL
 from ..core.textures.texture_stack import Role
 
 Path = tuple[bpy.types.ShaderNodeGroup, ...]
@@ -99,8 +100,29 @@ def texture_space(socket: bpy.types.NodeSocket, path: Path = ()) -> str:
     return "UV" if isinstance(socket.node, bpy.types.ShaderNodeTexImage) else "constant"
 
 
-def foreign_coordinates(socket: bpy.types.NodeSocket, path: Path) -> str | None:
-    """The name of coordinates other than UV that a Vector input depends on, e.g. "Generated"; None without any."""
+def unconnected_images(material: bpy.types.Material) -> Iterator[str]:
+    """The images of texture nodes, in a material and in the groups inside, that no output of the material depends on.
+
+    By name, one for each node. Originals that a decoder replaced are none of them.
+    """
+    assert material.node_tree is not None  # obstacles.in_material keeps materials without nodes away
+    shown = {use.node.as_pointer() for use in image_uses(material)}
+    trees: list[bpy.types.NodeTree] = [material.node_tree]
+    for tree in trees:  # grows
+        for node in tree.nodes:
+            if isinstance(node, bpy.types.ShaderNodeGroup) and not is_decoder_node(node):
+                if node.node_tree is not None and node.node_tree not in trees:
+                    trees.append(node.node_tree)
+            elif isinstance(node, bpy.types.ShaderNodeTexImage | bpy.types.ShaderNodeTexEnvironment):
+                if node.image is not None and not ORIGINAL.is_on(node) and node.as_pointer() not in shown:
+                    yield node.image.name
+
+
+def foreign_coordinates(socket: bpy.types.NodeSocket, path: Path = ()) -> str | None:
+    """The name of coordinates other than UV that a Vector input depends on, e.g. "Generated"; None without any.
+
+    Where there are some, how large texels are on a mesh, and which ones it shows, does not follow from its UV maps.
+    """
     stack = [_Visit(socket, path, Want("RGB", Role.DATA, "vector"))]
     seen: set[tuple] = set()
     while stack:
@@ -113,6 +135,8 @@ def foreign_coordinates(socket: bpy.types.NodeSocket, path: Path) -> str | None:
             seen.add(key)
             if node.bl_idname == "ShaderNodeTexCoord" and source.identifier != "UV":
                 return source.name
+            if isinstance(node, bpy.types.ShaderNodeAttribute):
+                return f"Attribute {node.attribute_name}"
             if node.bl_idname == "ShaderNodeNewGeometry":
                 return f"Geometry {source.name}"
             stack.extend(_steps(source, visit.path, visit.want))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..blend import border, derived
 from ..blend.decoder import Decoder
-from ..blend.properties import BAKED_ON, MAP, MAP_AVERAGE
+from ..blend.properties import BAKED_ON, FLAT, MAP, MAP_AVERAGE
 from ..core.decoding import lod
 from ..core.decoding.tables import Tables
 from ..core.errors import ImageGSError
@@ -25,6 +25,7 @@ from .body import Parts
 from .glsl import compute
 from .nodes import node_group, udim
 from .nodes.graph import Graph
+from .nodes.projection import projected
 
 _SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
 
@@ -35,13 +36,13 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
     The images are black until update().
     """
     decoder, inside = parts.decoder, None
-    tiles, extension = decoder.tiles, decoder.extension
+    tiles, extension, projection = decoder.tiles, decoder.extension, decoder.projection
     graph = Graph(tree)
     with graph.frame("Baked maps"):
         vector = graph.inputs()["Vector"]
         if tiles:
-            point, inside = udim.place(vector, tiles)
-            vector, extension = point.times_plus((1, -1, 0), (0, 1, 0)), "EXTEND"
+            point, inside = udim.place(projected(vector, projection), tiles)
+            vector, extension, projection = point.times_plus((1, -1, 0), (0, 1, 0)), "EXTEND", FLAT
         outputs = {}
         for info in maps:
             deep = info.depth is not Depth.U8
@@ -49,7 +50,7 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
             space = ColorSpace.LINEAR if _is_linearized(info) else info.color_space
             border.set_color_space(image, _SPACES[space])
             image.alpha_mode = "CHANNEL_PACKED"
-            texels = graph.image(image, vector, info.name, extension)
+            texels = graph.image(image, vector, info.name, extension, projection)
             texels.node.interpolation = "Linear"
             MAP.write(texels.node, info.name)
             outputs[info.name] = texels.rgb

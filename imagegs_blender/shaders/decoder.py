@@ -34,11 +34,11 @@ def create(
     """A decoder of the kind NODES, see node_group.shell; it holds no level of detail finer than `detail`.
 
     stream   what `data`, the bytes of a .igs file, hold
-    record   how it was made; its extension is the decoder's
+    record   how it was made; its extension and projection are the decoder's
     tiles    the UDIM tiles that the stack is joined from; with the extension "UDIM"
     """
     tables = build(stream.gaussians, stream.maps, detail=detail)
-    decoder = from_tables(name, stream.maps, tables, record.extension, tiles)
+    decoder = from_tables(name, stream.maps, tables, record.extension, tiles, record.projection)
     decoder.store(data, record)
     remember(data, stream)
     decoder.detail = detail
@@ -46,10 +46,15 @@ def create(
 
 
 def from_tables(
-    name: str, maps: Sequence[MapInfo], tables: Tables, extension: str = "REPEAT", tiles: Tiles | None = None
+    name: str,
+    maps: Sequence[MapInfo],
+    tables: Tables,
+    extension: str = "REPEAT",
+    tiles: Tiles | None = None,
+    projection: str = properties.FLAT,
 ) -> Decoder:
     """A decoder of the kind NODES that has no stream yet; see node_group.shell."""
-    decoder = Decoder(node_group.shell(name, maps, (tables.width, tables.height), extension, tiles))
+    decoder = Decoder(node_group.shell(name, maps, (tables.width, tables.height), extension, tiles, projection))
     _build_anew(decoder, NODES, maps, tables)
     return decoder
 

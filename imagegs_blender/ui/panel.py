@@ -14,6 +14,7 @@ from ..operators.messages import counted
 from ..operators.messages import shown as _
 from ..operators.settings import IMAGEGS_PG_settings
 from ..scene.material_stack import Plan, StackPlan
+from ..scene.skipped import lines as skipped_lines
 from ..workflow import forecast, rebuild, run, selection, summary
 from ..workflow.compress import Phase
 from .text import wrapped
@@ -152,8 +153,8 @@ def _draw_plan(layout: bpy.types.UILayout, plan: Plan) -> None:
     if left:
         box = body.box().column(align=True)
         box.label(text="Left as they are:", icon="INFO")
-        for skipped in left:
-            wrapped(box, str(skipped))
+        for line in skipped_lines(left):
+            wrapped(box, line)
         if any(skipped.reason.startswith("linked from") for skipped in left):
             box.operator("imagegs.make_local", icon="LINKED")
 

@@ -53,19 +53,18 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
 def use(decoder: Decoder, baked: dict[str, Path]) -> None:
     """Put Image Texture nodes with the baked files in the place of a decoder, in every local material that has it."""
     maps = {m.name: m for m in decoder.stream.maps}
-    tiles, extension = decoder.tiles, decoder.extension
-    loaded = {name: _load(path, maps[name], tiles) for name, path in baked.items()}
+    loaded = {name: _load(path, maps[name], decoder.tiles) for name, path in baked.items()}
     for material in cost.materials_with(decoder):
         for tree in replace.trees([material]):
             for instance in [node for node in decoder_nodes(tree) if node.node_tree == decoder.tree]:
-                _put_images(tree, instance, loaded, extension)
+                _put_images(tree, instance, loaded, decoder)
 
 
 def _put_images(
     tree: bpy.types.NodeTree,
     instance: bpy.types.ShaderNodeGroup,
     loaded: dict[str, bpy.types.Image],
-    extension: str,
+    decoder: Decoder,
 ) -> None:
     vector = next((border.source(link) for link in border.links(instance.inputs["Vector"])), None)
     for number, (name, image) in enumerate(loaded.items()):
@@ -79,7 +78,8 @@ def _put_images(
             continue
         node: Any = tree.nodes.new("ShaderNodeTexImage")
         node.image, node.parent = image, instance.parent
-        node.extension = "REPEAT" if extension == UDIM else extension
+        node.extension = "REPEAT" if decoder.extension == UDIM else decoder.extension
+        node.projection = decoder.projection
         node.location = (instance.location.x, instance.location.y - 300 * number)
         if vector is not None:
             tree.links.new(vector, node.inputs["Vector"])

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ..core.settings import FitSettings
+from ..scene import skipped
+from ..scene.skipped import Skipped
 from .compress import Done, Outcome
 from .notices import Severity
 
@@ -30,7 +32,7 @@ def result(outcome: Outcome, problems: list[dict[str, Any]]) -> dict[str, Any]:
         "error": None,
         "materials": [_row(done, material) for done in outcome.done for material in done.stack.materials],
         "bytes_streams": sum(done.report.bytes for done in outcome.done),
-        "skipped": [asdict(skipped) for skipped in outcome.plan.skipped],
+        "skipped": [asdict(left) for left in outcome.plan.skipped],
         "failed": problems + failed,
     }
 
@@ -53,13 +55,14 @@ def errors(result: dict[str, Any]) -> list[str]:
     return [prefix + ": ".join(filter(None, (entry["material"], entry["error"]))) for entry in result["failed"]]
 
 
-def table(result: dict[str, Any]) -> str:
-    """One file's results for people."""
+def table(result: dict[str, Any], verbose: bool = False) -> str:
+    """One file's results for people. verbose: what is left as it is one by one, see skipped.lines."""
     rows = [_HEAD, *(_cells(row) for row in result["materials"])]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     lines = ["  ".join(map(_align, row, widths, _ALIGNMENT)).rstrip() for row in rows]
     text = [result["file"], *(lines if len(rows) > 1 else ())]
-    text += [f"left as it is: {_subject(entry)}: {entry['reason']}" for entry in result["skipped"]]
+    left = (Skipped(**entry) for entry in result["skipped"])
+    text += [f"left as it is: {line}" for line in skipped.lines(left, verbose)]
     if "bytes_after" in result:
         before, after = result["bytes_before"], result["bytes_after"]
         text.append(
@@ -102,7 +105,3 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         quality,
         f"{row['seconds']:.1f}",
     )
-
-
-def _subject(entry: dict[str, Any]) -> str:
-    return ", ".join(filter(None, (entry["material"], entry["image"])))

@@ -229,7 +229,7 @@ def _decoder(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
         m.name: OriginalMap(m.image.name, m.labels, m.alpha_linked, before[m.name].disk, before[m.name].memory)
         for m in stack.maps
     }
-    record = Record(settings.changed(), encoded.report, stack.extension, originals)
+    record = Record(settings.changed(), encoded.report, stack.extension, originals, stack.projection)
     name = f"Image-GS {stack.name}"
     return builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail()).name
 

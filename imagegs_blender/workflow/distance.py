@@ -16,8 +16,8 @@ from mathutils import Vector
 
 from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes
-from ..blend.properties import BAKED, MAX_LOD
-from ..scene import replace
+from ..blend.properties import BAKED, FLAT, MAX_LOD
+from ..scene import replace, walk
 from .levels import follow_levels
 
 NEAREST = 1e-3
@@ -28,6 +28,7 @@ def set_levels(scene: bpy.types.Scene) -> int:
     """Set the LOD of every decoder that an object of the scene shows; sockets that are linked are left alone, and
     decoders with damaged properties.
 
+    So are decoders that are not mapped by UV: how large their texels are on a mesh is not known.
     Baked images are decoded anew where that moves them to another whole level. Returns how many group nodes were set; 0
     without a camera.
     """
@@ -48,7 +49,7 @@ def set_levels(scene: bpy.types.Scene) -> int:
         for tree in replace.trees([material]):
             for node in decoder_nodes(tree):
                 decoder = Decoder(border.tree_of(node))
-                if decoder.is_sound and not node.inputs["LOD"].is_linked:
+                if decoder.is_sound and not node.inputs["LOD"].is_linked and _is_mapped_by_uv(node, decoder):
                     width, height = decoder.size
                     wanted = level + log2((width * height) ** 0.5) + border.ours(scene).imagegs_lod_bias
                     wanted = min(max(wanted, 0.0), MAX_LOD)
@@ -97,6 +98,10 @@ def _texture_per_unit(obj: bpy.types.Object, material_index: int) -> float:
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
     (x1, y1), (x2, y2) = (v - u).T, (w - u).T
     return float((np.abs(x1 * y2 - x2 * y1).sum() / max(area, 1e-12)) ** 0.5)
+
+
+def _is_mapped_by_uv(node: bpy.types.ShaderNodeGroup, decoder: Decoder) -> bool:
+    return decoder.projection == FLAT and walk.foreign_coordinates(border.input_of(node, "Vector")) is None
 
 
 @bpy.app.handlers.persistent

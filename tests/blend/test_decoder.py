@@ -19,7 +19,9 @@ from imagegs_blender.core.textures.udim import Tiles
 from .samples import STREAM, made
 
 DATA = bytes(range(256)) * 5000
-RECORD = Record({"bpp": 0.5}, FitReport(psnr={"overall": 30.25}), "CLIP", {"bark": OriginalMap("bark.png", ("color",))})
+RECORD = Record(
+    {"bpp": 0.5}, FitReport(psnr={"overall": 30.25}), "CLIP", {"bark": OriginalMap("bark.png", ("color",))}, "TUBE"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +71,7 @@ DAMAGED: list[tuple[str, Any]] = [
     ("imagegs_record", '{"report": {"psnr": {"overall": "good"}}}'),
     ("imagegs_record", '{"originals": {"bark": {"image": 1}}}'),
     ("imagegs_record", '{"extension": "SPHERE"}'),
+    ("imagegs_record", '{"projection": "MIRROR"}'),
     ("imagegs_record", "[" * 100_000),
     ("imagegs_decoder", "MAGIC"),
     ("imagegs_decoder", 1.5),
@@ -83,6 +86,8 @@ DAMAGED: list[tuple[str, Any]] = [
     ("imagegs_tiles", [64, 64, 1]),
     ("imagegs_tiles", "1001"),
     ("imagegs_extension", "SPHERE"),
+    ("imagegs_projection", "MIRROR"),
+    ("imagegs_projection", 1),
     ("imagegs_average", "gray"),
     ("imagegs_average", [float("inf")] * 7),
 ]

@@ -77,6 +77,12 @@ def test_other_objects_and_coordinates_show_everything(tmp_path: Path) -> None:
     for node in [n for n in tree.nodes if n.bl_idname == "ShaderNodeTexImage"]:
         tree.links.new(mapping.outputs["Vector"], node.inputs["Vector"])
     assert texture.inputs["Vector"].is_linked and coverage.weights(plan(item), Importance()) is None
+    for node in [n for n in tree.nodes if n.bl_idname == "ShaderNodeTexImage"]:
+        tree.links.new(uv.outputs["UV"], node.inputs["Vector"])
+    assert coverage.weights(plan(item), Importance()) is not None, "a Texture Coordinate node says the same as none"
+    for node in [n for n in tree.nodes if n.bl_idname == "ShaderNodeTexImage"]:
+        node.projection = "SPHERE"
+    assert coverage.weights(plan(item), Importance()) is None, "UVs are points of space here"
 
 
 def test_modifiers_count(tmp_path: Path) -> None:

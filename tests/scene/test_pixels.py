@@ -220,3 +220,17 @@ def test_alpha_modes(tmp_path: Path, mode: str, alpha_linked: bool, space: str) 
 def to_linear(encoded: np.ndarray) -> np.ndarray:
     x = encoded / 255
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+
+
+def test_floats_of_any_color_space_are_read_as_blender_holds_them(tmp_path: Path) -> None:
+    """Scene-linear: converted when Blender read the file, whose own numbers would be others."""
+    image = trees.deep("wide", tmp_path)
+    image.colorspace_settings.name = "Linear Rec.2020"
+    material, tree = trees.material("m")
+    trees.texture(tree, image, ("Color", "Principled BSDF", "Base Color"))
+    (source,) = pixels.read(material_stack.plan([material]).stacks[0])
+    held = np.array(image.pixels[:], np.float32).reshape(32, 32, 4)[::-1, :, :3]
+    assert source.color_space is ColorSpace.LINEAR and np.array_equal(source.pixels, held)
+    image.colorspace_settings.name = "Linear Rec.709"
+    own = np.array(image.pixels[:], np.float32).reshape(32, 32, 4)[::-1, :, :3]
+    assert np.abs(own - held).max() > 0.05, "they are not those of the file"

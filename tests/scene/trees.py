@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,27 @@ def image(name: str, folder: Path, channels: str = "RGB", size: tuple[int, int] 
     loaded.name = name
     loaded.colorspace_settings.name = space
     return loaded
+
+
+def deep(name: str, folder: Path) -> Any:
+    """A float EXR of random values 0..1, Linear Rec.709, loaded as an image datablock."""
+    made = bpy.data.images.new("made", 32, 32, float_buffer=True)
+    made.pixels.foreach_set(np.random.default_rng(2).random(32 * 32 * 4, np.float32))
+    made.filepath_raw, made.file_format = str(folder / f"{name}.exr"), "OPEN_EXR"
+    made.save()
+    bpy.data.images.remove(made)
+    loaded = bpy.data.images.load(str(folder / f"{name}.exr"))
+    loaded.name = name
+    return loaded
+
+
+def in_space(name: str) -> Callable[[Any], None]:
+    """Lets the image of an Image Texture node be in a color space."""
+
+    def change(node: Any) -> None:
+        node.image.colorspace_settings.name = name
+
+    return change
 
 
 def material(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree]:

@@ -21,6 +21,15 @@ def rendered(folder: Path, data: bytes, *jobs: str) -> list[dict[str, np.ndarray
            "reopened", as in a later session; "damaged", likewise, but with a stream that can't be read
     """
     (folder / "stack.igs").write_bytes(data)
+    return _worked(folder, *jobs)
+
+
+def ball(folder: Path, case: tuple[str, str, str]) -> np.ndarray:
+    """The ball of test_projection; case: projection, coordinates, extension."""
+    return _worked(folder, " ".join(case))[0]["color"]
+
+
+def _worked(folder: Path, *jobs: str) -> list[dict[str, np.ndarray]]:
     command = [sys.executable, "-m", "tests.shaders.osl_worker", str(folder), *jobs]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
@@ -44,6 +53,11 @@ def main(folder: Path, jobs: list[str]) -> None:
     from . import plane
     from .test_udim import TILES
 
+    if " " in jobs[0]:
+        from .test_projection import shot
+
+        np.savez(folder / f"{jobs[0]}.npz", color=shot("CYCLES", folder, tuple(jobs[0].split()), OSL))
+        return
     for job in jobs:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         plane.enable_cycles()

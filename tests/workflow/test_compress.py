@@ -11,6 +11,8 @@ import pytest
 from imagegs_blender.blend.decoder import Decoder, decoders, find
 from imagegs_blender.core.errors import Cancelled
 from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.scene import replace
+from imagegs_blender.workflow import bake
 from imagegs_blender.workflow.compress import Outcome, Update, planned, steps
 from imagegs_blender.workflow.run import compress
 from tests.scene import trees
@@ -63,6 +65,32 @@ def test_buttons_compress_restore_and_drop_the_selected(materials: list[bpy.type
     bpy.ops.imagegs.compress(preset="fast", bpp=4.0)
     assert bpy.ops.imagegs.drop_originals() == {"FINISHED"}
     assert "near rough" not in bpy.data.images and "shared" in bpy.data.images
+
+
+def test_a_globe_keeps_its_projection(materials: list[bpy.types.Material], tmp_path: Path) -> None:
+    """In its decoder, however that is built; in the image that it is baked to; and where it is put back."""
+    before = state()
+    for material in materials:
+        for node in material.node_tree.nodes:
+            if node.bl_idname == "ShaderNodeTexImage":
+                node.projection = "SPHERE"
+                node.extension = "EXTEND"
+    globe = state()
+    assert globe != before
+    (done,) = compressed(materials).done
+    (decoder,) = decoders()
+    assert done.stack.projection == decoder.projection == decoder.record.projection == "SPHERE"
+    replace.restore(materials)
+    assert state() == globe
+    compressed(materials)
+    (decoder,) = decoders()
+    bake.use(decoder, bake.bake(decoder, tmp_path))
+    shown = [
+        node
+        for node in materials[0].node_tree.nodes
+        if node.bl_idname == "ShaderNodeTexImage" and node.outputs[0].links
+    ]
+    assert shown and {(node.projection, node.extension) for node in shown} == {("SPHERE", "EXTEND")}
 
 
 def test_a_shared_image_is_compressed_once(materials: list[bpy.types.Material]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from imagegs_blender.blend.decoder import Decoder
+from imagegs_blender.blend.properties import PROJECTION
 from imagegs_blender.blend.record import Record
 from imagegs_blender.core.decoding import tables
 from imagegs_blender.core.igs import stream
@@ -58,6 +59,17 @@ def test_by_distance(node: bpy.types.ShaderNodeGroup) -> None:
         seen.append(node.inputs["LOD"].default_value)
     # 128 texels a unit, 64 / z pixels a unit
     assert seen == pytest.approx([0.0, 1.0, 2.0, 3.0], abs=1e-3)
+
+
+def test_what_is_not_mapped_by_uv_is_left_alone(node: bpy.types.ShaderNodeGroup) -> None:
+    scene, tree = bpy.context.scene, node.id_data
+    scene.camera.location.z = 4.0
+    coordinates = tree.nodes.new("ShaderNodeTexCoord")
+    link = tree.links.new(coordinates.outputs["Generated"], node.inputs["Vector"])
+    assert distance.set_levels(scene) == 0 and node.inputs["LOD"].default_value == 0
+    tree.links.remove(link)
+    PROJECTION.write(node.node_tree, "SPHERE")
+    assert distance.set_levels(scene) == 0 and node.inputs["LOD"].default_value == 0
 
 
 def test_frames_bias_and_sockets_that_someone_linked(node: bpy.types.ShaderNodeGroup) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 
 from ...blend import border
+from ...blend.properties import FLAT
 
 COLUMN, ROW, MARGIN = 190, 46, 160
 
@@ -168,10 +169,10 @@ class Graph:
             self.tree.links.new(value.socket, node.inputs[name])
         return {socket.name: Value(self, socket) for socket in node.outputs}
 
-    def image(self, image: bpy.types.Image, vector: Value, label: str, extension: str) -> Texel:
-        """The closest texel of an image."""
+    def image(self, image: bpy.types.Image, vector: Value, label: str, extension: str, projection: str = FLAT) -> Texel:
+        """The closest texel of an image; extension and projection as in Image Texture nodes."""
         node = self.node("ShaderNodeTexImage", label)
-        node.image, node.interpolation, node.extension = image, "Closest", extension
+        node.image, node.interpolation, node.extension, node.projection = image, "Closest", extension, projection
         self.tree.links.new(vector.socket, node.inputs["Vector"])
         return Texel(self, node)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...blend import border
 from ...blend.decoder import Decoder
-from ...blend.properties import EXTENSION, EXTENSIONS, MAX_LOD, SIZE, TILES, tile_numbers
+from ...blend.properties import EXTENSION, EXTENSIONS, FLAT, MAX_LOD, PROJECTION, PROJECTIONS, SIZE, TILES, tile_numbers
 from ...core.decoding import lod
 from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
@@ -32,13 +32,19 @@ from ..table_images import SLOTS
 from . import levels, udim
 from .candidates import STEPS, Reader, Sums, wait_for, weight
 from .graph import Graph, Value
+from .projection import projected
 from .sorting_network import largest
 
 BELOW_ONE = 1 - 2.0**-24
 
 
 def shell(
-    name: str, maps: Sequence[MapInfo], size: tuple[int, int], extension: str = "REPEAT", tiles: Tiles | None = None
+    name: str,
+    maps: Sequence[MapInfo],
+    size: tuple[int, int],
+    extension: str = "REPEAT",
+    tiles: Tiles | None = None,
+    projection: str = FLAT,
 ) -> bpy.types.ShaderNodeTree:
     """A node group with the sockets of a decoder, and no nodes yet.
 
@@ -48,13 +54,17 @@ def shell(
     size        width and height of the texture, texels
     extension   what is outside of 0..1, as in an Image Texture node: one of EXTENSIONS
     tiles       the UDIM tiles that the stack is joined from; with extension "UDIM"
+    projection  how texture coordinates are found, as in an Image Texture node: one of PROJECTIONS
 
     Cycles holds 255 floats per material: that is enough for one decoder of any K and number of planes, or some smaller ones.
     """
     if extension not in EXTENSIONS:
         raise ImageGSError(f"{name}: extension {extension} can't be decoded; use {', '.join(EXTENSIONS)}")
+    if projection not in PROJECTIONS:
+        raise ImageGSError(f"{name}: projection {projection} can't be decoded; use {', '.join(PROJECTIONS)}")
     tree = border.new_tree(name)
     EXTENSION.write(tree, extension)
+    PROJECTION.write(tree, projection)
     SIZE.write(tree, (tiles.width, tiles.height) if tiles else size)
     if tiles:
         TILES.write(tree, tile_numbers(tiles))
@@ -69,7 +79,7 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
     reader = Reader(graph, images, tables)
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
-        point, inside = wrapped(inputs["Vector"], decoder, tables)
+        point, inside = wrapped(projected(inputs["Vector"], decoder.projection), decoder, tables)
         position = _position(point, tables)
     with graph.frame("Block, leaf"):
         leaf = reader.leaf(point)

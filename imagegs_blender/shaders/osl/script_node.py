@@ -19,6 +19,7 @@ from ...core.textures.texture_stack import MapInfo
 from ..body import Parts
 from ..nodes import node_group, udim
 from ..nodes.graph import Graph, Value
+from ..nodes.projection import projected
 from . import script
 
 
@@ -47,14 +48,14 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
     graph, decoder = Graph(tree), parts.decoder
     with graph.frame("Script"):
         inputs = graph.inputs()
-        tiles = decoder.tiles
+        uv, tiles = projected(inputs["Vector"], decoder.projection), decoder.tiles
         if decoder.extension == "REPEAT":  # the script wraps: here a jump would look like a huge footprint
-            point, inside = inputs["Vector"].times_plus((1, -1, 0), (0, 1, 0)), None
+            point, inside = uv.times_plus((1, -1, 0), (0, 1, 0)), None
         else:
-            point, inside = node_group.wrapped(inputs["Vector"], decoder, tables)
+            point, inside = node_group.wrapped(uv, decoder, tables)
         node = _node(graph, -(-tables.layout.plane_count // 3))
         _show(node, path)
-        smooth = udim.stretched(inputs["Vector"], tiles) if tiles else point
+        smooth = udim.stretched(uv, tiles) if tiles else point
         tree.links.new(point.socket, node.inputs["Vector"])
         tree.links.new(smooth.socket, node.inputs["Smooth"])
         tree.links.new(inputs["LOD"].socket, node.inputs["LOD"])
