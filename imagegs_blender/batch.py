@@ -25,25 +25,25 @@ import argparse
 import glob
 import json
 import os
-import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
 
 from .core import files
-from .core.errors import ImageGSError, one_line
+from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
-from .scene import material_stack, replace
-from .workflow import batch_result, selection
-from .workflow.compress import Outcome, Update
+from .scene import cost, replace
+from .scene.material_stack import Plan
+from .scene.skipped import Skipped
+from .workflow import batch_file, batch_result, selection, worth
+from .workflow.compress import Outcome, Update, planned
 from .workflow.notices import Severity
 from .workflow.rebuild import rebuild_tables
 from .workflow.run import compress
-from .workflow.saving import lean_file, pack_tables
+from .workflow.saving import pack_tables
 
 Result = dict[str, Any]
 
@@ -84,7 +84,7 @@ def _try(source: Path | None, output: Path | None, settings: FitSettings, option
         result = batch_result.failure(f"internal error, please report it: {error!r}")
     result = {"file": name, "output": output and str(output), "seconds": time.perf_counter() - start} | result
     if not options.quiet and not options.dry_run:
-        print(batch_result.table(result))
+        print(batch_result.table(result, options.verbose))
     for problem in batch_result.errors(result):
         print(f"error: {problem}", file=sys.stderr)
     return result
@@ -93,28 +93,48 @@ def _try(source: Path | None, output: Path | None, settings: FitSettings, option
 def _convert(source: Path | None, output: Path | None, settings: FitSettings, options: argparse.Namespace) -> Result:
     """Compress one file and save it. Raises ImageGSError where nothing could be saved."""
     if source is not None:
-        _open(source)
+        batch_file.load(source)
     problems = [{"material": None, "error": problem} for problem in rebuild_tables()]
     materials = _materials(options)
     known = {material.name for material in materials}
     problems += [
         {"material": name, "error": "no material of this name"} for name in options.materials or () if name not in known
     ]
-    plan = material_stack.plan(materials)
+    plan = planned(materials)
     if output is None:
-        print(f"{bpy.data.filepath}\n{plan}")
+        plan = plan if options.even_if_not_smaller else worth.sifted(plan, settings)
+        print(f"{bpy.data.filepath}\n{plan.text(options.verbose)}")
         return batch_result.result(Outcome(plan), problems)
-    with _packed({image.image.find() for stack in plan.stacks for image in stack.maps}):
-        before = _size_when_saved()
-    outcome = compress(plan, settings, None if options.quiet else _Progress())
-    for warning in outcome.of(Severity.WARNING):
-        print(f"warning: {warning}", file=sys.stderr)
-    if options.drop_originals:
-        replace.drop_originals(materials)
-    if options.self_contained:
-        pack_tables()
-    _save(output)
+    with batch_file.as_it_was(source) as original:
+        images = {m.image.find() for stack in plan.stacks for m in stack.maps}
+        loose = {image.name: cost.image(image).disk for image in images if batch_file.is_loose(image)}
+        before = batch_file.size_when_saved(images)
+        only_smaller = not options.even_if_not_smaller
+        progress = None if options.quiet else _Progress()
+        outcome = compress(plan, settings, progress, only_smaller=only_smaller)
+        before -= _size_of_left(outcome, images)
+        for warning in outcome.of(Severity.WARNING):
+            print(f"warning: {warning}", file=sys.stderr)
+        if options.drop_originals:
+            replace.drop_originals(materials)
+        if options.self_contained:
+            pack_tables()
+        if options.drop_originals and only_smaller and not options.self_contained:
+            most = min(before, original.stat().st_size + sum(loose.values()))
+            if not batch_file.save_no_larger(output, original, most):
+                reason = f"would not get smaller: {max(1, round(most / 1000))} KB as it is"
+                outcome = Outcome(Plan((), (*outcome.plan.skipped, Skipped("the file", None, reason))))
+                before = output.stat().st_size
+        else:
+            batch_file.save(output)
     return batch_result.result(outcome, problems) | {"bytes_before": before, "bytes_after": output.stat().st_size}
+
+
+def _size_of_left(outcome: Outcome, images: set[bpy.types.Image]) -> int:
+    """Bytes of the images, of these, that a packed file holds and that were not compressed after all."""
+    compressed = {m.image.name for done in outcome.done for m in done.stack.maps}
+    left = [image for image in images if image.name not in compressed and batch_file.is_loose(image)]
+    return batch_file.size_when_saved(left) - batch_file.size_when_saved() if left else 0
 
 
 def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
@@ -126,68 +146,6 @@ def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
     if options.materials:
         return [material for material in bpy.data.materials if material.name in options.materials]
     return [material for material in bpy.data.materials if material.users and not material.is_grease_pencil]
-
-
-def _open(path: Path) -> None:
-    if not path.is_file():
-        raise ImageGSError(f"{path}: file not found; name a .blend file")
-    try:
-        bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False)
-    except RuntimeError as error:
-        raise ImageGSError(
-            f"{path}: can't be opened ({one_line(error).removeprefix('Error: ')}); name a .blend file"
-        ) from error
-
-
-def _save(path: Path) -> None:
-    """Save the open file, compressed, in one piece; relative paths go on pointing to the same files."""
-    with files.replacing(path.resolve()) as temporary, lean_file():
-        try:
-            bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
-        except RuntimeError as error:
-            raise ImageGSError(
-                f"{path}: can't be saved ({one_line(error).removeprefix('Error: ')}); free some space, or choose another folder"
-            ) from error
-        if not _is_whole(temporary):  # Blender does not notice when the last bytes could not be written
-            raise ImageGSError(
-                f"{path}: can't be saved (only a part was written); free some space, or choose another folder"
-            )
-
-
-def _is_whole(path: Path) -> bool:
-    """A compressed .blend ends with the magic number of zstd's seek table."""
-    with open(path, "rb") as file:
-        file.seek(-min(4, path.stat().st_size), 2)
-        return file.read() == _SEEK_TABLE_END
-
-
-@contextmanager
-def _packed(images: set[bpy.types.Image]) -> Iterator[None]:
-    """The images packed for as long as the context lasts."""
-    loose = [image for image in images if image.source == "FILE" and not image.packed_file and not image.is_dirty]
-    for image in loose:
-        image.pack()
-    try:
-        yield
-    finally:
-        for image in loose:
-            image.unpack(method="REMOVE")
-
-
-def _size_when_saved() -> int:
-    """Bytes of the open file, saved as _save() does.
-
-    Only a file that is saved the same way, with its textures packed, compares with the result. The source may be
-    uncompressed, hold textures that nothing uses, or leave them beside it; and its size plus theirs misses how well
-    they pack. Next to a fit, saving takes no time.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "copy.blend")
-        _save(copy)
-        return copy.stat().st_size
-
-
-_SEEK_TABLE_END = bytes.fromhex("b1ea928f")
 
 
 class _Progress:
@@ -252,11 +210,6 @@ def _command_line() -> list[str]:
     return [] if bpy.app.binary_path else sys.argv[1:]
 
 
-def _reason(error: RuntimeError) -> str:
-    """Blender's own words about an operator that failed."""
-    return one_line(error).removeprefix("Error: ")
-
-
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
@@ -286,9 +239,13 @@ def _parser(program: str) -> argparse.ArgumentParser:
     which.add_argument("--selected", action="store_true", help="only the materials of the objects that are selected")
     which.add_argument("--materials", nargs="+", metavar="NAME", help="only these materials")
     add("--drop-originals", action="store_true", help="remove the original images from the saved file")
+    add(
+        "--even-if-not-smaller", action="store_true", help="compress textures, too, that would take no less of the file"
+    )
     add("--self-contained", action="store_true", help="pack the decode tables: renders without the add-on")
     add("--report", metavar="FILE.json", help="write what was done, and what was not")
     add("--dry-run", action="store_true", help="say what would be compressed, and what not, and save nothing")
+    add("--verbose", action="store_true", help="name each material and image that is left as it is")
     add("--quiet", action="store_true", help="print errors only")
     return parser
 

@@ -20,7 +20,7 @@ from tests.scene import trees
 
 ROOT = Path(__file__).resolve().parent.parent
 BOXED = "box projection: would need three decoders at once, which costs more than the image"
-FAST = ("--preset", "fast", "--num-gaussians", "60")
+FAST = ("--preset", "fast", "--num-gaussians", "60", "--even-if-not-smaller")
 
 
 def batch(*arguments: Any) -> subprocess.CompletedProcess[str]:
@@ -178,8 +178,8 @@ def test_a_full_disk_leaves_the_file_and_says_so(scene: Path, tmp_path: Path) ->
 import resource, sys
 from imagegs_blender import batch
 compress = batch.compress
-def fill_the_disk(*arguments):
-    done = compress(*arguments)
+def fill_the_disk(*arguments, **options):
+    done = compress(*arguments, **options)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     return done
 batch.compress = fill_the_disk

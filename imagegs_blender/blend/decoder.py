@@ -7,7 +7,7 @@ stands in an inner group, the body, which shaders/decoder.py builds and no saved
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
@@ -17,7 +17,7 @@ from ..core.decoding.layout import Layout
 from ..core.errors import ImageGSError
 from ..core.igs import stream as igs
 from ..core.textures.udim import Tiles
-from . import derived, properties
+from . import border, derived, properties
 from .properties import OSL
 from .record import Record
 
@@ -69,18 +69,37 @@ class Decoder:
     @property
     def data(self) -> bytes:
         """The .igs file. Raises ImageGSError where it was deleted or is of a newer version."""
-        if not properties.STREAM.is_on(self.tree):
+        data = self._stored()
+        if data is None:
             raise ImageGSError(
                 f"{self.name}: its stream was deleted; restore the originals, or append the material again"
             )
         if properties.STREAM_VERSION.read(self.tree) > properties.VERSION:
             raise ImageGSError(f"{self.name}: compressed by a newer version of the add-on than this; update it")
-        return properties.STREAM.read(self.tree)
+        return data
 
     @property
     def stream_size(self) -> int:
         """Bytes of the .igs file, 0 where it was deleted."""
-        return len(properties.STREAM.read(self.tree)) if properties.STREAM.is_on(self.tree) else 0
+        return len(self._stored() or b"")
+
+    def _stored(self) -> bytes | None:
+        if properties.STREAM.is_on(self.tree):
+            return properties.STREAM.read(self.tree)
+        if self.shared is not None and properties.SHARED_STREAM.is_on(self.shared):
+            return properties.SHARED_STREAM.read(self.shared)
+        return None
+
+    @property
+    def shared(self) -> bpy.types.ShaderNodeTree | None:
+        """The group that holds the stream for several decoders; None where the decoder has its own."""
+        nodes = (node for node in self.tree.nodes if isinstance(node, bpy.types.ShaderNodeGroup))
+        return next((node.node_tree for node in nodes if properties.SHARED.is_on(node)), None)
+
+    def clear(self) -> None:
+        """Remove the nodes that are derived from the stream; their groups and images stay in the file."""
+        for node in [node for node in self.tree.nodes if not properties.SHARED.is_on(node)]:
+            self.tree.nodes.remove(node)
 
     @property
     def stream(self) -> igs.Stream:
@@ -185,7 +204,7 @@ class Decoder:
         """Its own tree and those of the groups inside it, each once, its own first."""
         trees = [self.tree]
         for tree in trees:  # grows
-            inner = (getattr(node, "node_tree", None) for node in tree.nodes)
+            inner = (getattr(node, "node_tree", None) for node in tree.nodes if not properties.SHARED.is_on(node))
             trees += [t for t in dict.fromkeys(inner) if t and t not in trees]
         return trees
 
@@ -259,6 +278,23 @@ _QUESTIONS: tuple[Callable[[Decoder], object], ...] = (
 def is_decoder(tree: bpy.types.NodeTree | None) -> TypeGuard[bpy.types.ShaderNodeTree]:
     """Whether a node group is a decoder of ours, be its stream lost."""
     return tree is not None and (properties.STREAM.is_on(tree) or properties.RECORD.is_on(tree))
+
+
+def share(decoders: Sequence[Decoder]) -> None:
+    """Let decoders of one stream hold it once, in a group of its own; each of them has it."""
+    group = border.new_tree(f".{decoders[0].name} stream")
+    properties.SHARED_STREAM.write(group, decoders[0].data)
+    for decoder in decoders:
+        node = decoder.tree.nodes.new("ShaderNodeGroup")
+        assert isinstance(node, bpy.types.ShaderNodeGroup)
+        node.node_tree, node.label, node.hide, node.location = group, "Stream", True, (250, -200)
+        properties.SHARED.write(node, True)
+        properties.STREAM.remove(decoder.tree)
+
+
+def one_each(decoders: Iterable[Decoder]) -> list[Decoder]:
+    """These decoders, but of those that share a stream only the first."""
+    return list({decoder.shared or decoder.tree: decoder for decoder in reversed(list(decoders))}.values())[::-1]
 
 
 def is_decoder_node(node: bpy.types.Node) -> TypeGuard[bpy.types.ShaderNodeGroup]:

@@ -217,8 +217,16 @@ def tile_numbers(tiles: Tiles) -> Sequence[int]:
 
 
 DECODER, NODE, IMAGE_NODE, ANY_NODE = "decoder", "node of a decoder", "image node of a decoder", "node of a material"
+SHARED_GROUP = "group without nodes"
 
 STREAM = Property("imagegs_stream", DECODER, "bytes", "The .igs file.", _bytes)
+SHARED_STREAM = Property(
+    "imagegs_shared_stream", SHARED_GROUP, "bytes", "The .igs file that several decoders share.", _bytes, since=2
+)
+SHARED = Property(
+    "imagegs_shared", NODE, "true", "The group node whose group holds the .igs file, which other decoders share.", _flag,
+    since=2,
+)  # fmt: skip
 STREAM_VERSION = Property(
     "imagegs_version", DECODER, "a whole number from 1", "Version of what the file holds; a reader MUST reject a larger "
     "one as newer than itself.", _whole(1, 2**31 - 1), missing=1,
@@ -306,7 +314,8 @@ HELPER = Property(
 )
 
 ALL: tuple[Property[Any], ...] = (
-    STREAM, STREAM_VERSION, RECORD, KIND, LEVEL, DETAIL, SELF_CONTAINED, SIZE, EXTENSION, PROJECTION, TILES, LAYOUT, AVERAGE,
+    STREAM, SHARED_STREAM, SHARED,
+    STREAM_VERSION, RECORD, KIND, LEVEL, DETAIL, SELF_CONTAINED, SIZE, EXTENSION, PROJECTION, TILES, LAYOUT, AVERAGE,
     BAKED_ON, PARTS, BODY,
     TABLE, TEXEL, SETTING, FINEST, MAP, MAP_AVERAGE, SCRIPT, ORIGINAL, HELPER,
 )  # fmt: skip

@@ -44,6 +44,7 @@ class _Press(_Base):
     )
     bpp: bpy.props.FloatProperty(name="Bits per Pixel", default=1.0, min=0.01, max=64, options=_SCRIPTS)
     seed: bpy.props.IntProperty(name="Seed", default=0, min=0, options=_SCRIPTS)
+    even_if_not_smaller: bpy.props.BoolProperty(name="Even If Not Smaller", default=False, options=_SCRIPTS)
 
     def execute(self, context: bpy.types.Context) -> border.Result:
         """Compress in one go: scripts and background mode."""
@@ -114,8 +115,13 @@ class _Press(_Base):
         return FitSettings.preset(preset, device=device(), **{"seed": chosen.seed} | given)
 
     def _options(self, context: bpy.types.Context) -> dict[str, Any]:
-        importance = border.ours(context.scene).imagegs.weighting()
-        return {"importance": importance, "again": self.again, "worker_options": worker_options()}
+        chosen: IMAGEGS_PG_settings = border.ours(context.scene).imagegs
+        return {
+            "importance": chosen.weighting(),
+            "again": self.again,
+            "only_smaller": not (self.again or self.even_if_not_smaller or chosen.even_if_not_smaller),
+            "worker_options": worker_options(),
+        }
 
     def _finish(self, outcome: Outcome) -> border.Result:
         for severity in (Severity.ERROR, Severity.WARNING):

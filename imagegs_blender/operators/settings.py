@@ -67,6 +67,11 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
     seed: bpy.props.IntProperty(
         name="Seed", description="The same seed and settings give the same result", default=0, min=0
     )
+    even_if_not_smaller: bpy.props.BoolProperty(
+        name="Even If Not Smaller",
+        description="Compress textures, too, that would take no less of the file: for less memory, or levels of detail",
+        default=False,
+    )
     ignore_unused: bpy.props.BoolProperty(
         name="Ignore Unused Texels",
         description="Spend nothing on parts of the textures that no mesh in the file shows",

@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 
 from ..blend import border
+from ..blend.properties import FLAT
 from ..core.errors import ImageGSError
 from ..core.textures import rasterize
 from ..core.textures.resample import resize
@@ -62,12 +63,12 @@ def prepare(stack: StackPlan, importance: Importance) -> Callable[[], np.ndarray
     def drawn() -> np.ndarray | None:
         result: np.ndarray | None = None
         if used is not None:
-            mask = _draw(used, size, stack.wrap)
+            mask = _draw(used, size)
             result = None if mask.mean() > _WORTHWHILE else mask
         if gray is not None:
             result = _times(result, _graded(resize(gray, size[1], size[0], stack.wrap)))
         if painted is not None:
-            result = _times(result, _graded(_draw(painted, size, stack.wrap)))
+            result = _times(result, _graded(_draw(painted, size)))
         if result is not None and not result.any():
             return None  # no mesh shows any of it: all texels are as good as any other
         return result
@@ -75,15 +76,16 @@ def prepare(stack: StackPlan, importance: Importance) -> Callable[[], np.ndarray
     return drawn
 
 
-_Drawing = list[tuple[np.ndarray, np.ndarray]]
-"""Triangles (T, 3, 2) in texels, and the values (T, 3) at their corners; once for each mesh and UV map."""
+_Drawing = list[tuple[np.ndarray, np.ndarray, bool]]
+"""Triangles (T, 3, 2) in texels, the values (T, 3) at their corners, and whether the picture repeats; once for each mesh,
+UV map and way to show the picture."""
 
 
-def _draw(drawing: _Drawing, size: tuple[int, int], wrap: bool) -> np.ndarray:
+def _draw(drawing: _Drawing, size: tuple[int, int]) -> np.ndarray:
     mask = np.zeros(size, np.float32)
-    for triangles, values in drawing:
+    for triangles, values, wrap in drawing:
         rasterize.draw(triangles, values, mask, wrap)
-    return rasterize.grow(mask, MARGIN, wrap)
+    return rasterize.grow(mask, MARGIN, any(wrap for *_, wrap in drawing))
 
 
 def _shown(stack: StackPlan, size: tuple[int, int]) -> _Drawing | None:
@@ -95,10 +97,10 @@ def _shown(stack: StackPlan, size: tuple[int, int]) -> _Drawing | None:
     for mesh, slots in _meshes(stack):
         if mesh is None:
             return None
-        for name in layers:
+        for name, wrap in layers:
             triangles = _triangles(mesh, slots, name, size)
             if triangles is not None:
-                drawing.append((triangles[0], np.ones(triangles[0].shape[:2], np.float32)))
+                drawing.append((triangles[0], np.ones(triangles[0].shape[:2], np.float32), wrap))
     return drawing or None
 
 
@@ -112,28 +114,31 @@ def _painted(stack: StackPlan, size: tuple[int, int], attribute: str) -> _Drawin
         if mesh is None or attribute not in mesh.color_attributes:
             continue
         values = _corner_values(mesh, attribute)
-        for name in layers:
+        for name, wrap in layers:
             triangles = _triangles(mesh, slots, name, size)
             if triangles is not None:
-                drawing.append((triangles[0], values[triangles[1]]))
+                drawing.append((triangles[0], values[triangles[1]], wrap))
     if not drawing:
         raise ImageGSError(f"{attribute}: no mesh with {stack.name} has this color attribute; paint it or set None")
     return drawing
 
 
-def _uv_layers(stack: StackPlan) -> set[str] | None:
-    """The UV maps that the stack is mapped by, "" for the active one; None where anything else maps or moves it."""
-    if stack.projection != "FLAT":
-        return None
+def _uv_layers(stack: StackPlan) -> list[tuple[str, bool]] | None:
+    """The UV maps that the stack is mapped by, "" for the active one, and whether it repeats there.
+
+    None where anything else maps or moves it.
+    """
     layers = set()
-    for space in {node.vector for m in stack.maps for node in m.nodes}:
-        if space == "UV":
-            layers.add("")
-        elif space.startswith("UV "):
-            layers.add(space[3:].strip("'\""))
+    for node in stack.nodes:
+        if node.sampling.projection != FLAT:
+            return None
+        if node.vector == "UV":
+            layers.add(("", node.sampling.wrap))
+        elif node.vector.startswith("UV "):
+            layers.add((node.vector[3:].strip("'\""), node.sampling.wrap))
         else:
             return None
-    return layers
+    return sorted(layers)
 
 
 def _meshes(stack: StackPlan) -> Iterator[tuple[bpy.types.Mesh | None, set[int]]]:

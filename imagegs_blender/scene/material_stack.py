@@ -7,13 +7,14 @@ compared and kept while the file changes. pixels.py reads what it names, replace
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import bpy
 
 from ..blend import border
+from ..blend.properties import FLAT
 from ..core.errors import ImageGSError
 from ..core.gaussians import MAX_PLANES
 from ..core.textures.texture_stack import ColorSpace, Role
@@ -64,12 +65,32 @@ class ImageRef:
 
 
 @dataclass(frozen=True, order=True)
+class Sampling:
+    """How a node shows its image, in Blender's words.
+
+    extension    what is outside of 0..1; "UDIM" for tiled images
+    projection   how texture coordinates are found: "FLAT", "SPHERE" or "TUBE"
+    """
+
+    extension: str
+    projection: str = FLAT
+
+    @property
+    def wrap(self) -> bool:
+        return self.extension == "REPEAT"
+
+    def __str__(self) -> str:
+        return ", ".join([self.extension, *([] if self.projection == FLAT else [self.projection])]).lower()
+
+
+@dataclass(frozen=True, order=True)
 class NodePlan:
     """An Image Texture node to be replaced. `vector`: its coordinates as text, equal for equal ones in one tree."""
 
     tree: TreeRef
     node: str
     vector: str
+    sampling: Sampling
 
     def find(self) -> bpy.types.ShaderNodeTexImage:
         """Raises ImageGSError where it is gone."""
@@ -106,21 +127,27 @@ class MapPlan:
 
 @dataclass(frozen=True)
 class StackPlan:
-    """Maps to be fitted together.
-
-    extension   how the nodes continue the image outside 0..1, in Blender's words; "UDIM" for tiled images
-    projection  how the nodes find texture coordinates, in Blender's words: "FLAT", "SPHERE" or "TUBE"
-    """
+    """Maps to be fitted together: one stream, and a decoder for each sampling."""
 
     name: str
     materials: tuple[str, ...]
-    extension: str
     maps: tuple[MapPlan, ...]
-    projection: str = "FLAT"
+
+    @property
+    def nodes(self) -> set[NodePlan]:
+        """The nodes to be replaced."""
+        return {node for m in self.maps for node in m.nodes}
+
+    @property
+    def samplings(self) -> tuple[Sampling, ...]:
+        """The ways in which its nodes show it, the most frequent first."""
+        count = Counter(node.sampling for node in self.nodes)
+        return tuple(sorted(count, key=lambda sampling: (-count[sampling], sampling)))
 
     @property
     def wrap(self) -> bool:
-        return self.extension == "REPEAT"
+        """The picture continues at its other side: in one sampling at least."""
+        return any(sampling.wrap for sampling in self.samplings)
 
     @property
     def tiles(self) -> Tiles | None:
@@ -140,8 +167,7 @@ class Plan:
         """The stacks, and what is left as it is: see skipped.lines."""
         lines = []
         for stack in self.stacks:
-            modes = [stack.extension, *([] if stack.projection == "FLAT" else [stack.projection])]
-            lines.append(f"{stack.name} ({', '.join(stack.materials)}), {', '.join(modes).lower()}")
+            lines.append(f"{stack.name} ({', '.join(stack.materials)}), {'; '.join(map(str, stack.samplings))}")
             lines += [
                 f"    {m.name}: {', '.join(m.labels)}; {m.role}, {m.color_space}, {m.channels}, {m.width} x {m.height}"
                 for m in stack.maps
@@ -155,7 +181,7 @@ class Plan:
 
 def plan(materials: Iterable[bpy.types.Material]) -> Plan:
     """Describe the stacks of these materials, each image in one stack, and everything that is left as it is."""
-    candidates: dict[_Mapping, _Candidate] = {}
+    candidates: dict[ImageRef, _Candidate] = {}
     left: dict[Skipped, None] = {}
     for material in materials:
         reason = obstacles.in_material(material)
@@ -164,28 +190,26 @@ def plan(materials: Iterable[bpy.types.Material]) -> Plan:
             continue
         _gather(material, candidates, left)
     stacks = [stack for group in _together(list(candidates.values())) for stack in _split(group)]
-    shown = {ref.name for ref, *_ in candidates} | {one.image for one in left if one.reason != skipped.UNCONNECTED}
+    shown = {ref.name for ref in candidates} | {one.image for one in left if one.reason != skipped.UNCONNECTED}
     told = [one for one in left if one.reason != skipped.UNCONNECTED or one.image not in shown]
     return Plan(tuple(_named(stacks)), tuple(told))
 
 
-_Mapping = tuple[ImageRef, str, str]
-"""An image, and the extension and projection that nodes show it with."""
+_Space = tuple[str, str, Sampling]
+"""A material, the texture coordinates in it, as text, and how these show an image."""
 
 
 @dataclass
 class _Candidate:
-    """An image with one extension mode and projection, while its uses are being gathered."""
+    """An image while its uses are being gathered."""
 
     ref: ImageRef
     image: bpy.types.Image
-    extension: str
-    projection: str
     wants: set[walk.Want] = field(default_factory=set)
     nodes: set[NodePlan] = field(default_factory=set)
     alpha_linked: bool = False
-    spaces: set[tuple[str, str]] = field(default_factory=set)
-    """(material, texture coordinates) pairs in which the image is used."""
+    spaces: set[_Space] = field(default_factory=set)
+    """Where the image is used."""
 
     @property
     def channels(self) -> str:
@@ -207,7 +231,7 @@ class _Candidate:
 
 def _gather(
     material: bpy.types.Material,
-    candidates: dict[_Mapping, _Candidate],
+    candidates: dict[ImageRef, _Candidate],
     left: dict[Skipped, None],
 ) -> None:
     """Add the uses that a material makes of images to candidates, or to what is left as it is."""
@@ -230,15 +254,14 @@ def _gather(
             reason = f"UDIM tile {number}: no readable file; the average color will be in its place"
             left[Skipped(material.name, image.name, reason)] = None
         ref = ImageRef(image.name, image.library.filepath if image.library is not None else "")
-        extension = "UDIM" if image.source == "TILED" else use.node.extension
-        mapping = (ref, extension, use.node.projection)
-        candidate = candidates.setdefault(mapping, _Candidate(ref, image, *mapping[1:]))
+        sampling = Sampling("UDIM" if image.source == "TILED" else use.node.extension, use.node.projection)
+        candidate = candidates.setdefault(ref, _Candidate(ref, image))
         vector = border.input_of(use.node, "Vector")
         tree = TreeRef("group", use.tree.name) if use.path else TreeRef("material", material.name)
         candidate.wants.add(use.want)
-        candidate.nodes.add(NodePlan(tree, use.node.name, walk.texture_space(vector)))
+        candidate.nodes.add(NodePlan(tree, use.node.name, walk.texture_space(vector), sampling))
         candidate.alpha_linked |= border.output_of(use.node, "Alpha").is_linked
-        candidate.spaces.add((material.name, walk.texture_space(vector, use.path)))
+        candidate.spaces.add((material.name, walk.texture_space(vector, use.path), sampling))
     for name in walk.unconnected_images(material):
         has_textures = True
         left[Skipped(material.name, name, skipped.UNCONNECTED)] = None
@@ -247,13 +270,13 @@ def _gather(
 
 
 def _together(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
-    """Group images that any material uses with the same coordinates, extension mode and projection.
+    """Group images that any material uses with the same coordinates and sampling.
 
     Where that chains materials together that have little in common, only images that are always used together stay so.
     """
     groups: list[list[_Candidate]] = []
     for component in _components(candidates):
-        planes: dict[tuple[str, str], int] = defaultdict(int)
+        planes: dict[_Space, int] = defaultdict(int)
         for candidate in component:
             for space in candidate.spaces:
                 planes[space] += len(candidate.channels)
@@ -268,7 +291,7 @@ def _together(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
 
 
 def _components(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
-    """Connected components of "used in one material with the same coordinates and modes" (union-find)."""
+    """Connected components of "used in one material with the same coordinates and sampling" (union-find)."""
     parent = list(range(len(candidates)))
 
     def root(i: int) -> int:
@@ -276,10 +299,10 @@ def _components(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
             parent[i] = i = parent[parent[i]]
         return i
 
-    first: dict[tuple[str, ...], int] = {}
+    first: dict[_Space, int] = {}
     for i, candidate in enumerate(candidates):
         for space in candidate.spaces:
-            parent[root(i)] = root(first.setdefault((*space, candidate.extension, candidate.projection), i))
+            parent[root(i)] = root(first.setdefault(space, i))
     components: dict[int, list[_Candidate]] = defaultdict(list)
     for i, candidate in enumerate(candidates):
         components[root(i)].append(candidate)
@@ -306,14 +329,13 @@ def _named(stacks: Sequence[list[_Candidate]]) -> list[StackPlan]:
     plans: list[StackPlan] = []
     taken: set[str] = set()
     for candidates in stacks:
-        materials = tuple(sorted({material for c in candidates for material, _ in c.spaces}))
+        materials = tuple(sorted({material for c in candidates for material, *_ in c.spaces}))
         name = _unique(materials[0], taken)
         names = {"overall"}  # what reports call all maps together
         numbers = candidates[0].numbers
         tiles = Tiles(numbers, *candidates[0].size) if numbers else None  # the largest comes first
         maps = [_map(c, names, tiles) for c in sorted(candidates, key=lambda c: c.ref)]
-        first = candidates[0]
-        plans.append(StackPlan(name, materials, first.extension, tuple(maps), first.projection))
+        plans.append(StackPlan(name, materials, tuple(maps)))
     return sorted(plans, key=lambda s: s.name)
 
 

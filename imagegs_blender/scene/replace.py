@@ -18,25 +18,25 @@ from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes, decoders, is_decoder, is_decoder_node
 from ..blend.properties import HELPER, ORIGINAL
 from ..blend.record import Link, Original
-from .material_stack import StackPlan, TreeRef
+from .material_stack import Sampling, StackPlan, TreeRef
 
 FRAME = "Image-GS originals"
 
 
-def replace(stack: StackPlan, decoder: Decoder) -> None:
-    """Link the stack's decoder wherever the stack's Image Texture nodes are linked.
+def replace(stack: StackPlan, decoders: dict[Sampling, Decoder]) -> None:
+    """Link the decoder of their sampling wherever the stack's Image Texture nodes are linked.
 
-    It needs an input "Vector" and for each map an output "<name>", and "<name> Alpha" where "A" is used.
-    Nodes of one tree that share their coordinates share one decoder. Raises ImageGSError, and changes nothing, where
-    a node is not there any more.
+    A decoder needs an input "Vector" and for each map an output "<name>", and "<name> Alpha" where "A" is used.
+    Nodes of one tree that share their coordinates and sampling share one decoder. Raises ImageGSError, and changes nothing,
+    where a node is not there any more.
     """
-    together: dict[tuple[TreeRef, str], list[tuple[bpy.types.ShaderNodeTexImage, str]]] = defaultdict(list)
+    together: dict[tuple[TreeRef, str, Sampling], list[tuple[bpy.types.ShaderNodeTexImage, str]]] = defaultdict(list)
     for map_plan in stack.maps:
-        for node_plan in map_plan.nodes:
-            together[node_plan.tree, node_plan.vector].append((node_plan.find(), map_plan.name))
-    for nodes in together.values():
+        for plan in map_plan.nodes:
+            together[plan.tree, plan.vector, plan.sampling].append((plan.find(), map_plan.name))
+    for (_, _, sampling), nodes in together.items():
         tree = border.owner(nodes[0][0])
-        instance = _add_decoder(tree, decoder, nodes[0][0])
+        instance = _add_decoder(tree, decoders[sampling], nodes[0][0])
         for node, map_name in nodes:
             _take_place(tree, node, instance, map_name)
 
@@ -165,6 +165,8 @@ def remove_unused_decoders() -> None:
         if decoder.linked or decoder.tree.users:
             continue
         held = [*decoder.trees()[1:], *decoder.images(), *decoder.parts.values()]
+        if decoder.shared is not None:
+            held.append(decoder.shared)
         bpy.data.node_groups.remove(decoder.tree)
         for part in held:  # a group comes before those inside it
             if part.users == 0 and part.library is None:

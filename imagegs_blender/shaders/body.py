@@ -62,7 +62,7 @@ class Parts:
 def attach(decoder: Decoder, body: bpy.types.ShaderNodeTree, colors: Mapping[str, tuple[float, float, float]]) -> None:
     """Let a decoder decode with a body, and show these colors, by output, wherever the body is missing."""
     tree = decoder.tree
-    tree.nodes.clear()
+    decoder.clear()
     start, node, end = map(tree.nodes.new, ("NodeGroupInput", "ShaderNodeGroup", "NodeGroupOutput"))
     assert isinstance(node, bpy.types.ShaderNodeGroup)
     node.node_tree, node.label = body, "Decoded"

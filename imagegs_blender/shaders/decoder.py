@@ -183,7 +183,7 @@ def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Ta
     fill = {NODES: node_group.fill, OSL: script_node.fill, BAKED: baked.fill}[kind]
     parts, planes = Parts(decoder), average(tables.tail)
     if decoder.linked:
-        decoder.tree.nodes.clear()
+        decoder.clear()
         fill(parts, decoder.tree, maps, tables)
     else:
         _clear(decoder)
@@ -213,7 +213,7 @@ def _maps(decoder: Decoder) -> tuple[MapInfo, ...]:
 def _clear(decoder: Decoder) -> None:
     """Remove the nodes of a decoder and what only they use: images and inner groups."""
     inner, images = decoder.trees()[1:], decoder.images()
-    decoder.tree.nodes.clear()
+    decoder.clear()
     for group in inner:
         if group.users == 0:
             bpy.data.node_groups.remove(group)

@@ -45,9 +45,7 @@ class _Panel(_Base):
         settings: IMAGEGS_PG_settings = border.ours(context.scene).imagegs
         _draw_settings(layout, settings)
         if materials:
-            plan = forecast.plan(materials)
-            _draw_estimate(layout, plan, settings)
-            _draw_plan(layout, plan)
+            _draw_forecast(layout, materials, settings)
             _draw_compressed(layout, context, materials)
 
 
@@ -111,6 +109,7 @@ def _draw_settings(layout: bpy.types.UILayout, settings: IMAGEGS_PG_settings) ->
     column = layout.column(align=True)
     column.row(align=True).prop(settings, "rate", expand=True)
     column.prop(settings, {"SIZE": "max_kilobytes", "BPP": "bpp", "QUALITY": "target_psnr"}[settings.rate])
+    column.prop(settings, "even_if_not_smaller")
     header, body = layout.panel("imagegs_importance", default_closed=True)
     header.label(text="Where Detail Goes")
     if body is not None:
@@ -123,20 +122,25 @@ def _draw_settings(layout: bpy.types.UILayout, settings: IMAGEGS_PG_settings) ->
         body.prop(settings, "seed")
 
 
-def _draw_estimate(layout: bpy.types.UILayout, plan: Plan, settings: IMAGEGS_PG_settings) -> None:
-    if not plan.stacks:
-        return
+def _draw_forecast(
+    layout: bpy.types.UILayout, materials: list[bpy.types.Material], settings: IMAGEGS_PG_settings
+) -> None:
+    """What a press would do."""
     try:
-        guess = forecast.estimate(plan, settings.fit_settings())
+        fit = settings.fit_settings()
     except ImageGSError as error:
         layout.label(text=str(error), icon="ERROR")
         return
-    size = (
-        _("size follows from quality")
-        if guess.bytes is None
-        else _("up to {size}").format(size=summary.size(guess.bytes))
-    )
-    layout.label(text=_("Estimate: {size}, about {time}").format(size=size, time=_time(guess.seconds)), icon="TIME")
+    plan = forecast.plan(materials, None if settings.even_if_not_smaller else fit)
+    if plan.stacks:
+        guess = forecast.estimate(plan, fit)
+        size = (
+            _("size follows from quality")
+            if guess.bytes is None
+            else _("up to {size}").format(size=summary.size(guess.bytes))
+        )
+        layout.label(text=_("Estimate: {size}, about {time}").format(size=size, time=_time(guess.seconds)), icon="TIME")
+    _draw_plan(layout, plan)
 
 
 def _draw_plan(layout: bpy.types.UILayout, plan: Plan) -> None:

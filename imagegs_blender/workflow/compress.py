@@ -17,7 +17,7 @@ from typing import Any
 
 import bpy
 
-from ..blend.decoder import find
+from ..blend.decoder import Decoder, find, share
 from ..blend.record import OriginalMap, Record
 from ..core.encoding.encode import Encoded, Progress
 from ..core.encoding.report import FitReport
@@ -27,9 +27,9 @@ from ..core.settings import FitSettings
 from ..core.textures import texture_stack
 from ..scene import cost, coverage, material_stack, pixels, replace
 from ..scene.coverage import Importance
-from ..scene.material_stack import Plan, StackPlan
+from ..scene.material_stack import Plan, Sampling, StackPlan
 from ..shaders import decoder as builder
-from . import limits
+from . import limits, worth
 from .max_detail import wanted_detail
 from .notices import Notice, Severity
 
@@ -70,12 +70,12 @@ class Update:
 class Done:
     """A stack that is compressed.
 
-    decoder   its name
+    decoders  their names, one for each sampling
     seconds   reading and building included
     """
 
     stack: StackPlan
-    decoder: str
+    decoders: tuple[str, ...]
     report: FitReport
     seconds: float
 
@@ -104,6 +104,7 @@ def steps(
     settings: FitSettings,
     importance: Importance | None = None,
     again: bool = False,
+    only_smaller: bool = False,
     worker_options: Mapping[str, Any] | None = None,
 ) -> Generator[Update, None, Outcome]:
     """Compress what is planned, one poll at a time. A stack that fails leaves its materials as they were.
@@ -111,12 +112,11 @@ def steps(
     Closing the generator stops the work and leaves the file as it was.
     importance       which texels count; default all
     again            the plan is of compressed materials' originals: the new decoders take the place of the old
+    only_smaller     stacks that would take no less of the file, or turn out to, stay as they are
     worker_options   options of worker.Job
     """
-    outcome = Outcome(plan)
-    for skipped in plan.skipped:
-        subject = ", ".join(filter(None, (skipped.material, skipped.image)))
-        outcome.notices.append(Notice(Severity.INFO, subject, skipped.reason, (skipped.material,)))
+    outcome = Outcome(worth.sifted(plan, settings) if only_smaller else plan)
+    plan = outcome.plan
     names = tuple(stack.name for stack in plan.stacks)
     fits: list[_Fit] = []
     for index, stack in enumerate(plan.stacks):
@@ -132,22 +132,35 @@ def steps(
                 encoded = job.result()
             finally:
                 job.cancel()
-            fits.append(_Fit(index, stack, encoded, start))
+            reason = worth.loss(stack, len(encoded.data)) if only_smaller else None
+            if reason is not None:
+                outcome.plan = worth.without(outcome.plan, stack, reason)
+            else:
+                fits.append(_Fit(index, stack, encoded, start))
+    outcome.notices += [
+        Notice(
+            Severity.INFO,
+            ", ".join(filter(None, (skipped.material, skipped.image))),
+            skipped.reason,
+            (skipped.material,),
+        )
+        for skipped in outcome.plan.skipped
+    ]
     try:
         for fit in fits:
             with _caught(fit.stack, outcome):
-                fit.decoder = _decoder(fit.stack, fit.encoded, settings)
+                fit.decoders = _decoders(fit.stack, fit.encoded, settings)
             yield Update(names, fit.index, Phase.BUILDING)
-        if again and any(fit.decoder for fit in fits):
-            _restore(_materials(plan), [fit.decoder for fit in fits if fit.decoder])
-        for fit in fits:
-            if fit.decoder:
-                with _caught(fit.stack, outcome):
-                    replace.replace(fit.stack, find(fit.decoder))
-                    seconds = time.perf_counter() - fit.start
-                    outcome.done.append(Done(fit.stack, fit.decoder, fit.encoded.report, seconds))
-                    if fit.encoded.report.warning:
-                        outcome.notices.append(Notice(Severity.WARNING, fit.stack.name, fit.encoded.report.warning))
+        built = [fit for fit in fits if fit.decoders]
+        if again and built:
+            _restore(_materials(plan), [name for fit in built for name in fit.decoders.values()])
+        for fit in built:
+            with _caught(fit.stack, outcome):
+                replace.replace(fit.stack, {sampling: find(name) for sampling, name in fit.decoders.items()})
+                seconds = time.perf_counter() - fit.start
+                outcome.done.append(Done(fit.stack, tuple(fit.decoders.values()), fit.encoded.report, seconds))
+                if fit.encoded.report.warning:
+                    outcome.notices.append(Notice(Severity.WARNING, fit.stack.name, fit.encoded.report.warning))
         outcome.notices += limits.too_many(_materials(plan))
     finally:
         replace.remove_unused_decoders()
@@ -156,13 +169,13 @@ def steps(
 
 @dataclass
 class _Fit:
-    """A finished fit on its way into the file; decoder is the name of its decoder once that is built."""
+    """A finished fit on its way into the file; decoders are the names of its decoders once they are built."""
 
     index: int
     stack: StackPlan
     encoded: Encoded
     start: float
-    decoder: str | None = None
+    decoders: dict[Sampling, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -222,16 +235,21 @@ def _discard(prepared: Future[worker.Job]) -> None:
         prepared.result().cancel()
 
 
-def _decoder(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> str:
-    """Build the decoder from the stream, as a reader of the file would; returns its name."""
+def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> dict[Sampling, str]:
+    """Build a decoder for each sampling from the stream, as a reader of the file would; returns their names."""
     before = {m.name: cost.image(m.image.find()) for m in stack.maps}
     originals = {
         m.name: OriginalMap(m.image.name, m.labels, m.alpha_linked, before[m.name].disk, before[m.name].memory)
         for m in stack.maps
     }
-    record = Record(settings.changed(), encoded.report, stack.extension, originals, stack.projection)
-    name = f"Image-GS {stack.name}"
-    return builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail()).name
+    decoders: dict[Sampling, Decoder] = {}
+    for sampling in stack.samplings:
+        record = Record(settings.changed(), encoded.report, sampling.extension, originals, sampling.projection)
+        name = f"Image-GS {stack.name}{f' {sampling}' if decoders else ''}"
+        decoders[sampling] = builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail())
+    if len(decoders) > 1:
+        share(list(decoders.values()))
+    return {sampling: decoder.name for sampling, decoder in decoders.items()}
 
 
 def _restore(materials: list[bpy.types.Material], waiting: list[str]) -> None:

@@ -11,12 +11,13 @@ from ..blend.decoder import decoders
 from ..core.settings import FitSettings
 from ..scene import material_stack
 from ..scene.material_stack import Plan, StackPlan
+from . import worth
 
 _SECONDS_PER_STEP, _WITH_SSIM = 9e-9, 2.3e-8
 """Processor seconds of a step for each texel and plane that it looks at; measured on two cores of a 2020s x86-64 machine."""
 
 _MAX_KEPT = 8
-_plans: dict[tuple[str, ...], Plan] = {}
+_plans: dict[tuple[object, ...], Plan] = {}
 
 
 @dataclass(frozen=True)
@@ -27,28 +28,34 @@ class Estimate:
     seconds: float
 
 
-def plan(materials: list[bpy.types.Material]) -> Plan:
-    """material_stack.plan, from memory where nothing changed since."""
-    key = tuple(
+def plan(materials: list[bpy.types.Material], settings: FitSettings | None = None) -> Plan:
+    """What compressing these materials means, from memory where nothing changed since.
+
+    settings   leave out what would not get smaller with them; None: nothing
+    """
+    names = (
         f"{material.name}\0{material.library.filepath if material.library is not None else ''}"
         for material in materials
     )
+    key = (settings, *names)
     if key not in _plans:
         if len(_plans) >= _MAX_KEPT:
             _plans.clear()
-        _plans[key] = material_stack.plan(materials)
+        whole = material_stack.plan(materials)
+        _plans[key] = whole if settings is None else worth.sifted(whole, settings)
     return _plans[key]
 
 
 def estimate(plan: Plan, settings: FitSettings) -> Estimate:
     """Size and time of compressing a plan, before anything is read."""
-    seconds = size = 0.0
+    seconds = 0.0
     each = _WITH_SSIM if settings.ssim else _SECONDS_PER_STEP / settings.row_stride
     for stack in plan.stacks:
-        texels, planes = texels_of(stack), sum(len(m.channels) for m in stack.maps)
-        seconds += 3 + settings.max_steps * texels * planes * each / (os.cpu_count() or 1)
-        size += settings.max_bytes or (settings.bpp or 0) * texels / 8
-    return Estimate(int(size) if settings.max_bytes or settings.bpp else None, seconds)
+        planes = sum(len(m.channels) for m in stack.maps)
+        seconds += 3 + settings.max_steps * worth.texels_of(stack) * planes * each / (os.cpu_count() or 1)
+    sizes = [worth.stream_bytes(stack, settings) for stack in plan.stacks]
+    known = [size for size in sizes if size is not None]
+    return Estimate(sum(known) if len(known) == len(sizes) else None, seconds)
 
 
 def sharing(stack: StackPlan) -> list[str]:
@@ -56,11 +63,6 @@ def sharing(stack: StackPlan) -> list[str]:
     names = {m.image.name for m in stack.maps}
     own = [decoder for decoder in decoders() if not decoder.linked and decoder.is_sound]
     return [d.name for d in own if names & {original.image for original in d.record.originals.values()}]
-
-
-def texels_of(stack: StackPlan) -> int:
-    """Texels of the largest map."""
-    return max(m.width * m.height for m in stack.maps)
 
 
 @bpy.app.handlers.persistent

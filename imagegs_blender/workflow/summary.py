@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import bpy
 
-from ..blend.decoder import Decoder
+from ..blend.decoder import Decoder, one_each
 from ..core.encoding.report import OVERALL
 from ..scene import cost
 from ..scene.cost import Cost
@@ -71,7 +71,7 @@ def decibels(value: float | None) -> str:
 def text(decoders: Iterable[Decoder]) -> str:
     """What compression did to these stacks, as lines of text."""
     lines = []
-    for s in map(of, decoders):
+    for s in map(of, one_each(decoders)):
         if s.problem:
             lines.append(s.problem)
             continue
@@ -88,7 +88,7 @@ def text(decoders: Iterable[Decoder]) -> str:
 
 def saved(decoders: Iterable[Decoder]) -> int:
     """Bytes on disk that decoders take less than what they replace, where that is known."""
-    return sum(max(0, s.before.disk - s.after.disk) for s in map(of, decoders))
+    return sum(max(0, s.before.disk - s.after.disk) for s in map(of, one_each(decoders)))
 
 
 def memory_text(scene: bpy.types.Scene) -> str:

@@ -67,7 +67,7 @@ def test_recompress_starts_from_the_originals(square: bpy.types.Object) -> None:
 
 
 def test_a_latecomer_that_shares_an_image_is_told_and_can_join(square: bpy.types.Object, tmp_path: Path) -> None:
-    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
     (first,) = decoders()
     late = scene.plane("late", tmp_path)
     shader = late.active_material.node_tree.nodes["Principled BSDF"]
@@ -182,7 +182,7 @@ def test_a_full_temporary_folder_is_said(square: bpy.types.Object, monkeypatch: 
     with pytest.raises(
         RuntimeError, match="the fit's input can't be written .No space left on device.; free some space"
     ):
-        bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+        bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
     assert scene.state() == before and not children()
 
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("addon")
 @pytest.fixture
 def square(tmp_path: Path) -> bpy.types.Object:
     item = scene.plane("square", tmp_path)
-    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
     return item
 
 
@@ -155,9 +155,11 @@ def test_a_linked_material_can_be_made_local(tmp_path: Path) -> None:
     item = wanted.objects[0]
     bpy.context.scene.collection.objects.link(item)
     item.select_set(True)
-    assert bpy.ops.imagegs.make_local.poll() and bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"CANCELLED"}
+    assert bpy.ops.imagegs.make_local.poll() and bpy.ops.imagegs.compress(
+        preset="fast", bpp=16.0, even_if_not_smaller=True
+    ) == {"CANCELLED"}
     assert bpy.ops.imagegs.make_local() == {"FINISHED"}
-    assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"FINISHED"} and decoders()
+    assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True) == {"FINISHED"} and decoders()
 
 
 def test_devices_are_looked_for_when_asked(tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_devices_are_looked_for_when_asked(tmp_path: Path) -> None:
 def test_the_lod_slider_reaches_every_selected_decoder(square: bpy.types.Object, tmp_path: Path) -> None:
     other = scene.plane("other", tmp_path)
     square.select_set(False)
-    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
     bpy.context.scene.imagegs.lod = 2.5
     (node,) = decoder_nodes(other.active_material.node_tree)
     (rest,) = decoder_nodes(square.active_material.node_tree)

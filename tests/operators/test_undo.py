@@ -25,7 +25,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     imagegs_blender.register()
     scene.plane("square", folder)
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "plain.blend"))
-    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
     bpy.ops.imagegs.export_stream(filepath=str(folder / "square.igs"))
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "compressed.blend"))
     imagegs_blender.unregister()
@@ -46,7 +46,10 @@ def everything() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("file", "press"),
     [
-        ("plain", lambda ops, folder: ops.compress("EXEC_DEFAULT", True, preset="fast", bpp=16.0)),
+        (
+            "plain",
+            lambda ops, folder: ops.compress("EXEC_DEFAULT", True, preset="fast", bpp=16.0, even_if_not_smaller=True),
+        ),
         ("plain", lambda ops, folder: ops.import_stream("EXEC_DEFAULT", True, filepath=str(folder / "square.igs"))),
         ("compressed", lambda ops, folder: ops.recompress("EXEC_DEFAULT", True, preset="fast", bpp=8.0)),
         ("compressed", lambda ops, folder: ops.restore("EXEC_DEFAULT", True)),

@@ -10,6 +10,7 @@ import pytest
 from imagegs_blender.blend import properties
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Role
 from imagegs_blender.scene import material_stack, walk
+from imagegs_blender.scene.material_stack import Sampling
 
 from . import trees
 
@@ -167,16 +168,15 @@ def test_limits_of_a_stack(tmp_path: Path) -> None:
     )
 
 
-def test_extension_modes_make_stacks(tmp_path: Path) -> None:
+def test_an_image_is_in_one_stack_however_it_is_shown(tmp_path: Path) -> None:
     material, tree = trees.material("m")
     once, twice = trees.image("once", tmp_path), trees.image("twice", tmp_path)
     trees.texture(tree, once, ("Color", "Principled BSDF", "Base Color"))
     trees.texture(tree, twice, ("Color", "Principled BSDF", "Roughness"))
     trees.texture(tree, twice, ("Color", "Principled BSDF", "Metallic")).extension = "EXTEND"
-    stacks = material_stack.plan([material]).stacks
-    assert [(s.extension, s.wrap, [m.name for m in s.maps]) for s in stacks] == [
-        ("REPEAT", True, ["once", "twice"]), ("EXTEND", False, ["twice"])
-    ]  # fmt: skip
+    (stack,) = material_stack.plan([material]).stacks
+    assert [m.name for m in stack.maps] == ["once", "twice"] and stack.wrap
+    assert stack.samplings == (Sampling("REPEAT"), Sampling("EXTEND"))
 
 
 @pytest.mark.parametrize(
@@ -224,17 +224,15 @@ def test_any_coordinates_are_compressed(tmp_path: Path, output: str) -> None:
     assert set(describe(material)) == {"flat"} and reasons(material) == {}
 
 
-def test_projections_make_stacks(tmp_path: Path) -> None:
-    """Like extension modes: a decoder has one of each."""
+def test_a_globe_is_in_one_stack_however_it_is_projected(tmp_path: Path) -> None:
     material, tree = trees.material("m")
     image = trees.image("globe", tmp_path)
     for projection, socket in (("SPHERE", "Base Color"), ("TUBE", "Roughness"), ("FLAT", "Alpha")):
         trees.texture(tree, image, ("Color", "Principled BSDF", socket)).projection = projection
     plan = material_stack.plan([material])
-    assert {(s.projection, s.maps[0].labels) for s in plan.stacks} == {
-        ("SPHERE", ("basecolor",)), ("TUBE", ("roughness",)), ("FLAT", ("alpha",))
-    }  # fmt: skip
-    assert plan.skipped == () and "m 2" in str(plan) and ", repeat, sphere" in str(plan)
+    (stack,) = plan.stacks
+    assert set(stack.samplings) == {Sampling("REPEAT", projection) for projection in ("FLAT", "SPHERE", "TUBE")}
+    assert plan.skipped == () and "m (m), repeat; repeat, sphere; repeat, tube" in str(plan)
 
 
 def test_missing_and_damaged_files_name_their_path(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def decoder(stack: material_stack.StackPlan) -> Decoder:
 
 def replace_all(materials: list[bpy.types.Material]) -> None:
     for stack in material_stack.plan(materials).stacks:
-        replace.replace(stack, decoder(stack))
+        replace.replace(stack, dict.fromkeys(stack.samplings, decoder(stack)))
 
 
 @pytest.fixture
@@ -161,5 +161,5 @@ def test_a_node_that_vanished_meanwhile_is_an_error_and_changes_nothing(scene: l
     tree.nodes.remove(tree.nodes[stack.maps[-1].nodes[-1].node])
     before = trees.dump(tree)
     with pytest.raises(ImageGSError, match=r"first: node 'Image Texture.*' was removed or renamed"):
-        replace.replace(stack, decoder(stack))
+        replace.replace(stack, dict.fromkeys(stack.samplings, decoder(stack)))
     assert trees.dump(tree) == before

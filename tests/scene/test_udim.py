@@ -11,6 +11,7 @@ from PIL import Image
 
 from imagegs_blender.core.textures.udim import Tiles
 from imagegs_blender.scene import cost, material_stack, pixels
+from imagegs_blender.scene.material_stack import Sampling
 
 from . import trees
 
@@ -21,7 +22,7 @@ def test_real_file(data: Path) -> None:
     bpy.ops.wm.open_mainfile(filepath=str(folder / "33_udim.blend"))
     material = bpy.data.materials["Material"]
     plan = material_stack.plan([material])
-    assert all(stack.extension == "UDIM" and not stack.wrap for stack in plan.stacks)
+    assert all(stack.samplings == (Sampling("UDIM"),) and not stack.wrap for stack in plan.stacks)
     maps = {m.image.name: m for stack in plan.stacks for m in stack.maps}
     assert len(maps) == 4 and all(m.tiles.numbers == (1001, 1002, 1011, 1012) for m in maps.values())
     plan_of_16_bits = maps["Untitled.001"]

@@ -107,7 +107,7 @@ def test_compressed(decoder: Decoder) -> None:
 
 
 def test_compressed_by_the_button(square: bpy.types.Object) -> None:
-    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
     layout = panel()
     assert "times smaller)" in layout.text and " dB" in layout.text and "restore" in layout.buttons
     assert replace.originals(square.active_material.node_tree)
@@ -160,7 +160,7 @@ def test_comparison(square: bpy.types.Object) -> None:
         return drawn(bpy.types.IMAGEGS_PT_compare)
 
     assert compare().buttons == ["compare"]
-    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
     bpy.ops.imagegs.compare()
     settings = bpy.context.scene.imagegs_compare
     layout = compare()

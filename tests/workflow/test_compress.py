@@ -12,6 +12,7 @@ from imagegs_blender.blend.decoder import Decoder, decoders, find
 from imagegs_blender.core.errors import Cancelled
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.scene import replace
+from imagegs_blender.scene.material_stack import Sampling
 from imagegs_blender.workflow import bake
 from imagegs_blender.workflow.compress import Outcome, Update, planned, steps
 from imagegs_blender.workflow.run import compress
@@ -79,7 +80,8 @@ def test_a_globe_keeps_its_projection(materials: list[bpy.types.Material], tmp_p
     assert globe != before
     (done,) = compressed(materials).done
     (decoder,) = decoders()
-    assert done.stack.projection == decoder.projection == decoder.record.projection == "SPHERE"
+    assert done.stack.samplings == (Sampling("EXTEND", "SPHERE"),)
+    assert decoder.projection == decoder.record.projection == "SPHERE"
     replace.restore(materials)
     assert state() == globe
     compressed(materials)
@@ -99,9 +101,9 @@ def test_a_shared_image_is_compressed_once(materials: list[bpy.types.Material]) 
     assert done.stack.materials == ("far", "near") and [m.name for m in done.stack.maps] == [
         "far rough", "near rough", "shared"
     ]  # fmt: skip
-    assert bpy.data.node_groups[done.decoder].users == 2
+    assert bpy.data.node_groups[done.decoders[0]].users == 2
     again = compressed(materials)
-    assert not again.done and [s.reason for s in again.plan.skipped] == [f"already compressed: {done.decoder}"] * 2
+    assert not again.done and [s.reason for s in again.plan.skipped] == [f"already compressed: {done.decoders[0]}"] * 2
 
 
 @pytest.mark.parametrize("when", ["first report", "closed"])

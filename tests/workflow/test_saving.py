@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("addon")
 @pytest.fixture(params=["NODES", "BAKED"])
 def decoder(request: pytest.FixtureRequest, tmp_path: Path) -> Decoder:
     scene.plane("square", tmp_path)
-    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
     bpy.ops.imagegs.set_decoder(kind=request.param)
     (found,) = decoders()
     return found

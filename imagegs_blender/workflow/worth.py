@@ -1,0 +1,53 @@
+"""What is worth compressing: stacks whose originals take more of a file than the stream and the decoders that replace them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..core.settings import FitSettings
+from ..scene import cost
+from ..scene.material_stack import Plan, StackPlan
+from ..scene.skipped import Skipped
+
+DECODER_BYTES = 3000
+"""Bytes that a decoder takes in a saved file beside its stream; tests/workflow/lean_size.py measures them."""
+
+
+def bytes_now(stack: StackPlan) -> int:
+    """Bytes that the originals take in the file: packed, or as they would be packed."""
+    return cost.images(ref.find() for ref in {m.image for m in stack.maps}).disk
+
+
+def texels_of(stack: StackPlan) -> int:
+    """Texels of the largest map."""
+    return max(m.width * m.height for m in stack.maps)
+
+
+def stream_bytes(stack: StackPlan, settings: FitSettings) -> int | None:
+    """Bytes that the stack's stream will have at most; None where quality or a number of Gaussians decides."""
+    limits = [settings.max_bytes, None if settings.bpp is None else int(settings.bpp * texels_of(stack) / 8)]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def loss(stack: StackPlan, stream: int | None) -> str | None:
+    """Why a stream of so many bytes is not worth it, in words; None where it is, or where that is not known yet."""
+    now = bytes_now(stack)
+    if stream is None or stream + DECODER_BYTES * len(stack.samplings) < now:
+        return None
+    return f"would not get smaller: {max(1, round(now / 1000))} KB as it is"
+
+
+def sifted(plan: Plan, settings: FitSettings) -> Plan:
+    """The plan without the stacks that would not get smaller; they are left as they are, with that reason."""
+    for stack in plan.stacks:
+        reason = loss(stack, stream_bytes(stack, settings))
+        if reason is not None:
+            plan = without(plan, stack, reason)
+    return plan
+
+
+def without(plan: Plan, stack: StackPlan, reason: str) -> Plan:
+    """The plan without a stack, which is left as it is for this reason."""
+    images = ", ".join(sorted(m.image.name for m in stack.maps))
+    left = tuple(Skipped(material, images, reason) for material in stack.materials)
+    return replace(plan, stacks=tuple(s for s in plan.stacks if s != stack), skipped=(*plan.skipped, *left))
