@@ -64,7 +64,7 @@ def test_wrapped_textures_are_fitted_without_a_seam() -> None:
     """A picture whose left and right edge differ: fitted on the torus, the seam is inside the picture like any edge."""
     settings = FitSettings.preset("fast", num_gaussians=300)
     gaussians = stream.read(encode.encode(textures(wrap=True), settings).data).gaussians
-    rolled = dataclasses.replace(gaussians, mean=((gaussians.mean + [0.5, 0.25]) % 1).astype(np.float32))
+    rolled = dataclasses.replace(gaussians, mean=((gaussians.mean + np.array([0.5, 0.25])) % 1).astype(np.float32))
     expected = np.roll(decode.planes(gaussians), (24, 48), (1, 2))
     assert (np.abs(decode.planes(rolled) - expected).max(0) > 1e-3).mean() < 1e-3
 
