@@ -42,8 +42,9 @@ class Optimizer:
         return len(self.value["mean"])
 
     def add(self, mean: np.ndarray, scale: float | np.ndarray, feature: np.ndarray) -> None:
-        """New round Gaussians at mean (n, 2) texture coordinates, standard deviation `scale` texels."""
+        """New round Gaussians at mean (n, 2) texture coordinates, standard deviation `scale` texels, feature (n, C)."""
         n = len(mean)
+        assert len(feature) == n  # kernels trust that all arrays have as many rows
         start = 1 / scale if self.inverse_scale else np.log(scale)
         new = {
             "mean": mean * [self.grid.width, self.grid.height],

@@ -240,7 +240,7 @@ class Fit:
             lacking = planes if settings.topk else planes - self.device.render(self.optimizer.splats())
             feature = self._texels(lacking, mean)
         else:
-            feature = self.rng.random((count, len(planes)))
+            feature = self.rng.random((len(mean), len(planes)))
         self.additions.stage += 1
         self._new(mean, max(self.scale * settings.add_scale, MIN_SCALE), feature)
 
