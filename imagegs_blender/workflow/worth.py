@@ -18,14 +18,9 @@ def bytes_now(stack: StackPlan) -> int:
     return cost.images(ref.find() for ref in {m.image for m in stack.maps}).disk
 
 
-def texels_of(stack: StackPlan) -> int:
-    """Texels of the largest map."""
-    return max(m.width * m.height for m in stack.maps)
-
-
 def stream_bytes(stack: StackPlan, settings: FitSettings) -> int | None:
     """Bytes that the stack's stream will have at most; None where quality or a number of Gaussians decides."""
-    limits = [settings.max_bytes, None if settings.bpp is None else int(settings.bpp * texels_of(stack) / 8)]
+    limits = [settings.max_bytes, None if settings.bpp is None else int(settings.bpp * stack.texels / 8)]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
