@@ -18,7 +18,7 @@ from ..settings import FitSettings
 from ..textures import image_files, texture_stack
 from ..textures.texture_stack import OVERALL, SourceMap, TextureStack
 from . import common, config, options, run_folder, saliency_network, upsampling
-from .progress import Progress
+from .progress import ProgressLine
 from .run_folder import LOG_LEVELS, RunFolder
 
 
@@ -104,9 +104,10 @@ def fit(args: argparse.Namespace) -> None:
     output = _output(args, run)
     if args.output:
         files.check_writable(output)
-    with Progress(quiet=args.quiet) as progress:
+    with ProgressLine(sys.stderr) as line:
         try:
-            encoded = encode.encode(stack, settings, progress, run, {m.name: m.pixels for m in target})
+            tell = None if args.quiet else line.show
+            encoded = encode.encode(stack, settings, tell, run, {m.name: m.pixels for m in target})
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{run.folder} holds the run so far" if run else "nothing was written") from None
     report = replace(encoded.report, **_perceptual(encoded.decoded, target, args))
