@@ -11,8 +11,8 @@ from imagegs_blender.core.encoding import encode
 from imagegs_blender.core.errors import Cancelled, ImageGSError
 from imagegs_blender.core.process import worker
 from imagegs_blender.core.settings import FitSettings
-from tests.core.pictures import picture_stack
 from tests.core.process import blocking
+from tests.samples import picture_stack
 
 
 def test_importance_survives_the_worker() -> None:
