@@ -18,6 +18,7 @@ from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes, decoders, is_decoder, is_decoder_node
 from ..blend.properties import HELPER, ORIGINAL
 from ..blend.record import Link, Original
+from . import stand_ins
 from .material_stack import Sampling, StackPlan, TreeRef
 
 FRAME = "Image-GS originals"
@@ -49,7 +50,9 @@ def restore(materials: Iterable[bpy.types.Material]) -> int:
     nodes put back; a tree whose originals were dropped is left as it is. Raises ImageGSError, and changes nothing, where
     what is written on a node is damaged.
     """
-    written = {tree: {node: Original.of(node) for node in originals(tree)} for tree in trees(materials)}
+    within = list(trees(materials))
+    written = {tree: {node: Original.of(node) for node in originals(tree)} for tree in within}
+    stand_ins.back(within)
     count = sum(map(len, written.values()))
     for tree, replaced in written.items():
         while replaced:
@@ -66,6 +69,7 @@ def restore(materials: Iterable[bpy.types.Material]) -> int:
 def originals_shown(materials: Iterable[bpy.types.Material]) -> Iterator[None]:
     """The originals back in place for as long as the context lasts, then the decoders again, as they were."""
     materials = list(materials)
+    stand_ins.back(list(trees(materials)))
     shown: list[_Shown] = []
     for tree in list(trees(materials)):
         together: dict[str, list[tuple[bpy.types.ShaderNodeTexImage, str]]] = defaultdict(list)
@@ -138,9 +142,12 @@ def drop_originals(materials: Iterable[bpy.types.Material]) -> list[str]:
     return sorted(removed)
 
 
-def trees(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.NodeTree]:
-    """The trees of these materials and every local node group inside them, each once; not the decoders'."""
-    own = (m.node_tree for m in materials if m.library is None)
+def trees(materials: Iterable[bpy.types.Material], linked: bool = False) -> Iterator[bpy.types.NodeTree]:
+    """The trees of these materials and every node group inside them, each once; not the decoders'.
+
+    linked   also those that belong to another file
+    """
+    own = (m.node_tree for m in materials if linked or m.library is None)
     stack: list[bpy.types.NodeTree] = [tree for tree in own if tree]
     seen: set[int] = set()
     while stack:
@@ -150,7 +157,7 @@ def trees(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.NodeTre
         seen.add(tree.as_pointer())
         yield tree
         inner = (getattr(node, "node_tree", None) for node in tree.nodes)
-        stack += [t for t in inner if t and not t.library and not is_decoder(t)]
+        stack += [t for t in inner if t and (linked or not t.library) and not is_decoder(t)]
 
 
 def originals(tree: bpy.types.NodeTree) -> list[bpy.types.ShaderNodeTexImage]:
