@@ -27,7 +27,7 @@ def put(
     """
     decoder = Decoder(border.tree_of(instance))
     vector = next((border.source(link) for link in border.links(border.input_of(instance, "Vector"))), None)
-    nodes = []
+    nodes: list[bpy.types.ShaderNodeTexImage] = []
     for name, image in images.items():
         outputs = {output.name: output for output in border.outputs(instance) if output.is_linked}
         linked = {"Color": outputs.get(name), "Alpha": outputs.get(f"{name} Alpha")}
