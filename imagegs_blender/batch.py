@@ -35,7 +35,7 @@ import bpy
 from .core import files
 from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
-from .scene import cost, replace
+from .scene import cost, drop
 from .scene.material_stack import Plan
 from .scene.skipped import Skipped
 from .workflow import batch_file, batch_result, selection, worth
@@ -115,8 +115,7 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
         before -= _size_of_left(outcome, images)
         for warning in outcome.of(Severity.WARNING):
             print(f"warning: {warning}", file=sys.stderr)
-        if options.drop_originals:
-            replace.drop_originals(materials)
+        kept = drop.drop_originals(materials)[1] if options.drop_originals else []
         if options.self_contained:
             pack_tables()
         if options.drop_originals and only_smaller and not options.self_contained:
@@ -124,10 +123,11 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
             if not batch_file.save_no_larger(output, original, most):
                 reason = f"would not get smaller: {max(1, round(most / 1000))} KB as it is"
                 outcome = Outcome(Plan((), (*outcome.plan.skipped, Skipped("the file", None, reason))))
-                before = output.stat().st_size
+                kept, before = [], output.stat().st_size
         else:
             batch_file.save(output)
-    return batch_result.result(outcome, problems) | {"bytes_before": before, "bytes_after": output.stat().st_size}
+    sizes = {"bytes_before": before, "bytes_after": output.stat().st_size}
+    return batch_result.result(outcome, problems, kept) | sizes
 
 
 def _size_of_left(outcome: Outcome, images: set[bpy.types.Image]) -> int:

@@ -119,6 +119,20 @@ def test_as_a_script_inside_blender_on_the_open_file(scene: Path, tmp_path: Path
     assert tables and all(image.packed_file for image in tables)
 
 
+def test_dropped_originals_go_and_what_stays_is_named(scene: Path, tmp_path: Path) -> None:
+    bpy.ops.wm.open_mainfile(filepath=str(scene))
+    bpy.data.images["paint color"].use_fake_user = True
+    bpy.ops.wm.save_mainfile()
+    out, report = tmp_path / "out.blend", tmp_path / "report.json"
+    run = batch(scene, *FAST, "--output", out, "--drop-originals", "--report", report)
+    assert (run.returncode, errors(run)) == (0, []), run.stderr
+    assert 'kept: brick color, which the material "boxed" uses' in run.stdout.splitlines()
+    (result,) = json.loads(report.read_text())["files"]
+    assert result["kept"] == [{"image": "brick color", "users": [{"kind": "material", "name": "boxed"}]}]
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert [image.name for image in bpy.data.images if image.source == "FILE"] == ["brick color"]
+
+
 def test_what_fails_does_not_stop_the_rest(scene: Path, tmp_path: Path) -> None:
     picture = tmp_path / "textures" / "paint color.png"
     jpeg = io.BytesIO()
