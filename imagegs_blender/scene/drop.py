@@ -70,10 +70,8 @@ def droppable(materials: Iterable[bpy.types.Material]) -> tuple[list[bpy.types.I
     """
     materials = list(materials)
     own = {_owner(tree, materials): tree for tree in trees(materials)}
-    found = {node.image for tree in own.values() for node in originals(tree)}
-    images = sorted(
-        (image for image in found if image is not None and image.library is None), key=lambda image: image.name
-    )
+    found = {node.image for tree in own.values() for node in originals(tree) if node.image is not None}
+    images = sorted((image for image in found if image.library is None), key=lambda image: image.name)
     removed, kept = [], []
     for image, holders in _holders(images).items():
         users = [User.of(block) for block in holders if block not in own or _shows(own[block], image)]
@@ -141,7 +139,7 @@ def _stays(block: bpy.types.ID) -> bool:
 @contextmanager
 def _nothing_painted(images: Iterable[bpy.types.Image]) -> Iterator[None]:
     """The paint tool of no scene has one of the images, for as long as the context lasts."""
-    had = []
+    had: list[tuple[bpy.types.ImagePaint, str, bpy.types.Image]] = []
     for scene in bpy.data.scenes:
         if scene.library is None and scene.tool_settings is not None:
             paint = scene.tool_settings.image_paint
