@@ -112,36 +112,6 @@ class _Shown:
     lod: float
 
 
-def droppable(materials: Iterable[bpy.types.Material]) -> list[bpy.types.Image]:
-    """The images that drop_originals would remove, as far as that can be told before: those only replaced nodes use."""
-    count: dict[bpy.types.Image, int] = defaultdict(int)
-    for tree in trees(materials):
-        for node in originals(tree):
-            if node.image is not None:
-                count[node.image] += 1
-    return [
-        image for image, uses in count.items() if image.users - image.use_fake_user <= uses and image.library is None
-    ]
-
-
-def drop_originals(materials: Iterable[bpy.types.Material]) -> list[str]:
-    """Remove the replaced nodes of these materials, and their images where nothing else uses them.
-
-    Returns the names of the removed images. Files on disk are never touched.
-    """
-    images: set[bpy.types.Image] = set()
-    for tree in list(trees(materials)):
-        for node in originals(tree):
-            if node.image is not None:
-                images.add(node.image)
-            tree.nodes.remove(node)
-        _remove_empty_frames(tree)
-    removed = [image.name for image in images if image.users - image.use_fake_user == 0 and image.library is None]
-    for name in removed:
-        bpy.data.images.remove(border.local_image(name))
-    return sorted(removed)
-
-
 def trees(materials: Iterable[bpy.types.Material], linked: bool = False) -> Iterator[bpy.types.NodeTree]:
     """The trees of these materials and every node group inside them, each once; not the decoders'.
 
@@ -178,6 +148,13 @@ def remove_unused_decoders() -> None:
         for part in held:  # a group comes before those inside it
             if part.users == 0 and part.library is None:
                 bpy.data.batch_remove([part])
+
+
+def remove_empty_frames(tree: bpy.types.NodeTree) -> None:
+    """Remove the frames of a tree that held its originals and hold nothing any more."""
+    for frame in [n for n in tree.nodes if n.bl_idname == "NodeFrame" and HELPER.is_on(n)]:
+        if not any(node.parent == frame for node in tree.nodes):
+            tree.nodes.remove(frame)
 
 
 def _add_decoder(
@@ -267,7 +244,7 @@ def _tidy(tree: bpy.types.NodeTree) -> None:
     for node in list(tree.nodes):
         if HELPER.is_on(node) and not any(output.is_linked for output in node.outputs):
             tree.nodes.remove(node)
-    _remove_empty_frames(tree)
+    remove_empty_frames(tree)
 
 
 def _frame(tree: bpy.types.NodeTree) -> bpy.types.NodeFrame:
@@ -283,12 +260,6 @@ def _frame(tree: bpy.types.NodeTree) -> bpy.types.NodeFrame:
     HELPER.write(frame, True)
     frame.location = (left, lowest - 200)
     return frame
-
-
-def _remove_empty_frames(tree: bpy.types.NodeTree) -> None:
-    for frame in [n for n in tree.nodes if n.bl_idname == "NodeFrame" and HELPER.is_on(n)]:
-        if not any(node.parent == frame for node in tree.nodes):
-            tree.nodes.remove(frame)
 
 
 def _output_name(map_name: str, identifier: str) -> str:
