@@ -140,8 +140,10 @@ def _drivers() -> list[str]:
     for item in _ids():
         for owner in (item, getattr(item, "node_tree", None), getattr(item, "shape_keys", None)):
             animation = getattr(owner, "animation_data", None)
-            for curve in animation.drivers if animation else ():
-                found.append(f"{_name(item)}: {curve.data_path}[{curve.array_index}] = {curve.driver.expression}")
+            found += [
+                f"{_name(item)}: {curve.data_path}[{curve.array_index}] = {curve.driver.expression}"
+                for curve in (animation.drivers if animation else ())
+            ]
     return sorted(found)
 
 

@@ -84,8 +84,9 @@ class Property(Generic[T]):
             ) from None
 
     def write(self, holder: Holder, value: Any) -> None:
-        """Store a value; one that a reader takes anyway, nowhere. Raises ValueError or TypeError for one that is not allowed:
-        a mistake of ours.
+        """Store a value; one that a reader takes anyway, nowhere.
+
+        Raises ValueError or TypeError for one that is not allowed: a mistake of ours.
         """
         value_is_missing = self.checked(value) == self.missing
         if self.former or isinstance(value, bytes) or value_is_missing:

@@ -30,14 +30,11 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
     """
     stream, tiles, written = decoder.stream, decoder.tiles, {}
     taken = set() if taken is None else taken
-    for name, pixels in decode.images(stream, whole=True).items():
-        info = next(m for m in stream.maps if m.name == name)
-        depth, suffix = info.depth, ".png" if info.depth in (Depth.U8, Depth.U16) else ".exr"
-        if kind == "EXR" and suffix == ".png":
-            top = 255.0 if depth is Depth.U8 else 65535.0
-            pixels, depth, suffix = pixels.astype("float32") / top, Depth.F16, ".exr"
-        elif kind == "PNG" and suffix == ".exr":
-            pixels, depth, suffix = (pixels.clip(0, 1) * 65535 + 0.5).astype("uint16"), Depth.U16, ".png"
+    images = decode.images(stream, whole=True)
+    for info in stream.maps:
+        name = info.name
+        pixels, depth = _as_kind(images[name], info.depth, kind)
+        suffix = ".png" if depth in (Depth.U8, Depth.U16) else ".exr"
         stem = files.unique(files.file_name(name), taken)
         if tiles is None:
             written[name] = folder / f"{stem}{suffix}"
@@ -47,6 +44,16 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
         for number, tile in tiles.split(pixels).items():
             image_files.write(_of_tile(written[name], number), np.ascontiguousarray(tile), depth, _letters(info))
     return written
+
+
+def _as_kind(pixels: np.ndarray, depth: Depth, kind: str) -> tuple[np.ndarray, Depth]:
+    """Pixels of a depth as bake() writes them, and their depth there."""
+    is_integer = depth in (Depth.U8, Depth.U16)
+    if kind == "EXR" and is_integer:
+        return pixels.astype("float32") / np.iinfo(pixels.dtype).max, Depth.F16
+    if kind == "PNG" and not is_integer:
+        return (pixels.clip(0, 1) * 65535 + 0.5).astype("uint16"), Depth.U16
+    return pixels, depth
 
 
 def use(decoder: Decoder, baked: dict[str, Path]) -> None:

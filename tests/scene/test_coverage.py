@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -17,9 +16,8 @@ from tests.workflow import scene
 
 
 @pytest.fixture(autouse=True)
-def empty() -> Iterator[None]:
+def empty() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    yield
 
 
 def plan(item: bpy.types.Object) -> material_stack.StackPlan:

@@ -83,7 +83,7 @@ class Job:
         assert self._process is None and self._folder is not None
         folder = Path(self._folder.name)
         try:
-            with open(folder / "stderr.txt", "wb") as errors:
+            with (folder / "stderr.txt").open("wb") as errors:
                 self._process = subprocess.Popen(
                     command(self._python, "process.worker", folder),
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8",

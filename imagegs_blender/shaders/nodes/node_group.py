@@ -109,7 +109,7 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
         coarse = levels.planes(graph, parts, point, level, last, tables, images)
         planes = _faded(graph, tables, colors, alphas, coarse, levels.share(level, tables))
     with graph.frame("Maps"):
-        graph.output(ending_at(decoder, map_outputs(graph, maps, planes), inside, maps, lod.average(tables.tail)))
+        graph.output(ending_at(decoder, map_outputs(maps, planes), inside, maps, lod.average(tables.tail)))
     graph.arrange()
 
 
@@ -208,29 +208,29 @@ def ending_at(
     }
 
 
-def map_outputs(graph: Graph, maps: Sequence[MapInfo], planes: PlaneValues) -> dict[str, Value]:
+def map_outputs(maps: Sequence[MapInfo], planes: PlaneValues) -> dict[str, Value]:
     """What the decoder gives for each map, by output socket."""
     outputs = {}
     for info in maps:
         letters = dict(zip(info.channels, info.sources, strict=True))
         color = [letters.get(letter, letters.get("L")) for letter in "RGB"]
-        outputs[info.name] = _color(graph, [c or Channel("constant") for c in color], planes, info.color_space)
+        outputs[info.name] = _color([c or Channel("constant") for c in color], planes, info.color_space)
         if "A" in letters:
-            outputs[f"{info.name} Alpha"] = _scalar(letters["A"], planes, graph)
+            outputs[f"{info.name} Alpha"] = _scalar(letters["A"], planes)
     return outputs
 
 
-def _color(graph: Graph, channels: Sequence[Channel], planes: PlaneValues, space: ColorSpace) -> Value:
+def _color(channels: Sequence[Channel], planes: PlaneValues, space: ColorSpace) -> Value:
     """Three channels as the color that an Image Texture node gives."""
     if all(c.kind == "plane" for c in channels):
         unit = planes.vector([c.plane for c in channels])
     else:
-        unit = graph.combine(*(_unit(c, planes, graph) for c in channels))
+        unit = planes.graph.combine(*(_unit(c, planes) for c in channels))
     color = _ranged(unit, channels)
     return _scene_linear(color) if space is ColorSpace.SRGB else color
 
 
-def _unit(channel: Channel, planes: PlaneValues, graph: Graph) -> Value | float:
+def _unit(channel: Channel, planes: PlaneValues) -> Value | float:
     """A channel as 0..1, before it is put in its range."""
     if channel.kind == "constant":
         return 0.0
@@ -241,9 +241,9 @@ def _unit(channel: Channel, planes: PlaneValues, graph: Graph) -> Value | float:
     return (1.0 - (across * across + down * down)).max(0.0) ** 0.5 * 0.5 + 0.5
 
 
-def _scalar(channel: Channel, planes: PlaneValues, graph: Graph) -> Value:
-    unit = _unit(channel, planes, graph)
-    return _ranged(unit, [channel]) if isinstance(unit, Value) else graph.constant(channel.low)
+def _scalar(channel: Channel, planes: PlaneValues) -> Value:
+    unit = _unit(channel, planes)
+    return _ranged(unit, [channel]) if isinstance(unit, Value) else planes.graph.constant(channel.low)
 
 
 def _ranged(unit: Value, channels: Sequence[Channel]) -> Value:
