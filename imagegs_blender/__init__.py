@@ -44,8 +44,8 @@ def unregister() -> None:
         del os.environ["NUMBA_CACHE_DIR"]
 
 
-def glTF2ExportUserExtension() -> Any:  # noqa: N802 - the glTF exporter looks for this name
-    """What the exporter calls while it runs: decoders stand as images then."""
+def glTF2ExportUserExtension() -> Any:
+    """What the glTF exporter asks every enabled add-on for, by this name: images stand in for decoders while it runs."""
     from .workflow import gltf
 
     return gltf.Extension()

@@ -171,7 +171,7 @@ def given_to(modifier: bpy.types.NodesModifier) -> list[Any]:
     """What a person set for the inputs of geometry nodes: numbers, vectors, datablocks. Blender 5 keeps it in another place."""
     anyone: Any = modifier
     if not hasattr(anyone, "properties"):
-        return [anyone[key] for key in anyone.keys()]
+        return [anyone[key] for key in anyone.keys()]  # noqa: SIM118 - a modifier has keys, and no iterator
     inputs = anyone.properties.inputs
     values = (getattr(inputs, entry.identifier) for entry in inputs.bl_rna.properties)
     return [value.value for value in values if hasattr(value, "value")]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -48,7 +48,7 @@ class Importance:
             raise ImageGSError(
                 "Importance is set to Vertex Paint, but no color attribute is named: name it, or set None"
             )
-        if image is not None and image not in bpy.data.images and not os.path.isfile(image):
+        if image is not None and image not in bpy.data.images and not Path(image).is_file():
             raise ImageGSError(f"{image}: no image of the file has this name, and it is no path of one; correct it")
         return cls(ignore_unused, image, attribute)
 
@@ -100,9 +100,9 @@ def _gray(name: str) -> np.ndarray:
     image = bpy.data.images.get((name, None)) or bpy.data.images.get(name)
     loaded = None
     if image is None:
-        if not os.path.isfile(name):
+        if not Path(name).is_file():
             raise ImageGSError(f"{name}: the importance image was removed or renamed meanwhile; compress again")
-        image = loaded = bpy.data.images.load(os.path.abspath(name), check_existing=False)
+        image = loaded = bpy.data.images.load(str(Path(name).absolute()), check_existing=False)
     try:
         width, height = image.size
         if not (width and height):

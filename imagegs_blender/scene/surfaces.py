@@ -6,7 +6,8 @@ with time, or with modifiers that are not evaluated now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import bpy
@@ -42,7 +43,7 @@ _MOVING: dict[str, tuple[str, ...]] = {
 """Modifiers whose coordinates follow other datablocks, where any of these is set."""
 
 
-def surfaces(materials: Set[str]) -> Iterator[Surface | None]:
+def surfaces(materials: AbstractSet[str]) -> Iterator[Surface | None]:
     """Every mesh of the file that shows one of the open file's own materials; None where something unknown shows one.
 
     Objects and meshes that a saved file would not hold don't count. Meshes are as modifiers leave them, with what geometry
@@ -66,7 +67,7 @@ def surfaces(materials: Set[str]) -> Iterator[Surface | None]:
             yield mesh, slots
 
 
-def _of_object(obj: bpy.types.Object, materials: Set[str]) -> Iterator[Surface | None]:
+def _of_object(obj: bpy.types.Object, materials: AbstractSet[str]) -> Iterator[Surface | None]:
     slots = _slots([slot.material for slot in obj.material_slots], materials)
     modifiers = [modifier for modifier in obj.modifiers if modifier.show_viewport or modifier.show_render]
     changing = [modifier for modifier in modifiers if not _keeps_coordinates(modifier)]
@@ -98,7 +99,9 @@ def _of_object(obj: bpy.types.Object, materials: Set[str]) -> Iterator[Surface |
         evaluated.to_mesh_clear()
 
 
-def _of_geometry(geometry: Any, materials: Set[str], slots: dict[int, str] | None = None) -> Iterator[Surface | None]:
+def _of_geometry(
+    geometry: Any, materials: AbstractSet[str], slots: dict[int, str] | None = None
+) -> Iterator[Surface | None]:
     """What geometry nodes made: of a GeometrySet its mesh, and those of its instances that are no objects.
 
     slots   of the mesh, where the object decides on them
@@ -115,12 +118,12 @@ def _of_geometry(geometry: Any, materials: Set[str], slots: dict[int, str] | Non
             yield from _of_geometry(instance, materials)
 
 
-def _slots(held: Any, materials: Set[str]) -> dict[int, str]:
+def _slots(held: Any, materials: AbstractSet[str]) -> dict[int, str]:
     """Of several materials, those that are asked for: their names by their place."""
     return {i: material.name for i, material in enumerate(held) if _is_one_of(material, materials)}
 
 
-def _is_one_of(material: bpy.types.Material | None, materials: Set[str]) -> bool:
+def _is_one_of(material: bpy.types.Material | None, materials: AbstractSet[str]) -> bool:
     return material is not None and material.name in materials and material.library is None
 
 
@@ -137,7 +140,7 @@ def _keeps_coordinates(modifier: bpy.types.Modifier) -> bool:
     return modifier.type in _KEEP_COORDINATES
 
 
-def _brings(modifier: bpy.types.Modifier, materials: Set[str]) -> bool:
+def _brings(modifier: bpy.types.Modifier, materials: AbstractSet[str]) -> bool:
     """Whether a modifier's node tree, or an input of it, names one of the materials."""
     if not isinstance(modifier, bpy.types.NodesModifier) or modifier.node_group is None:
         return False

@@ -6,7 +6,7 @@ timer or a handler notices, the decoders come back.
 
 from __future__ import annotations
 
-import sys
+import itertools
 import traceback
 from types import CodeType
 from typing import Any
@@ -30,7 +30,7 @@ class Extension:
 
     def pre_export_hook(self, export_settings: dict[str, Any]) -> None:
         """Before the exporter reads anything."""
-        self._exporter = sys._getframe(2).f_code  # its operator calls what calls this
+        self._exporter = next(itertools.islice(traceback.walk_stack(None), 2, None))[0].f_code  # its operator
         self._shown = [material for material in bpy.data.materials if not as_images.is_shown([material])]
         _watch(self)
         for decoder in decoders():
@@ -79,9 +79,9 @@ def _unwatch() -> None:
 
 def _end_left_over(*_: object) -> None:
     """End an export that failed."""
-    for export in list(_watched):
-        if not export.is_running:
-            export.end()
+    ended = [export for export in _watched if not export.is_running]
+    for export in ended:
+        export.end()
 
 
 def unregister() -> None:
