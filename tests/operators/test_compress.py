@@ -251,7 +251,7 @@ def test_bad_input_is_said_and_changes_nothing(square: bpy.types.Object, tmp_pat
     with pytest.raises(RuntimeError, match="no image is chosen"):
         bpy.ops.imagegs.compress()
     chosen.importance, chosen.importance_attribute = "ATTRIBUTE", "Mask"
-    with pytest.raises(RuntimeError, match="Mask: no mesh with square material has this color attribute"):
+    with pytest.raises(RuntimeError, match="Mask: no mesh that shows these textures has this color attribute"):
         bpy.ops.imagegs.compress()
     chosen.importance_attribute = ""
     with pytest.raises(ImageGSError, match="no color attribute is named"):
