@@ -31,7 +31,7 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
     """
     stream, tiles, written = decoder.stream, decoder.tiles, {}
     taken = set() if taken is None else taken
-    for name, pixels in decode.images(stream, whole=True).items():
+    for name, pixels in decode.images(stream).items():
         info = next(m for m in stream.maps if m.name == name)
         depth, suffix = info.depth, ".png" if info.depth in (Depth.U8, Depth.U16) else ".exr"
         if kind == "EXR" and suffix == ".png":
