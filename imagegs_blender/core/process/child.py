@@ -1,8 +1,17 @@
-"""The command line that runs a module of core in a process of its own."""
+"""A process of its own that runs a module of core: its command line and environment, and its pipes to who started it."""
 
 from __future__ import annotations
 
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..version import WANTED, version
 
 # The package under the name that it has here, from where it is: in Blender it is bl_ext.<repository>.<name>, which no
 # path leads to, and Numba's cache holds that name.
@@ -24,3 +33,44 @@ def command(python: str, module: str, *arguments: Path) -> list[str]:
     package = __name__.removesuffix(".core.process.child")
     first = Path(__file__).resolve().parents[2] / "__init__.py"
     return [python, "-P", "-c", _START, package, str(first), module, *map(str, arguments)]
+
+
+def environment(python: str | None, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables of a process that runs core in a Python; None is the running one.
+
+    It gets this one's packages. Another Python has packages of its own, which must be those of this version.
+    """
+    path = "" if python else os.pathsep.join(filter(None, sys.path))
+    wanted = {WANTED: version()} if python else {}
+    return {**os.environ, **(more or {}), **wanted, "PYTHONPATH": path}
+
+
+def from_parent() -> queue.SimpleQueue[bytes]:
+    """In the process: the lines that come to its standard input, which nothing else reads from now on.
+
+    The process ends, whatever it is doing, when the one that started it closes the pipe, or dies.
+    """
+    # Unbuffered: an interpreter that ends does not wait for the lock of a buffer. On another descriptor: while a thread
+    # reads standard input on Windows, libraries that are loaded and look at it would wait.
+    pipe = open(os.dup(0), "rb", buffering=0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(pipe, lines), daemon=True).start()
+    return lines
+
+
+def to_parent() -> Callable[[Mapping[str, Any]], None]:
+    """In the process: tells the one that started it something, as a line of JSON on standard output.
+
+    What others print goes to standard error from now on.
+    """
+    pipe = open(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return lambda message: print(json.dumps(message), file=pipe, flush=True)
+
+
+def _read(pipe: BinaryIO, lines: queue.SimpleQueue[bytes]) -> None:
+    for line in pipe:
+        lines.put(line)
+    os._exit(1)
