@@ -38,11 +38,13 @@ def command(python: str, module: str, *arguments: Path) -> list[str]:
 def environment(python: str | None, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables of a process that runs core in a Python; None is the running one.
 
-    It gets this one's packages. Another Python has packages of its own, which must be those of this version.
+    It gets this one's packages. Another Python has packages of its own, which must be those of this version. Threads
+    that wait for others sleep: where other programs want the processor, threads that spin instead take several times as
+    long.
     """
     path = "" if python else os.pathsep.join(filter(None, sys.path))
     wanted = {WANTED: version()} if python else {}
-    return {**os.environ, **(more or {}), **wanted, "PYTHONPATH": path}
+    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **(more or {}), **wanted, "PYTHONPATH": path}
 
 
 def from_parent() -> queue.SimpleQueue[bytes]:
