@@ -74,16 +74,17 @@ def planes(
 def _level_tree(
     tree: bpy.types.ShaderNodeTree, tables: Tables, images: dict[str, bpy.types.Image]
 ) -> bpy.types.ShaderNodeTree:
-    """Make a blank group one that reads a level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
+    """Make a group of Parts one that reads a level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
     interface = border.interface(tree)
     slots = [locate(plane, tables.layout.plane_count) for plane in range(tables.layout.plane_count)]
     sheets = range(len(tables.tail.sheets))
-    interface.new_socket("Point", in_out="INPUT", socket_type="NodeSocketVector")
-    interface.new_socket("Level", in_out="INPUT", socket_type="NodeSocketFloat")
-    for sheet in sheets:
-        interface.new_socket(f"RGB {sheet}", in_out="OUTPUT", socket_type="NodeSocketVector")
-        if (sheet, ALPHA) in slots:
-            interface.new_socket(f"A {sheet}", in_out="OUTPUT", socket_type="NodeSocketFloat")
+    if not interface.items_tree:  # a copy has its sockets
+        interface.new_socket("Point", in_out="INPUT", socket_type="NodeSocketVector")
+        interface.new_socket("Level", in_out="INPUT", socket_type="NodeSocketFloat")
+        for sheet in sheets:
+            interface.new_socket(f"RGB {sheet}", in_out="OUTPUT", socket_type="NodeSocketVector")
+            if (sheet, ALPHA) in slots:
+                interface.new_socket(f"A {sheet}", in_out="OUTPUT", socket_type="NodeSocketFloat")
     graph = Graph(tree)
 
     def texel(table: str, vector: Value, number: int = 0) -> Texel:

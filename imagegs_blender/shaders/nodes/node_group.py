@@ -12,7 +12,7 @@ slots, and only their features are read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import bpy
 import numpy as np
@@ -73,7 +73,7 @@ def shell(
 
 
 def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
-    """Put the nodes and images of a decoder into a group that has its sockets and nothing else."""
+    """Put the nodes and images of a decoder into a group that has its sockets and nothing else, or is a copy of another's."""
     graph, decoder = Graph(tree), parts.decoder
     images = table_images.create_images(parts, tables)
     reader = Reader(graph, images, tables)
@@ -114,18 +114,31 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
 
 
 def interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
-    """Give a group the sockets of a decoder."""
+    """Give a group the sockets of a decoder: new ones, or where it is a copy of another's those, renamed."""
     sockets = border.interface(tree)
+    there = [item for item in sockets.items_tree if isinstance(item, bpy.types.NodeTreeInterfaceSocket)]
+    outputs = [item for item in there if item.in_out == "OUTPUT"]
+    if [item.socket_type for item in outputs] == [kind for _, kind in _outputs(maps)]:
+        for item, (name, _) in zip(outputs, _outputs(maps), strict=True):
+            border.change(item, name=name)
+        return
+    sockets.clear()
     vector = sockets.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
     vector.hide_value = True
     level = sockets.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
     assert isinstance(level, bpy.types.NodeTreeInterfaceSocketFloat)
     level.min_value, level.max_value, level.default_value = 0.0, MAX_LOD, 0.0
     level.description = "Level of detail: 0 is full detail, each level halves the resolution"
+    for name, kind in _outputs(maps):
+        sockets.new_socket(name, in_out="OUTPUT", socket_type=kind)
+
+
+def _outputs(maps: Sequence[MapInfo]) -> Iterator[tuple[str, str]]:
+    """Name and type of each output socket."""
     for info in maps:
-        sockets.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
+        yield info.name, "NodeSocketColor"
         if "A" in info.channels:
-            sockets.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
+            yield f"{info.name} Alpha", "NodeSocketFloat"
 
 
 def wrapped(uv: Value, decoder: Decoder, tables: Tables) -> tuple[Value, Value | None]:
