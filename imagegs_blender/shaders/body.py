@@ -133,6 +133,4 @@ def drop_blank(decoder: Decoder) -> None:
     """Remove the blank parts of a decoder of this file: only a saved file needs them."""
     parts = list(decoder.parts.values())
     PARTS.remove(decoder.tree)
-    for part in parts:
-        if part.users == 0 and part.library is None:
-            (bpy.data.images if isinstance(part, bpy.types.Image) else bpy.data.node_groups).remove(part)
+    bpy.data.batch_remove([part for part in parts if part.users == 0 and part.library is None])

@@ -35,16 +35,19 @@ def command(python: str, module: str, *arguments: Path) -> list[str]:
     return [python, "-P", "-c", _START, package, str(first), module, *map(str, arguments)]
 
 
+_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+"""Threads that wait for others sleep, and matrices, which are small here, get one. By default both spin: beside other
+programs a fit then takes several times the processor's time."""
+
+
 def environment(python: str | None, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables of a process that runs core in a Python; None is the running one.
 
-    It gets this one's packages. Another Python has packages of its own, which must be those of this version. Threads
-    that wait for others sleep: where other programs want the processor, threads that spin instead take several times as
-    long.
+    It gets this one's packages. Another Python has packages of its own, which must be those of this version.
     """
     path = "" if python else os.pathsep.join(filter(None, sys.path))
     wanted = {WANTED: version()} if python else {}
-    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **(more or {}), **wanted, "PYTHONPATH": path}
+    return {**_THREADS, **os.environ, **(more or {}), **wanted, "PYTHONPATH": path}
 
 
 def from_parent() -> queue.SimpleQueue[bytes]:

@@ -28,6 +28,7 @@ def main() -> int:
     """Do the job in each folder that a line from the parent names, and tell how far it is and how it ended."""
     folders, tell = from_parent(), to_parent()
     helper = precompile.start()
+    gc.freeze()  # what was imported stays
     while True:
         folder = Path(json.loads(folders.get()))
         _forget_errors()
