@@ -42,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
     args.output.parent.mkdir(parents=True, exist_ok=True)
     ratios: list[float] = []
-    with open(args.output, "w", newline="") as file:
+    with args.output.open("w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, delimiter="\t")
         table.writeheader()
         for path in args.inputs:

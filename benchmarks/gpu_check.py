@@ -24,6 +24,7 @@ from imagegs_blender.core.devices.cpu.device import render
 from imagegs_blender.core.devices.cuda import nvrtc
 from imagegs_blender.core.devices.cuda.device import Cuda
 from imagegs_blender.core.devices.cuda.driver import gpu
+from imagegs_blender.core.devices.cuda.pipeline import Pipeline
 from imagegs_blender.core.devices.types import Grid, LossWeights, project
 from imagegs_blender.core.fitting.fit import fit
 from imagegs_blender.core.gaussians import Gaussians
@@ -49,7 +50,8 @@ def main() -> None:
     parser.add_argument("--small-fit", action="store_true", help="a small fit, nothing measured")
     args = parser.parse_args()
     if args.small_fit:
-        return small_fit()
+        small_fit()
+        return
     results: dict[str, Any] = {"machine": machine(), "ceilings": ceilings()}
     results["steps"] = [step(*case, results["ceilings"]) for case in CASES]
     results["fits"] = [] if args.quick else [fit_by_preset(*case) for case in FITS]
@@ -94,16 +96,16 @@ def step(planes: int, count: int, topk: int, label: str, ceiling: dict[str, floa
     first = time.perf_counter() - started
     for _ in range(20):
         device.step(optimizer, loss, 1.0)
-    replay = device._replay
-    assert replay is not None
-    milliseconds = 1e3 * median(replay, 100)
+    session = device._session
+    assert session is not None and session.steps is not None
+    milliseconds = 1e3 * median(session.steps.launch, 100)
     started = time.perf_counter()
     for _ in range(100):
         device.step(optimizer, loss, 1.0)
     called = 10 * (time.perf_counter() - started)
     peak = torch.cuda.max_memory_allocated()
-    entries, kernels = int(device._pipeline.needed), by_kernel(device, optimizer, loss)
-    decode = decoding(device)
+    entries, kernels = int(session.pipeline.needed), by_kernel(device, session.pipeline, optimizer, loss)
+    decode = decoding(device, session.pipeline, optimizer)
     moved, operations = floor(planes, count, topk, loss, entries)
     found = {
         "planes": planes, "gaussians": count, "topk": topk, "loss": label, "ms": milliseconds, "ms_called_from_python": called,
@@ -138,10 +140,8 @@ def floor(planes: int, count: int, topk: int, loss: LossWeights, entries: int) -
     return moved, operations
 
 
-def by_kernel(device: Cuda, optimizer: Any, loss: LossWeights) -> dict[str, float]:
+def by_kernel(device: Cuda, pipeline: Pipeline, optimizer: Any, loss: LossWeights) -> dict[str, float]:
     """Milliseconds of each kernel in a step that is not captured; the queue is kept full by a kernel that only waits."""
-    pipeline, numbers = device._pipeline, device._numbers
-    assert pipeline is not None and numbers is not None
     launch, events = pipeline._launch, defaultdict(list)
 
     def timed(name: str, grid: tuple[int, int, int], threads: int, arguments: Sequence[Any]) -> None:
@@ -155,7 +155,7 @@ def by_kernel(device: Cuda, optimizer: Any, loss: LossWeights) -> dict[str, floa
     repeats = 10
     for _ in range(repeats):
         torch.cuda._sleep(20_000_000)
-        pipeline.step(numbers, device._rules(optimizer), device._device_controls, loss)
+        pipeline.step(optimizer.on_device(), device._rules(optimizer), device._exchange.controls, loss)
         torch.cuda.synchronize()
     pipeline._launch = launch
     per_step = {name: len(pairs) // repeats for name, pairs in events.items()}
@@ -165,12 +165,10 @@ def by_kernel(device: Cuda, optimizer: Any, loss: LossWeights) -> dict[str, floa
     }
 
 
-def decoding(device: Cuda) -> float:
+def decoding(device: Cuda, pipeline: Pipeline, optimizer: Any) -> float:
     """Gigapixels (texels of all planes) per second: block lists and blending of the splats that the pipeline holds."""
-    pipeline, numbers = device._pipeline, device._numbers
-    assert pipeline is not None and numbers is not None
-    out = torch.empty_like(device._loaded().target)
-    features = numbers.value[:, 6:]
+    out = torch.empty_like(device._target.planes.target)
+    features = optimizer.on_device().value[:, 6:]
     return SIZE * SIZE / median(lambda: pipeline.render(features, out), 50) / 1e9
 
 

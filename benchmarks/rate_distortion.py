@@ -20,7 +20,7 @@ import matplotlib as mpl
 import numpy as np
 
 mpl.use("Agg")
-from matplotlib import pyplot
+from matplotlib import pyplot as plt
 
 if __package__:
     from . import peers
@@ -50,9 +50,10 @@ def main() -> None:
     args = parser.parse_args()
     args.output.parent.mkdir(parents=True, exist_ok=True)
     if args.plot:
-        return plot([row for path in args.plot for row in read(path)], args.output.with_suffix(".png"))
+        plot([row for path in args.plot for row in read(path)], args.output.with_suffix(".png"))
+        return
     rows = []
-    with open(args.output.with_suffix(".tsv"), "w", newline="") as file:
+    with args.output.with_suffix(".tsv").open("w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, delimiter="\t")
         table.writeheader()
         for path in args.inputs:
@@ -109,7 +110,7 @@ def eight_bits(m: SourceMap) -> SourceMap:
 
 def read(path: Path) -> list[dict]:
     """Rows of a table written earlier."""
-    with open(path, newline="") as file:
+    with path.open(newline="") as file:
         return [
             {**row, "bppc": float(row["bppc"]), "psnr": float(row["psnr"])}
             for row in csv.DictReader(file, delimiter="\t")
@@ -122,7 +123,7 @@ def plot(rows: list[dict], path: Path) -> None:
     columns = min(len(inputs), 3)
     lines = -(-len(inputs) // columns)
     size = (4.6 * columns, 3.6 * lines)
-    figure, panels = pyplot.subplots(lines, columns, figsize=size, layout="constrained", squeeze=False)
+    figure, panels = plt.subplots(lines, columns, figsize=size, layout="constrained", squeeze=False)
     for axes in panels.flat[len(inputs) :]:
         axes.axis("off")
     for axes, name in zip(panels.flat, inputs, strict=False):
@@ -138,7 +139,7 @@ def plot(rows: list[dict], path: Path) -> None:
     figure.supylabel("PSNR over all channels, dB")
     panels.flat[0].legend(fontsize=7)
     figure.savefig(path, dpi=90)
-    pyplot.close(figure)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def time_renders(
     materials = {kind: _material(scene, kind, found, folder, lod) for kind in kinds}
     _build(scene, engine, size, found.gaussians.width)
     spent: dict[str, list[list[np.ndarray]]] = {kind: [] for kind in kinds}
-    for round in range(rounds + 1):
+    for turn in range(rounds + 1):
         for kind, material in materials.items():
             for obj in bpy.data.objects:
                 if obj.type == "MESH":
@@ -54,7 +54,7 @@ def time_renders(
                     obj.data.materials.append(material)
             bpy.context.scene.cycles.shading_system = kind == "OSL"
             one = _render(1)
-            if round:  # the first warms up
+            if turn:  # the first warms up
                 spent[kind].append([one, _render(samples + 1)])
     best = {kind: np.min(turns, axis=0) for kind, turns in spent.items()}
     seconds, cpu = ({kind: float((t[1] - t[0])[i]) for kind, t in best.items()} for i in (0, 1))

@@ -99,7 +99,7 @@ def normalize(built: Path) -> None:
             entry.compress_type = source.getinfo(name).compress_type
             entry.create_system, entry.external_attr = 3, 0o100644 << 16
             target.writestr(entry, source.read(name), compresslevel=9)
-    os.replace(temporary, built)
+    temporary.replace(built)
 
 
 def package_files(package: Path) -> list[Path]:

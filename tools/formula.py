@@ -98,7 +98,7 @@ Color = tuple[float, float, float] | bpy.types.NodeSocket
 
 
 def srgb(code: str) -> tuple[float, float, float]:
-    """ "#rrggbb" as linear RGB."""
+    """A color written as #rrggbb, as linear RGB."""
     bytes_ = (int(code[i : i + 2], 16) / 255 for i in (1, 3, 5))
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in bytes_)
     return red, green, blue

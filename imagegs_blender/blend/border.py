@@ -183,3 +183,13 @@ def set_texels(image: bpy.types.Image, flat: np.ndarray) -> None:
     """Write an image's texels from flat, (width * height * channels,) float32, row 0 at the bottom."""
     array: Any = image.pixels
     array.foreach_set(flat)
+
+
+def given_to(modifier: bpy.types.NodesModifier) -> list[Any]:
+    """What a person set for the inputs of geometry nodes: numbers, vectors, datablocks. Blender 5 keeps it in another place."""
+    anyone: Any = modifier
+    if not hasattr(anyone, "properties"):
+        return [anyone[key] for key in anyone.keys()]  # noqa: SIM118 - a modifier has keys, and no iterator
+    inputs = anyone.properties.inputs
+    values = (getattr(inputs, entry.identifier) for entry in inputs.bl_rna.properties)
+    return [value.value for value in values if hasattr(value, "value")]

@@ -22,9 +22,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = _beside(path)
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise ImageGSError(_reason(path, error)) from error
     finally:
@@ -44,7 +44,7 @@ def check_writable(path: str | Path) -> None:
         raise ImageGSError(f"{path}: is a folder; name a file")
     probe = _beside(path)
     try:
-        with open(probe, "xb"):
+        with probe.open("xb"):
             pass
         probe.unlink()
     except OSError as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import bpy
 
@@ -34,16 +34,16 @@ def image(image: bpy.types.Image) -> Cost:
     if image.packed_file:
         return Cost(image.packed_file.size, memory)
     if image.source == "FILE":
-        path = image.filepath_from_user()
-        if os.path.isfile(path):
-            return Cost(os.path.getsize(path), memory)
+        path = Path(image.filepath_from_user())
+        if path.is_file():
+            return Cost(path.stat().st_size, memory)
     return Cost(memory if image.is_dirty else 0, memory)
 
 
 def _tiled(image: bpy.types.Image) -> Cost:
-    paths = [tile_path(image, tile.number) for tile in image.tiles]
+    paths = [Path(tile_path(image, tile.number)) for tile in image.tiles]
     packed = sum(tile.packed_file.size for tile in image.packed_files if tile.packed_file)
-    disk = packed or sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
+    disk = packed or sum(path.stat().st_size for path in paths if path.is_file())
     texel = 16 if image.is_float else 4
     return Cost(disk, sum(texel * tile.size[0] * tile.size[1] for tile in image.tiles))
 

@@ -346,7 +346,8 @@ def _map(candidate: _Candidate, names: set[str], tiles: Tiles | None) -> MapPlan
         role = Role.COLOR
     else:
         role = roles.pop() if len(roles) == 1 else Role.DATA
-    name = _unique(os.path.splitext(candidate.ref.name)[0] or candidate.ref.name, names)
+    stem, _ = os.path.splitext(candidate.ref.name)  # noqa: PTH122  a name, in which "/" is a letter as any other
+    name = _unique(stem or candidate.ref.name, names)
     names.add(f"{name} Alpha")
     width, height = tiles.size if tiles else candidate.size
     return MapPlan(

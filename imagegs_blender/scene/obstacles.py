@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import bpy
 
@@ -74,7 +74,7 @@ def in_image(image: bpy.types.Image) -> str | None:
         width, height = tiles.width, tiles.height
     elif not (width and height):
         path = image.filepath_from_user()
-        if image.packed_file or os.path.isfile(path):
+        if image.packed_file or Path(path).is_file():
             return f"{'packed data' if image.packed_file else path}: not a readable image; replace it"
         return f"file not found: {path}; relink it, or pack it"
     if min(width, height) < SMALLEST_SIDE or max(width, height) > LARGEST_SIDE:

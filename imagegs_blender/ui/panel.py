@@ -15,7 +15,7 @@ from ..operators.messages import shown as _
 from ..operators.settings import IMAGEGS_PG_settings
 from ..scene.material_stack import Plan, StackPlan
 from ..scene.skipped import lines as skipped_lines
-from ..workflow import forecast, rebuild, run, selection, summary
+from ..workflow import as_images, forecast, rebuild, run, selection, summary
 from ..workflow.compress import Phase
 from .text import wrapped
 
@@ -213,6 +213,11 @@ def _draw_compressed(
     grid.operator("imagegs.restore", icon="LOOP_BACK")
     grid.operator("imagegs.drop_originals", icon="TRASH")
     grid.operator("imagegs.bake", icon="RENDER_STILL")
+    if as_images.is_shown(materials):
+        wrapped(grid, _("Shown as images: saved files keep the Gaussians"))
+        grid.operator("imagegs.show_as_gaussians", icon="NODETREE", depress=True)
+    else:
+        grid.operator("imagegs.show_as_images", icon="IMAGE_DATA")
     row = grid.row(align=True)
     row.operator("imagegs.export_stream", icon="EXPORT")
     row.operator("imagegs.import_stream", icon="IMPORT")

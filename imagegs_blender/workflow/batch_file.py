@@ -109,7 +109,7 @@ def _save_to(temporary: Path, path: Path) -> None:
 
 def _is_whole(path: Path) -> bool:
     """A compressed .blend ends with the magic number of zstd's seek table."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         file.seek(-min(4, path.stat().st_size), 2)
         return file.read() == _SEEK_TABLE_END
 

@@ -25,12 +25,11 @@ NEAREST = 1e-3
 
 
 def set_levels(scene: bpy.types.Scene) -> int:
-    """Set the LOD of every decoder that an object of the scene shows; sockets that are linked are left alone, and
-    decoders with damaged properties.
+    """Set the LOD of every decoder that an object of the scene shows.
 
-    So are decoders that are not mapped by UV: how large their texels are on a mesh is not known.
-    Baked images are decoded anew where that moves them to another whole level. Returns how many group nodes were set; 0
-    without a camera.
+    Left alone are sockets that are linked, decoders with damaged properties, and those that are not mapped by UV: how
+    large their texels are on a mesh is not known. Baked images are decoded anew where that moves them to another whole
+    level. Returns how many group nodes were set; 0 without a camera.
     """
     if scene.camera is None:
         return 0

@@ -75,11 +75,11 @@ def text(decoders: Iterable[Decoder]) -> str:
         if s.problem:
             lines.append(s.problem)
             continue
-        lines += [
+        lines.append(
             f"{s.name}: {size(s.before.disk)} -> {size(s.after.disk)} on disk ({s.ratio:.1f} times smaller), "
             f"{size(s.before.memory)} -> {size(s.after.memory)} in memory, {decibels(s.psnr)}, "
             f"{s.gaussians:,} Gaussians, {s.seconds:.0f} s"
-        ]
+        )
         for name, feeds, value, angle in s.maps:
             degrees = f", normals {angle:.2f} degrees" if angle is not None else ""
             lines.append(f"    {name} ({feeds}): {decibels(value)}{degrees}")

@@ -164,5 +164,5 @@ def test_tiles_and_words() -> None:
     tiles = Tiles((1001, 1002, 1012), 64, 32)
     decoder = made(STREAM, "UDIM", tiles)
     assert decoder.tiles == tiles and decoder.size == (64, 32) and decoder.extension == "UDIM"
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"^$"):
         properties.KIND.write(decoder.tree, "MAGIC")

@@ -97,7 +97,7 @@ def test_restored(file: str) -> None:
         nodes = bpy.data.materials[name].node_tree.nodes
         color = nodes["Principled BSDF"].inputs["Base Color"].links[0].from_node
         assert color.image.name == f"{name} color" and color.image.size[0] in (32, 64)
-        assert not any(key.startswith("imagegs") for node in nodes for key in node.keys())
+        assert not any(key.startswith("imagegs") for node in nodes for key in node.keys())  # noqa: SIM118  a node is no dictionary
 
 
 def test_saved_again(tmp_path: Path) -> None:

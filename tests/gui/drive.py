@@ -240,7 +240,7 @@ def shot(name: str) -> None:
 
 
 def note(text: str) -> None:
-    with open(FOLDER / "result.txt", "a", encoding="utf-8") as file:
+    with (FOLDER / "result.txt").open("a", encoding="utf-8") as file:
         file.write(f"{text}\n")
 
 

@@ -115,7 +115,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RuntimeError, match="No space left on device.*choose a folder with space"):
+    with pytest.raises(RuntimeError, match=r"No space left on device.*choose a folder with space"):
         bpy.ops.imagegs.export_stream(filepath=str(target / "a.igs"))
     with pytest.raises(RuntimeError, match="No space left on device"):
         bpy.ops.imagegs.bake(directory=str(target), use_in_materials=True)
@@ -138,7 +138,7 @@ def test_a_stream_travels_as_a_file(square: bpy.types.Object, tmp_path: Path) ->
     assert shader.inputs["Roughness"].links[0].from_socket.name == "square rough"
     path.write_bytes(data[:50])
     before = scene.state()
-    with pytest.raises(RuntimeError, match="square.igs: "):
+    with pytest.raises(RuntimeError, match=r"square\.igs: "):
         bpy.ops.imagegs.import_stream(filepath=str(path))
     with pytest.raises(RuntimeError, match="can't be read"):
         bpy.ops.imagegs.import_stream(filepath=str(tmp_path / "none.igs"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -17,9 +16,8 @@ from tests.workflow import scene
 
 
 @pytest.fixture(autouse=True)
-def empty() -> Iterator[None]:
+def empty() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    yield
 
 
 def plan(item: bpy.types.Object) -> material_stack.StackPlan:
@@ -109,5 +107,5 @@ def test_masks_grade_what_counts(tmp_path: Path) -> None:
     weights = coverage.weights(plan(item), Importance(attribute="paint"))
     column = weights[:, 16]
     assert column[6] > column[16] > column[26] and np.ptp(column) > 0.5, "dark below, light above"
-    with pytest.raises(ImageGSError, match="gone: the image was removed"):
+    with pytest.raises(ImageGSError, match="gone: the importance image was removed"):
         coverage.weights(plan(item), Importance(image="gone"))

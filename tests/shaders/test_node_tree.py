@@ -74,7 +74,9 @@ def test_the_nodes_are_those_that_were_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{}, {"topk": 10}, {"maps": MAPS[:2]}, {"extension": "CLIP"}, {"count": 900}], ids=str
+    "other",
+    [{}, {"topk": 10}, {"maps": MAPS[:2]}, {"maps": MAPS[:1], "planes": 4}, {"extension": "CLIP"}, {"count": 900}],
+    ids=str,
 )
 def test_a_decoder_that_begins_as_a_copy_is_as_if_it_were_built_anew(other: dict[str, Any]) -> None:
     """Also where the other was built in another way, or changed by hand: that costs time only."""
@@ -97,10 +99,16 @@ def test_a_decoder_that_begins_as_a_copy_is_as_if_it_were_built_anew(other: dict
 
 
 def made(
-    name: str, seed: int = 0, topk: int = 4, maps: Sequence[MapInfo] = MAPS, extension: str = "REPEAT", count: int = 600
+    name: str,
+    seed: int = 0,
+    count: int = 600,
+    planes: int = 7,
+    topk: int = 4,
+    maps: Sequence[MapInfo] = MAPS,
+    extension: str = "REPEAT",
 ) -> Decoder:
     """A decoder of random Gaussians."""
-    built = tables.build(scattered(count, WIDTH, HEIGHT, 7, topk=topk, seed=seed), maps)
+    built = tables.build(scattered(count, WIDTH, HEIGHT, planes, topk=topk, seed=seed), maps)
     return from_tables(name, maps, built, extension)
 
 
@@ -122,7 +130,7 @@ def facts(node: Any, nodes: list[bpy.types.Node]) -> list[Any]:
     """All that counts of a node but its name and its links."""
     settings = ("operation", "data_type", "clamp_factor", "interpolation", "extension", "projection")
     found = [node.bl_idname, node.label, node.hide, node.location[:], [getattr(node, key, None) for key in settings]]
-    found += [node.parent and nodes.index(node.parent), sorted((key, str(node[key])) for key in node.keys())]
+    found += [node.parent and nodes.index(node.parent), sorted((key, str(value)) for key, value in node.items())]
     if node.bl_idname == "ShaderNodeTexImage":
         mapping = node.texture_mapping
         found += [mapping.scale[:], mapping.translation[:], np.array(node.image.pixels).tobytes()]

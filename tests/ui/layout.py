@@ -53,7 +53,7 @@ class Layout:
 
     def prop_enum(self, data: Any, name: str, value: str) -> None:
         items = data.bl_rna.properties[name].enum_items
-        assert value in items.keys(), value
+        assert value in items, value
         self.properties.append(name)
         self._say(items[value].name)
 

@@ -100,7 +100,7 @@ def test_linked_materials(tmp_path: Path, kind: str) -> None:
     assert rebuild_tables() == []
     check(tmp_path, outputs, average=False)
     (decoder,) = decoders()
-    with pytest.raises(ImageGSError, match="Stack: it is linked from .*library.blend; make it local first"):
+    with pytest.raises(ImageGSError, match=r"Stack: it is linked from .*library\.blend; make it local first"):
         set_kind(decoder, NODES)
 
 

@@ -33,7 +33,9 @@ def test_what_a_decoder_takes_in_a_file(tmp_path: Path, kind: str) -> None:
     run = subprocess.run(
         command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2], check=False
     )
-    each = {int(count): float(size) for count, size in re.findall(r"^(\d+) decoders: (\d+) bytes", run.stdout, re.M)}
+    each = {
+        int(count): float(size) for count, size in re.findall(r"^(\d+) decoders: (\d+) bytes", run.stdout, re.MULTILINE)
+    }
     assert list(each) == [1, 10, 100], run.stdout + run.stderr
     assert max(each.values()) <= MOST_BYTES, each
 

@@ -80,7 +80,7 @@ def test_a_file_holds_streams_and_tables_only_where_asked(decoder: Decoder, tmp_
 
 def test_a_save_that_fails_loses_nothing(decoder: Decoder, tmp_path: Path) -> None:
     before = texels(decoder)
-    with pytest.raises(RuntimeError, match="Cannot|No such|not"):
+    with pytest.raises(RuntimeError, match=r"Cannot|No such|not"):
         bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "none" / "a.blend"))
     assert all(derived.is_kept(image) for image in decoder.derived_images())
     same(decoder, before)

@@ -23,7 +23,7 @@ def apply(path: str, args: argparse.Namespace, parser: argparse.ArgumentParser) 
     choice to this machine. Raises ImageGSError for a file that is not there or not YAML, a key
     that is no option, a value that the option can't take, and eval: true.
     """
-    actions = {action.dest: action for action in parser._actions}
+    actions = {action.dest: action for action in parser._actions}  # noqa: SLF001  argparse has no other list
     values = _read(path)
     if any(getattr(args, amount) is not None for amount in _REQUESTS):
         values = {key: value for key, value in values.items() if key not in _REQUESTS}

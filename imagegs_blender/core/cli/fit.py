@@ -118,8 +118,9 @@ def fit(args: argparse.Namespace) -> None:
     if report.warning:
         print(f"warning: {report.warning}", file=sys.stderr)
     if args.json:
-        return common.print_json(report.to_json())
-    _print(output, report)
+        common.print_json(report.to_json())
+    else:
+        _print(output, report)
 
 
 def _ratio(args: argparse.Namespace) -> float:

@@ -20,7 +20,8 @@ def info(args: argparse.Namespace) -> None:
     """imagegs info: the contents of a .igs file."""
     facts = common.parsed(args.file, stream.info)
     if args.json:
-        return common.print_json(facts)
+        common.print_json(facts)
+        return
     for key, value in facts.items():
         if isinstance(value, Sequence) and not isinstance(value, str):
             print(f"{key}:")

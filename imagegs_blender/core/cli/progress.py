@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from typing import Self
 
 from ..encoding import encode
 
@@ -17,7 +18,7 @@ class Progress:
         self.seconds_between = 0.1 if self.tty else 5.0
         self.phase, self.shown = "", -math.inf
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

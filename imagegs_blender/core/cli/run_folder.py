@@ -92,7 +92,7 @@ class RunFolder:
             raise ImageGSError("time-budget ends a fit by the clock, so a resumed one would differ: choose max-steps")
         if not resume and folder.exists() and any(folder.iterdir()):
             raise ImageGSError(f"{folder}: holds a run already; resume it with --resume, or choose another --exp-name")
-        self.log = logging.Logger("imagegs", keep.log_level)
+        self.log = logging.Logger("imagegs", keep.log_level)  # noqa: LOG001  of this folder, not of the process
 
     # Called by the fit.
 

@@ -182,8 +182,10 @@ def build(
 
 
 def limited(tables: Tables, detail: int) -> Tables:
-    """Tables that show no level of detail finer than `detail`, in the same layout: with plain texels alone where these
-    begin at that level or before."""
+    """Tables that show no level of detail finer than `detail`, in the same layout.
+
+    They hold plain texels alone where these begin at that level or before.
+    """
     tail = lod.limited(tables.tail, detail)
     if tail.detail >= tail.first:
         tables = constant(lod.average(tail), tables.layout, tables.width, tables.height)
@@ -290,8 +292,10 @@ def _leaves(ellipses: Ellipses, choices: Sequence[int], most: float) -> _Leaves:
 
 
 def _numbered(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the table of Gaussians, by code: first the Gaussians themselves, then those of their copies that are
-    candidates. And the candidates as numbers of these rows, where the one behind the last is the null Gaussian's.
+    """The candidates as numbers of rows of the table of Gaussians, and these rows by code, see copies.py.
+
+    First come the Gaussians themselves, then those of their copies that are candidates. The number behind the last is
+    the null Gaussian's.
     """
     null = COPIES * count  # the last of the arrays below, which is where NONE, -1, is found
     used = np.zeros(null + 1, bool)

@@ -42,8 +42,9 @@ class Optimizer:
         return len(self.value["mean"])
 
     def add(self, mean: np.ndarray, scale: float | np.ndarray, feature: np.ndarray) -> None:
-        """New round Gaussians at mean (n, 2) texture coordinates, standard deviation `scale` texels."""
+        """New round Gaussians at mean (n, 2) texture coordinates, standard deviation `scale` texels, feature (n, C)."""
         n = len(mean)
+        assert len(feature) == n  # kernels trust that all arrays have as many rows
         start = 1 / scale if self.inverse_scale else np.log(scale)
         new = {
             "mean": mean * [self.grid.width, self.grid.height],
@@ -143,9 +144,7 @@ class Optimizer:
         return both * self.value["scale"] if self.inverse_scale else -2 * uv * both, by_rotation
 
     def _keep_in_range(self) -> None:
-        low, high = scale_range(self.grid)
-        lowest, highest = (1 / high, 1 / low) if self.inverse_scale else (np.log(low), np.log(high))
-        np.clip(self.value["scale"], lowest, highest, out=self.value["scale"])
+        np.clip(self.value["scale"], *scale_limits(self.grid, self.inverse_scale), out=self.value["scale"])
         np.clip(self.value["bias"], -MAX_BIAS, MAX_BIAS, out=self.value["bias"])
         mean, size = self.value["mean"], np.array([self.grid.width, self.grid.height], np.float32)
         if "mean" not in self.frozen:
@@ -160,6 +159,12 @@ def scale_range(grid: Grid) -> tuple[float, float]:
     reach = float(np.sqrt(2 * (CUTOFF + MAX_BIAS)))
     high = 0.499 * side / reach if grid.wrap else max(side / 2, 8.0)
     return min(MIN_SCALE, 0.5 * high), high
+
+
+def scale_limits(grid: Grid, inverse_scale: bool) -> tuple[float, float]:
+    """scale_range() as Optimizer.value has scales."""
+    low, high = scale_range(grid)
+    return (1 / high, 1 / low) if inverse_scale else (float(np.log(low)), float(np.log(high)))
 
 
 @njit(parallel=True, cache=True)

@@ -108,8 +108,7 @@ class Reference:
         if weights.ssim:
             ssim, g_ssim = mean_ssim(out, self.target, texels)
             g = g - weights.ssim * g_ssim
-        total = weights.l1 * l1 + weights.l2 * l2 + weights.ssim * (1 - (ssim or 0.0))
-        return Loss(total, l1, l2, ssim), g
+        return weights.loss(l1, l2, ssim), g
 
 
 def mean_ssim(x: np.ndarray, y: np.ndarray, texels: np.ndarray) -> tuple[float, np.ndarray]:

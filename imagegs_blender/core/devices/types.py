@@ -43,6 +43,11 @@ class LossWeights:
     l2: float = 0.0
     ssim: float = 0.0
 
+    def loss(self, l1: float, l2: float, ssim: float | None) -> Loss:
+        """The loss of these means; ssim is None where its weight is 0 and it was not measured."""
+        total = self.l1 * l1 + self.l2 * l2 + (0.0 if ssim is None else self.ssim * (1 - ssim))
+        return Loss(total, l1, l2, ssim)
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -68,6 +73,12 @@ class Loss:
     def psnr(self) -> float:
         """Peak signal-to-noise ratio of the unrounded planes, dB."""
         return float(-10 * np.log10(max(self.l2, 1e-12)))
+
+
+def mean_one(texel_weights: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    """(H, W) float32, mean 1: how much each texel of this shape counts; None: all the same."""
+    texels = np.ones(shape, np.float32) if texel_weights is None else texel_weights.astype(np.float32)
+    return (texels / texels.mean(dtype=np.float64)).astype(np.float32)
 
 
 def project(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> tuple[Splats, Grid]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..decoding import decode
@@ -57,7 +59,7 @@ class Rate:
         self.stack, self.settings = stack, settings
         self.bits = settings.bits.at(stack.width, stack.height)
         self.budget = _budget(stack, settings)
-        self._fixed = _fixed_bytes(stack)
+        self._fixed = fixed_bytes({m.name: len(m.sources) for m in stack.maps}, len(stack.planes))
         if self.budget is not None and self._affordable() < 1:
             raise self._too_small()
 
@@ -154,9 +156,8 @@ def _budget(stack: TextureStack, settings: FitSettings) -> int | None:
     return min(limits, default=None)
 
 
-def _fixed_bytes(stack: TextureStack) -> int:
-    """Bytes of a file beside its Gaussians, about."""
-    planes = len(stack.planes)
+def fixed_bytes(maps: Mapping[str, int], planes: int) -> int:
+    """Bytes of a file beside its Gaussians, about. maps: the number of channels of each, by name."""
     center_and_basis = 4 * planes + planes * planes
-    maps = sum(_MAP + len(m.name) + _MAP_CHANNEL * len(m.sources) for m in stack.maps)
-    return _FRAME + center_and_basis + maps + _MODEL * (planes + _GEOMETRY_COLUMNS)
+    described = sum(_MAP + len(name) + _MAP_CHANNEL * channels for name, channels in maps.items())
+    return _FRAME + center_and_basis + described + _MODEL * (planes + _GEOMETRY_COLUMNS)

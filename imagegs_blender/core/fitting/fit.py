@@ -16,7 +16,7 @@ from ..devices.types import Grid, Loss, LossWeights, Rows, project
 from ..gaussians import Gaussians
 from ..settings import FitSettings
 from ..textures.texture_stack import TextureStack
-from . import placement, restoration
+from . import placement, restoration, settling
 from .budget import GROWING_SHARE, SETTLING_SHARE, TIMED_STEPS, TimeBudget
 from .schedule import Additions, Plateau, decay, reversed_bits
 from .solve import solve_features
@@ -42,16 +42,6 @@ Count = Callable[[Gaussians, float], int]
 
 _AREA_SHARE = 0.78
 """Initial standard deviation, in radii of the disk whose area is a Gaussian's share of the picture. Chosen by trial."""
-
-_SETTLING_RATE, _SETTLING_DECAY = 0.3, 10.0
-"""While a parameter settles, the rates of the others fall from this share of theirs by this factor. Chosen by trial."""
-
-_SETTLING = (("mean",), ("rotation", "scale"), ("bias",))
-"""What is frozen to its codes, in this order; features come last, and the stream rounds them."""
-
-_SOLVE_ITERATIONS, _SOLVE_START = 9, 3
-"""Iterations that solve for the features in the end, and what they start with, in steps' worth of work; see "What was
-tried" in docs/benchmarks.md."""
 
 
 class Observer(Protocol):
@@ -240,7 +230,7 @@ class Fit:
             lacking = planes if settings.topk else planes - self.device.render(self.optimizer.splats())
             feature = self._texels(lacking, mean)
         else:
-            feature = self.rng.random((count, len(planes)))
+            feature = self.rng.random((len(mean), len(planes)))
         self.additions.stage += 1
         self._new(mean, max(self.scale * settings.add_scale, MIN_SCALE), feature)
 
@@ -287,19 +277,14 @@ class Fit:
         """Freeze one parameter after another to its code and refit the rest; features in the end, in closed form if L2."""
         assert self.snap is not None
         solvable = self.loss == LossWeights(l2=self.loss.l2) and not self.enough
-        closed = min(_SOLVE_ITERATIONS + _SOLVE_START, steps) if solvable else 0
-        for turn, names in enumerate(_SETTLING):
+        solving = settling.solving_steps(steps) if solvable else 0
+        for names, rates in settling.turns(steps - solving):
             self.optimizer.freeze(self.snap(self.optimizer.gaussians()), names)
-            first, until = ((steps - closed) * part // len(_SETTLING) for part in (turn, turn + 1))
-            for k in range(first, until):
-                if self.budget.spent(SETTLING_SHARE):
+            for rate in rates:
+                if self.budget.spent(SETTLING_SHARE) or self._step("settling", rate).l2 <= self.enough:
                     break
-                along = (k - first) / max(1, until - first)
-                loss = self._step("settling", _SETTLING_RATE * _SETTLING_DECAY**-along)
-                if loss.l2 <= self.enough:
-                    break
-        if closed and not self.budget.spent(SETTLING_SHARE):
-            solved = solve_features(self.device, self.optimizer.splats(), closed - _SOLVE_START)
-            self.optimizer.value["feature"] = solved
-            self.step += closed
+        if solving and not self.budget.spent(SETTLING_SHARE):
+            splats = self.optimizer.splats()
+            self.optimizer.value["feature"] = solve_features(self.device, splats, settling.iterations(solving))
+            self.step += solving
             self._tell("settling", self.device.gradient(self.optimizer.splats(), self.loss)[0].psnr)

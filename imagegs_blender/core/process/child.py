@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from ..version import WANTED, version
 
@@ -57,9 +57,10 @@ def from_parent() -> queue.SimpleQueue[bytes]:
     """
     # Unbuffered: an interpreter that ends does not wait for the lock of a buffer. On another descriptor: while a thread
     # reads standard input on Windows, libraries that are loaded and look at it would wait.
-    pipe = open(os.dup(0), "rb", buffering=0)
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    pipe = os.fdopen(os.dup(0), "rb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(pipe, lines), daemon=True).start()
     return lines
@@ -70,12 +71,12 @@ def to_parent() -> Callable[[Mapping[str, Any]], None]:
 
     What others print goes to standard error from now on.
     """
-    pipe = open(os.dup(1), "w", encoding="utf-8")
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return lambda message: print(json.dumps(message), file=pipe, flush=True)
 
 
-def _read(pipe: BinaryIO, lines: queue.SimpleQueue[bytes]) -> None:
+def _read(pipe: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
     for line in pipe:
         lines.put(line)
     os._exit(1)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from ..errors import ImageGSError
 from .child import command, environment
@@ -77,7 +77,7 @@ class Worker:
         while self._jobs:
             self._jobs.popleft().cancel()
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

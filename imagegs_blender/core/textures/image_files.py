@@ -175,7 +175,7 @@ def _check(path: Path, image: Image.Image) -> None:
 def _has_more_bits(path: Path, image: Image.Image) -> bool:
     """Whether the file holds more than Pillow would give: 16-bit color, float, 32-bit integers."""
     if image.format == "PNG":
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             bits, color_type = file.read(26)[24:]
         return bits == 16 and color_type != 0
     return isinstance(image, TiffImageFile) and max(image.tag_v2.get(BITSPERSAMPLE, (1,))) > 8

@@ -286,9 +286,9 @@ def _normalized(m: SourceMap) -> tuple[np.ndarray, list[tuple[float, float]]]:
     else:
         bare = values[[letter != "A" for letter in m.channels]]
         ranges = [value_range(v if letter == "A" else bare) for v, letter in zip(values, m.channels, strict=True)]
-    for value, (low, high) in zip(values, ranges, strict=True):
-        value -= np.float32(low)
-        value /= np.float32(high - low) if high > low else np.float32(1)
+    for i, (low, high) in enumerate(ranges):
+        values[i] -= np.float32(low)
+        values[i] /= np.float32(high - low) if high > low else np.float32(1)
     return values, ranges
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 import numpy as np
@@ -94,16 +94,17 @@ class Texel:
 class Graph:
     """Adds nodes to a tree, in the order of the formula.
 
-    Where the tree is a copy of one that was built alike, nothing is added: its nodes are taken in their order, and what
-    differs is changed. That is several times as fast. From the first node of another kind on, they are replaced.
+    copied   the tree is a copy of one that was built alike. Its nodes are taken in their order, and what differs is
+             changed, which is several times as fast; from the first node of another kind on, they are replaced
     """
 
-    def __init__(self, tree: bpy.types.ShaderNodeTree) -> None:
+    def __init__(self, tree: bpy.types.ShaderNodeTree, copied: bool = False) -> None:
         self.tree = tree
         self._frame: bpy.types.Node | None = None
         self._lanes: dict[bpy.types.NodeSocket, tuple[Value, Value, Value]] = {}
-        self._there = deque(tree.nodes)  # not taken yet
-        self._linked = {link.to_socket: link.from_socket for link in tree.links}  # not asked for yet
+        self._there = deque(tree.nodes if copied else ())  # not taken yet
+        links = tree.links if copied else ()
+        self._linked = {link.to_socket: link.from_socket for link in links}  # not asked for yet
 
     @contextmanager
     def frame(self, label: str) -> Iterator[None]:
@@ -244,3 +245,27 @@ class Graph:
                 rows[column[node]] += 1
             left += COLUMN * (max(rows) + 1) + MARGIN
         self.tree.nodes.foreach_set("location", np.array(list(places.values()), np.float32).ravel())
+
+
+def set_sockets(
+    tree: bpy.types.ShaderNodeTree, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]
+) -> list[bpy.types.NodeTreeInterfaceSocket]:
+    """Let a group have these sockets, (name, type) each; those of a copy stay where their types fit. Returns the inputs."""
+    found = _set_side(tree, "INPUT", inputs)
+    _set_side(tree, "OUTPUT", outputs)
+    return found
+
+
+def _set_side(
+    tree: bpy.types.ShaderNodeTree, side: Literal["INPUT", "OUTPUT"], wanted: Sequence[tuple[str, str]]
+) -> list[bpy.types.NodeTreeInterfaceSocket]:
+    interface = border.interface(tree)
+    sockets = [item for item in interface.items_tree if isinstance(item, bpy.types.NodeTreeInterfaceSocket)]
+    there = [item for item in sockets if item.in_out == side]
+    if [item.socket_type for item in there] != [kind for _, kind in wanted]:
+        for item in there:
+            interface.remove(item)
+        there = [interface.new_socket(name, in_out=side, socket_type=kind) for name, kind in wanted]
+    for item, (name, _) in zip(there, wanted, strict=True):
+        border.change(item, name=name)
+    return there

@@ -12,7 +12,7 @@ slots, and only their features are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import bpy
 import numpy as np
@@ -31,7 +31,7 @@ from ..body import Parts
 from ..table_images import SLOTS
 from . import levels, udim
 from .candidates import STEPS, Reader, Sums, wait_for, weight
-from .graph import Graph, Value
+from .graph import Graph, Value, set_sockets
 from .projection import projected
 from .sorting_network import largest
 
@@ -74,7 +74,7 @@ def shell(
 
 def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Put the nodes and images of a decoder into a group that has its sockets and nothing else, or is a copy of another's."""
-    graph, decoder = Graph(tree), parts.decoder
+    graph, decoder = Graph(tree, parts.copied), parts.decoder
     images = table_images.create_images(parts, tables)
     reader = Reader(graph, images, tables)
     with graph.frame("Texture coordinates"):
@@ -109,36 +109,26 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
         coarse = levels.planes(graph, parts, point, level, last, tables, images)
         planes = _faded(graph, tables, colors, alphas, coarse, levels.share(level, tables))
     with graph.frame("Maps"):
-        graph.output(ending_at(decoder, map_outputs(graph, maps, planes), inside, maps, lod.average(tables.tail)))
+        graph.output(ending_at(decoder, map_outputs(maps, planes), inside, maps, lod.average(tables.tail)))
     graph.arrange()
 
 
 def interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
-    """Give a group the sockets of a decoder: new ones, or where it is a copy of another's those, renamed."""
-    sockets = border.interface(tree)
-    there = [item for item in sockets.items_tree if isinstance(item, bpy.types.NodeTreeInterfaceSocket)]
-    outputs = [item for item in there if item.in_out == "OUTPUT"]
-    if [item.socket_type for item in outputs] == [kind for _, kind in _outputs(maps)]:
-        for item, (name, _) in zip(outputs, _outputs(maps), strict=True):
-            border.change(item, name=name)
-        return
-    sockets.clear()
-    vector = sockets.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
-    vector.hide_value = True
-    level = sockets.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
-    assert isinstance(level, bpy.types.NodeTreeInterfaceSocketFloat)
-    level.min_value, level.max_value, level.default_value = 0.0, MAX_LOD, 0.0
-    level.description = "Level of detail: 0 is full detail, each level halves the resolution"
-    for name, kind in _outputs(maps):
-        sockets.new_socket(name, in_out="OUTPUT", socket_type=kind)
-
-
-def _outputs(maps: Sequence[MapInfo]) -> Iterator[tuple[str, str]]:
-    """Name and type of each output socket."""
+    """Give a group the sockets of a decoder."""
+    outputs = []
     for info in maps:
-        yield info.name, "NodeSocketColor"
+        outputs.append((info.name, "NodeSocketColor"))
         if "A" in info.channels:
-            yield f"{info.name} Alpha", "NodeSocketFloat"
+            outputs.append((f"{info.name} Alpha", "NodeSocketFloat"))
+    vector, level = set_sockets(tree, [("Vector", "NodeSocketVector"), ("LOD", "NodeSocketFloat")], outputs)
+    border.change(vector, hide_value=True)
+    border.change(
+        level,
+        min_value=0.0,
+        max_value=MAX_LOD,
+        default_value=0.0,
+        description="Level of detail: 0 is full detail, each level halves the resolution",
+    )
 
 
 def wrapped(uv: Value, decoder: Decoder, tables: Tables) -> tuple[Value, Value | None]:
@@ -221,29 +211,29 @@ def ending_at(
     }
 
 
-def map_outputs(graph: Graph, maps: Sequence[MapInfo], planes: PlaneValues) -> dict[str, Value]:
+def map_outputs(maps: Sequence[MapInfo], planes: PlaneValues) -> dict[str, Value]:
     """What the decoder gives for each map, by output socket."""
     outputs = {}
     for info in maps:
         letters = dict(zip(info.channels, info.sources, strict=True))
         color = [letters.get(letter, letters.get("L")) for letter in "RGB"]
-        outputs[info.name] = _color(graph, [c or Channel("constant") for c in color], planes, info.color_space)
+        outputs[info.name] = _color([c or Channel("constant") for c in color], planes, info.color_space)
         if "A" in letters:
-            outputs[f"{info.name} Alpha"] = _scalar(letters["A"], planes, graph)
+            outputs[f"{info.name} Alpha"] = _scalar(letters["A"], planes)
     return outputs
 
 
-def _color(graph: Graph, channels: Sequence[Channel], planes: PlaneValues, space: ColorSpace) -> Value:
+def _color(channels: Sequence[Channel], planes: PlaneValues, space: ColorSpace) -> Value:
     """Three channels as the color that an Image Texture node gives."""
     if all(c.kind == "plane" for c in channels):
         unit = planes.vector([c.plane for c in channels])
     else:
-        unit = graph.combine(*(_unit(c, planes, graph) for c in channels))
+        unit = planes.graph.combine(*(_unit(c, planes) for c in channels))
     color = _ranged(unit, channels)
     return _scene_linear(color) if space is ColorSpace.SRGB else color
 
 
-def _unit(channel: Channel, planes: PlaneValues, graph: Graph) -> Value | float:
+def _unit(channel: Channel, planes: PlaneValues) -> Value | float:
     """A channel as 0..1, before it is put in its range."""
     if channel.kind == "constant":
         return 0.0
@@ -254,9 +244,9 @@ def _unit(channel: Channel, planes: PlaneValues, graph: Graph) -> Value | float:
     return (1.0 - (across * across + down * down)).max(0.0) ** 0.5 * 0.5 + 0.5
 
 
-def _scalar(channel: Channel, planes: PlaneValues, graph: Graph) -> Value:
-    unit = _unit(channel, planes, graph)
-    return _ranged(unit, [channel]) if isinstance(unit, Value) else graph.constant(channel.low)
+def _scalar(channel: Channel, planes: PlaneValues) -> Value:
+    unit = _unit(channel, planes)
+    return _ranged(unit, [channel]) if isinstance(unit, Value) else planes.graph.constant(channel.low)
 
 
 def _ranged(unit: Value, channels: Sequence[Channel]) -> Value:

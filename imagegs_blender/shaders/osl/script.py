@@ -109,7 +109,7 @@ def _compiled(source: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "imagegs.osl"
         path.write_text(source, encoding="utf-8")
-        ok, compiled = osl.osl_compile(str(path), lambda kind, message: messages.append(message))
+        ok, compiled = osl.osl_compile(str(path), lambda _, message: messages.append(message))
     try:
         if not ok:
             raise ImageGSError(

@@ -64,7 +64,7 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
         rest = [lane for color in colors[count:] for lane in color.lanes][: tables.layout.plane_count - 3 * count]
     with graph.frame("Maps"):
         planes = node_group.PlaneValues(graph, tables, colors[:count], rest)
-        outputs = node_group.map_outputs(graph, maps, planes)
+        outputs = node_group.map_outputs(maps, planes)
         graph.output(node_group.ending_at(decoder, outputs, inside, maps, lod.average(tables.tail)))
     graph.arrange()
 

@@ -13,8 +13,12 @@ from imagegs_blender.core.devices.cpu import blocks  # noqa: E402
 from imagegs_blender.core.devices.cpu.device import Cpu  # noqa: E402
 from imagegs_blender.core.devices.cuda import device as cuda  # noqa: E402
 from imagegs_blender.core.devices.cuda.device import Cuda  # noqa: E402
+from imagegs_blender.core.devices.cuda.pipeline import Planes  # noqa: E402
+from imagegs_blender.core.devices.cuda.resident import Resident  # noqa: E402
+from imagegs_blender.core.devices.cuda.target import Target  # noqa: E402
 from imagegs_blender.core.devices.reference import Reference  # noqa: E402
 from imagegs_blender.core.devices.types import Grid, Rows  # noqa: E402
+from imagegs_blender.core.errors import ImageGSError  # noqa: E402
 from imagegs_blender.core.fitting import fit as fitting  # noqa: E402
 from imagegs_blender.core.gaussians import CUTOFF  # noqa: E402
 from imagegs_blender.core.settings import FitSettings  # noqa: E402
@@ -59,7 +63,7 @@ def test_block_lists_are_those_of_the_cpu(wrap: bool) -> None:
     expected = blocks.block_lists(splats, grid)
     device = Cuda(np.zeros((5, 90, 150), np.float32), grid, None, Emulator())
     device.render(splats)
-    pipeline = device._pipeline
+    pipeline = device._session.pipeline
     start = pipeline._start.numpy()
     entries = pipeline._entries.numpy()[: start[-1]]
     code, row = entries >> 32, entries & 0xFFFFFFFF
@@ -115,6 +119,20 @@ def test_steps_are_those_of_the_cpu(inverse: bool) -> None:
         # Adam divides by the size of the gradient: where that is noise, so is the step
         assert np.mean(np.abs(ours - theirs) > 1e-4) < 0.01, name
         np.testing.assert_array_equal(*(optimizer.moments[name][2] for optimizer in optimizers), err_msg=name)
+
+
+def test_numbers_stay_on_the_device_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go there once, and come back when somebody reads them."""
+    grid = Grid(50, 37, True, 4)
+    device = Cuda(*random_target(5, grid, seed=6)[:1], grid, None, Emulator())
+    optimizer, sent, send = started(device, 150), [], Resident._send
+    monkeypatch.setattr(Resident, "_send", lambda self: sent.append(send(self)))
+    for _ in range(3):
+        device.step(optimizer, LOSSES["l2"], 1.0)
+    assert len(sent) == 1 and len(optimizer) == 150
+    assert optimizer.moments["mean"][2].tolist() == [3] * 150
+    device.step(optimizer, LOSSES["l2"], 1.0)
+    assert len(sent) == 2
 
 
 def test_rows_and_removal_are_those_of_the_cpu() -> None:
@@ -181,21 +199,21 @@ class Small(Emulator):
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, load = cuda.Pipeline, Cuda._load_planes
+    made, load = cuda.Pipeline, Target._load
 
     def pipeline(machine, grid, planes, count, n, bands, capacity):
         if capacity > machine.entries or planes.target.nbytes > machine.target_bytes:
             raise torch.OutOfMemoryError
         return made(machine, grid, planes, count, n, bands, capacity)
 
-    def load_planes(self) -> None:
-        load(self)
-        if self._planes.target.nbytes > self.machine.target_bytes:
-            self._planes = None
+    def load_planes(self: Target) -> Planes:
+        planes = load(self)
+        if planes.target.nbytes > self._machine.target_bytes:
             raise torch.OutOfMemoryError
+        return planes
 
     monkeypatch.setattr(cuda, "Pipeline", pipeline)
-    monkeypatch.setattr(Cuda, "_load_planes", load_planes)
+    monkeypatch.setattr(Target, "_load", load_planes)
 
 
 @pytest.mark.usefixtures("short")
@@ -220,7 +238,7 @@ def test_short_memory_is_saved_and_said() -> None:
     assert device.gradient(splats, LOSSES["l2"])[0].total == pytest.approx(
         Reference(target, grid, texels).gradient(splats, LOSSES["l2"])[0].total, rel=1e-3
     )
-    with pytest.raises(cuda.ImageGSError, match="GPU memory is too small for 50 x 90 x 5 planes"):
+    with pytest.raises(ImageGSError, match="GPU memory is too small for 50 x 90 x 5 planes"):
         Cuda(target, grid, texels, Small(entries=10**9, target_bytes=1000))
 
 
@@ -231,9 +249,9 @@ def test_lists_that_outgrow_their_memory_are_made_again() -> None:
     small, large = random_splats(2000, 5, grid, seed=8), random_splats(2000, 5, grid, seed=8)
     small.conic[:] *= 25
     device.gradient(small, LOSSES["l2"])
-    before = device._pipeline.capacity
+    before = device._session.pipeline.capacity
     loss, _ = device.gradient(large, LOSSES["l2"])
-    assert device._pipeline.capacity > before
+    assert device._session.pipeline.capacity > before
     assert loss.total == pytest.approx(cpu.gradient(large, LOSSES["l2"])[0].total, rel=1e-5)
 
 
@@ -259,7 +277,7 @@ def test_block_lists_are_those_of_gsplat() -> None:
     assert [next((k for k, (tile, _) in enumerate(boxes) if tile >= t), len(boxes)) for t in range(len(start))] == start
     device = Cuda(np.zeros((1, 70, 90), np.float32), grid, None, Emulator())
     device.render(splats)
-    pipeline = device._pipeline
+    pipeline = device._session.pipeline
     ends = pipeline._start.numpy()
     entries = (pipeline._entries.numpy()[: ends[-1]] >> 32).tolist()
     ours = [(t, code) for t in range(len(ends) - 1) for code in entries[ends[t] : ends[t + 1]]]

@@ -68,7 +68,7 @@ def test_many_blocks_agree_with_the_cpu() -> None:
     expected, slope = Cpu(target, grid).gradient(splats, LOSSES["all"])
     for bands in (1, 4):
         device = Cuda(target, grid)
-        device._bands = bands
+        device._target.bands = bands
         measured, gradient = device.gradient(splats, LOSSES["all"])
         assert measured.total == pytest.approx(expected.total, rel=1e-5)
         for part in PARTS:

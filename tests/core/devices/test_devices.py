@@ -161,7 +161,7 @@ def test_wrapped_picture_has_no_seam() -> None:
     """Moving every Gaussian by half the texture moves the picture by half the texture, and nothing else."""
     grid = Grid(64, 48, True, 4)
     splats = random_splats(150, 2, grid, seed=5)
-    moved = Splats((splats.center + [32, 24]) % [64, 48], splats.conic, splats.bias, splats.feature)
+    moved = Splats((splats.center + np.array([32, 24])) % [64, 48], splats.conic, splats.bias, splats.feature)
     moved = Splats(moved.center.astype(np.float32), moved.conic, moved.bias, moved.feature)
     picture = blend(*weights(splats, grid), splats.feature, grid)
     cpu = Cpu(np.zeros((2, 48, 64), np.float32), grid)

@@ -51,6 +51,13 @@ def test_same_input_gives_the_same_bytes(preset: str) -> None:
     assert encode.encode(textures(wrap=True), dataclasses.replace(settings, seed=1)).data != first.data
 
 
+def test_random_colors_are_a_start_too() -> None:
+    """Of the Gaussians that come later as well: those that are asked for, and those that are moved."""
+    settings = FitSettings.preset("fast", num_gaussians=150, max_steps=150, color_init=False)
+    report = encode.encode(textures(), settings).report
+    assert report.num_gaussians == 150 and report.psnr["overall"] > 20
+
+
 def test_paper_preset_is_the_recipe_of_image_gs() -> None:
     paper = FitSettings.preset("paper", num_gaussians=100)
     assert (paper.topk, paper.init_scale, paper.inverse_scale) == (10, 5.0, True)
@@ -64,7 +71,7 @@ def test_wrapped_textures_are_fitted_without_a_seam() -> None:
     """A picture whose left and right edge differ: fitted on the torus, the seam is inside the picture like any edge."""
     settings = FitSettings.preset("fast", num_gaussians=300)
     gaussians = stream.read(encode.encode(textures(wrap=True), settings).data).gaussians
-    rolled = dataclasses.replace(gaussians, mean=((gaussians.mean + [0.5, 0.25]) % 1).astype(np.float32))
+    rolled = dataclasses.replace(gaussians, mean=((gaussians.mean + np.array([0.5, 0.25])) % 1).astype(np.float32))
     expected = np.roll(decode.planes(gaussians), (24, 48), (1, 2))
     assert (np.abs(decode.planes(rolled) - expected).max(0) > 1e-3).mean() < 1e-3
 

@@ -68,7 +68,7 @@ def test_the_sections_have_their_size_and_check(data: bytes) -> None:
 def test_the_word_holds_the_symbols(page: str, data: bytes) -> None:
     """Decoded by the weights that the page gives, with nothing of ours but the page."""
     coder = constriction.stream.queue.RangeDecoder(np.frombuffer(data[-4:], "<u4").astype(np.uint32))
-    rows = re.findall(r"^\| .+ \| (-?\d+)\.\.(-?\d+) \| ([\d /]+) \| ([-\d ]+) \|$", page, re.M)
+    rows = re.findall(r"^\| .+ \| (-?\d+)\.\.(-?\d+) \| ([\d /]+) \| ([-\d ]+) \|$", page, re.MULTILINE)
     assert len(rows) == 13
     for low, high, weights, coded in rows:
         p = np.array([float(Fraction(weight)) for weight in weights.split()])

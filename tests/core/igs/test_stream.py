@@ -80,22 +80,27 @@ def test_what_other_programs_make_of_a_payload_is_one_clear_error() -> None:
     data = stream.write(uneven(300, 6), MAPS)
     start = data.index(b"CODE") + 12
     rng = np.random.default_rng(0)
-    refused = 0
+    said = []
     for _ in range(40):
         payload = rng.bytes(len(data) - start)
         checksum = struct.pack("<I", zlib.crc32(payload, zlib.crc32(b"CODE")))
-        try:
-            stream.read(data[: start - 4] + checksum + payload)
-        except ImageGSError as error:
-            assert "not a valid .igs stream" in str(error)
-            refused += 1
-    assert refused
+        said.append(refusal(data[: start - 4] + checksum + payload))
+    assert any(said) and all("not a valid .igs stream" in text for text in said if text)
+
+
+def refusal(data: bytes) -> str:
+    """What a reader says against a file; nothing where it reads it."""
+    try:
+        stream.read(data)
+    except ImageGSError as error:
+        return str(error)
+    return ""
 
 
 def test_a_newer_version_says_so() -> None:
     data = bytearray(stream.write(uneven(5, 6), MAPS))
     struct.pack_into("<H", data, 8, stream.VERSION + 1)
-    with pytest.raises(ImageGSError, match="version .* update imagegs_blender"):
+    with pytest.raises(ImageGSError, match=r"version .* update imagegs_blender"):
         stream.read(bytes(data))
 
 
@@ -144,7 +149,7 @@ def test_malformed_plain_numbers_are_refused() -> None:
         stream.read(bytes(bad))
     for flags in (0, 2, 4):
         changed = data[:10] + struct.pack("<H", flags) + data[12:]
-        with pytest.raises(ImageGSError, match="not a valid .igs stream"):
+        with pytest.raises(ImageGSError, match=r"not a valid \.igs stream"):
             stream.read(changed)
 
 
@@ -163,7 +168,7 @@ def test_what_could_not_be_read_is_not_written(bits: QuantizeBits) -> None:
     """A fit does not read its file back, so writing must refuse the numbers that reading refuses."""
     g = uneven(50, 6)
     huge = dataclasses.replace(g, bias=np.full(50, 1e5, np.float32), mean=g.mean + 2 * bits.wide)
-    with pytest.raises(ImageGSError, match="a model's range is impossible|a mean is out of range"):
+    with pytest.raises(ImageGSError, match=r"a model's range is impossible|a mean is out of range"):
         stream.write(huge, MAPS, bits)
     broken = dataclasses.replace(g, bias=np.where(np.arange(50) == 7, np.nan, g.bias).astype(np.float32))
     if bits.wide:

@@ -113,7 +113,7 @@ def test_a_crash_is_one_clear_error_and_costs_one_fit() -> None:
         missing = Job(picture_stack(), QUICK)
         (missing.folder / "planes.npy").unlink()
         worker.add(missing)
-        with pytest.raises(ImageGSError, match="ended with code 1: FileNotFoundError.*; nothing was changed"):
+        with pytest.raises(ImageGSError, match=r"ended with code 1: FileNotFoundError.*; nothing was changed"):
             blocking.finish(worker, missing)
     with Worker("no-such-python") as worker, pytest.raises(ImageGSError, match="no-such-python: can't be started"):
         blocking.fit(worker, picture_stack(), QUICK)

@@ -44,7 +44,7 @@ def test_lpips_with_weights_of_the_right_shapes(tmp_path: Path) -> None:
     distances = [measure(clean, other) for other in noisy]
     assert distances[0] == 0 and 0 < distances[1] < distances[2]
     torch.save(network, tmp_path / lpips.FILES[1])
-    with pytest.raises(ImageGSError, match="lin0.model.1.weight is missing"):
+    with pytest.raises(ImageGSError, match=r"lin0\.model\.1\.weight is missing"):
         lpips.Lpips(tmp_path)
 
 

@@ -19,5 +19,6 @@ class Dense(Cpu):
     def render(self, splats: Splats) -> np.ndarray:
         return self._reference.render(splats)
 
-    def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
+    def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:  # noqa: ARG002
+        """From all rows, which is more than `rows` asks for."""
         return self._reference.gradient(splats, weights)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import points
 from ..optimizer import Optimizer
-from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
+from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, mean_one
 from . import kernels
 from .blocks import BLOCK, BlockLists, block_lists
 from .ssim import mean_ssim
@@ -24,8 +24,7 @@ class Cpu:
         self.grid, self.weights = grid, texel_weights
         self.count = target.size
         self.target = _padded(target)
-        texels = np.ones(target.shape[1:], np.float32) if texel_weights is None else texel_weights.astype(np.float32)
-        self.texels = _padded((texels / texels.mean(dtype=np.float64)).astype(np.float32)[None])
+        self.texels = _padded(mean_one(texel_weights, target.shape[1:])[None])
         self._picture: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def render(self, splats: Splats) -> np.ndarray:
@@ -81,7 +80,7 @@ class Cpu:
             weights.l1 / count, weights.l2 / count, (rows.first, rows.stride), entries, sums,
         )  # fmt: skip
         l1, l2 = sums.sum(0) / count
-        return Loss(weights.l1 * l1 + weights.l2 * l2, l1, l2, None)
+        return weights.loss(l1, l2, None)
 
     def _with_ssim(self, splats: Splats, lists: BlockLists, weights: LossWeights, entries: np.ndarray) -> Loss:
         if self._picture is None:
@@ -97,8 +96,7 @@ class Cpu:
         kernels.render(*arguments, out.ravel(), kth.ravel(), norm.ravel())
         l1, l2, ssim = mean_ssim(out, self.target, self.texels[0], (self.grid.width, self.grid.height), weights, slope)
         kernels.backward(*arguments, out.ravel(), kth.ravel(), norm.ravel(), slope.ravel(), entries)
-        total = weights.l1 * l1 + weights.l2 * l2 + weights.ssim * (1 - ssim)
-        return Loss(total, l1, l2, ssim)
+        return weights.loss(l1, l2, ssim)
 
 
 def render(splats: Splats, grid: Grid) -> np.ndarray:

@@ -238,7 +238,7 @@ def _operator(symbol, instruction: str) -> None:
     @overload(symbol)
     def lanes(a, b):
         if isinstance(a, F32x16) and isinstance(b, F32x16):
-            return lambda a, b: apply(a, b)
+            return lambda a, b: apply(a, b)  # noqa: PLW0108  Numba compiles functions, no intrinsics
         return None
 
 

@@ -1,38 +1,35 @@
 """The CUDA device: PyTorch's memory and streams, our kernels (splat.cu), a step as one CUDA graph.
 
-Between steps the numbers of an Optimizer stay on the GPU; they come back when somebody reads them on the host. Where memory is
-short, blocks are worked on in batches, then the target is held as 16-bit floats; notes says so.
+Between steps the numbers of an Optimizer stay on the GPU (resident.py). What is there beside the target is made for a
+number of splats (session.py), and made anew where that changes, block lists outgrow it, or memory is short (target.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from ...errors import ImageGSError
 from .. import points
-from ..cpu.blocks import BLOCK
-from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_range
+from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_limits
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
 from .driver import gpu
 from .layout import GROUPS, SPLAT_FLOATS, Rules
-from .pipeline import MOST_STRIDE, Machine, Numbers, Pipeline, Planes
+from .pipeline import MOST_STRIDE, Machine, Pipeline
+from .resident import Resident
+from .session import Exchange, Kind, Session, Steps
+from .target import Target
 
 T = TypeVar("T")
 
 ROOM = 1.3
-"""Memory for block lists over what the splats need when it is reserved: they grow during a fit."""
+"""Memory for block lists over what the splats need when it is reserved: they grow during a fit. Chosen by trial."""
 
-_COLUMNS: dict[str, Any] = {
-    "mean": slice(0, 2),
-    "scale": slice(2, 4),
-    "rotation": 4,
-    "bias": 5,
-    "feature": slice(6, None),
-}
+MOST_ENTRIES = 2**31 - 2
+"""Entries of block lists: the kernels count them in 32 bits."""
 
 
 class Cuda:
@@ -47,28 +44,17 @@ class Cuda:
         self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None, machine: Machine | None = None
     ) -> None:
         self.machine = machine or gpu()
-        self.name, self.notes = self.machine.name, list[str]()
-        self.grid, self._shape = grid, target.shape
-        self._bands, self._rows = 1, -(-grid.height // BLOCK)
-        texels = np.ones(target.shape[1:], np.float32) if texel_weights is None else texel_weights.astype(np.float32)
-        texels = (texels / texels.mean(dtype=np.float64)).astype(np.float32)
-        self._planes: Planes | None = None
-        self._half = False
-        self._host = target, texels
-        self._weights = None if texel_weights is None else torch.from_numpy(texel_weights.astype(np.float32))
-        self._pipeline: Pipeline | None = None
-        self._numbers: Numbers | None = None
-        self._controls = self.machine.pinned(GROUPS + 1, dtype=torch.float32)
-        self._report = self.machine.pinned(4, dtype=torch.float64)
-        self._device_controls = torch.zeros(GROUPS + 1, dtype=torch.float32, device=self.machine.device)
-        self._warm: tuple[LossWeights, int] | None = None  # the kind of step that has run in this pipeline
-        self._replay: Callable[[], None] | None = None
-        self._order: torch.Tensor | None = None
-        self._fitting(self._load_planes)
+        self.name, self.grid = self.machine.name, grid
+        self._shape, self._weights = target.shape, texel_weights
+        self._target = Target(self.machine, grid, target, texel_weights)
+        self.notes = self._target.notes
+        self._exchange = Exchange(self.machine)
+        self._session: Session | None = None  # before any splats are there, and after memory was short
+        self._fitting(lambda: self._target.planes)
 
     def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
         first, stride = _looked_at(rows, weights)
-        controls = self._device_controls
+        controls = self._exchange.controls
 
         def work() -> tuple[torch.Tensor, Pipeline]:
             pipeline, features = self._upload(splats)
@@ -78,15 +64,14 @@ class Cuda:
 
         sums, pipeline = self._complete(work)
         by = sums.cpu().numpy()
-        totals = pipeline.totals.cpu().tolist()
-        return self._loss(totals, weights, stride), Splats(
-            by[:, 1:3].copy(), by[:, 3:6].copy(), by[:, 0].copy(), by[:, 6:].copy()
-        )
+        bias, center, conic, feature = by[:, 0], by[:, 1:3], by[:, 3:6], by[:, 6:]
+        loss = self._loss(pipeline.totals.cpu().tolist(), weights, stride)
+        return loss, Splats(center.copy(), conic.copy(), bias.copy(), feature.copy())
 
     def render(self, splats: Splats) -> np.ndarray:
         def work() -> tuple[torch.Tensor, Pipeline]:
             pipeline, features = self._upload(splats)
-            out = torch.empty(self._loaded().target.shape, dtype=torch.float32, device=self.machine.device)
+            out = torch.empty(self._target.planes.target.shape, dtype=torch.float32, device=self.machine.device)
             pipeline.render(features, out)
             return out, pipeline
 
@@ -94,45 +79,37 @@ class Cuda:
         return out[:, : self.grid.height, : self.grid.width].cpu().numpy()
 
     def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
-        return Resident(self, inverse_scale, rate)
+        return Resident(self.machine, self.grid, self._shape[0], inverse_scale, rate)
 
     def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float, rows: Rows = ALL_ROWS) -> Loss:
-        assert isinstance(optimizer, Resident) and optimizer.owner is self
         first, stride = _looked_at(rows, weights)
-        controls = self._controls.numpy()
-        controls[GROUPS] = first
-        for group, name in enumerate(NAMES):
-            controls[group] = 0.0 if name in optimizer.frozen else optimizer.rate[name] * slow_down
-        rules = self._rules(optimizer)
+        rates = [0.0 if name in optimizer.frozen else optimizer.rate[name] * slow_down for name in NAMES]
+        self._exchange.write(rates, first)
         while True:
-            pipeline = self._fitting(lambda: self._enqueue(optimizer, rules, weights, stride))
+            pipeline = self._fitting(lambda: self._enqueue_step(optimizer, weights, stride))
             self.machine.wait()
-            *totals, needed = self._report.tolist()
+            totals, needed = self._exchange.read()
             if needed <= pipeline.capacity:
                 return self._loss(totals, weights, stride)
-            self._reserve(int(needed))
+            self._reserve(pipeline.n, needed)
 
     def error(self, optimizer: Optimizer, power: float) -> torch.Tensor:
         def work() -> tuple[torch.Tensor, Pipeline]:
-            assert isinstance(optimizer, Resident)
-            pipeline = self._ready(optimizer)
-            assert self._numbers is not None
+            pipeline, features = self._projected(optimizer)
             error = torch.empty((self.grid.height, self.grid.width), device=self.machine.device)
-            pipeline.project(self._numbers, self._rules(optimizer))
-            pipeline.square_error(self._numbers.value[:, 6:], error)
+            pipeline.square_error(features, error)
             return error, pipeline
 
         density = self._complete(work)[0] ** (power / 2)
-        return density if self._weights is None else density * self._weights.to(density.device)
+        if self._weights is None:
+            return density
+        return density * torch.from_numpy(self._weights.astype(np.float32)).to(density.device)
 
     def removal(self, optimizer: Optimizer) -> np.ndarray:
         def work() -> tuple[torch.Tensor, Pipeline]:
-            assert isinstance(optimizer, Resident)
-            pipeline = self._ready(optimizer)
-            assert self._numbers is not None
+            pipeline, features = self._projected(optimizer)
             growth = torch.empty(len(optimizer), dtype=torch.float64, device=self.machine.device)
-            pipeline.project(self._numbers, self._rules(optimizer))
-            pipeline.removal(self._numbers.value[:, 6:], growth)
+            pipeline.removal(features, growth)
             return growth, pipeline
 
         return self._complete(work)[0].cpu().numpy()
@@ -140,10 +117,6 @@ class Cuda:
     def draw(self, density: np.ndarray | torch.Tensor, count: int, rng: np.random.Generator) -> np.ndarray:
         if count == 0:
             return np.empty((0, 2), np.float32)
-        if self._order is None:
-            self._order = torch.from_numpy(points.morton_order(self.grid.width, self.grid.height)).to(
-                self.machine.device
-            )
         values = torch.as_tensor(density, device=self.machine.device).reshape(-1)[self._order]
         # in whole numbers, so that the order of additions does not matter
         shares = (values.double() * (2.0**31 / max(float(values.max()), 1e-30))).round().long()
@@ -155,82 +128,79 @@ class Cuda:
         found = torch.searchsorted(cumulative.double(), at, right=True).clamp_(max=len(values) - 1)
         return points.within(self._order[found].cpu().numpy(), self.grid.width, self.grid.height, rng)
 
-    # The numbers of an optimizer on the device.
+    @cached_property
+    def _order(self) -> torch.Tensor:
+        """points.morton_order() on the device."""
+        return torch.from_numpy(points.morton_order(self.grid.width, self.grid.height)).to(self.machine.device)
 
-    def push(self, optimizer: Resident) -> None:
-        """Host -> device, into the memory that is there if the number of Gaussians is the same."""
-        assert self._numbers is not None
-        names, moments = NAMES, optimizer.moments
-        for tensor, arrays in (
-            (self._numbers.value, [optimizer.value[name] for name in names]),
-            (self._numbers.first, [moments[name][0] for name in names]),
-            (self._numbers.second, [moments[name][1] for name in names]),
-        ):
-            tensor.copy_(torch.from_numpy(np.concatenate([a.reshape(len(optimizer), -1) for a in arrays], 1)))
-        self._numbers.steps.copy_(torch.from_numpy(np.stack([moments[name][2] for name in names], 1)))
+    # A step.
 
-    def pull(self, optimizer: Resident) -> None:
-        """Device -> host."""
-        assert self._numbers is not None
-        tables = [tensor.cpu().numpy() for tensor in (self._numbers.value, self._numbers.first, self._numbers.second)]
-        steps = self._numbers.steps.cpu().numpy()
-        for group, name in enumerate(NAMES):
-            value, first, second = (np.ascontiguousarray(table[:, _COLUMNS[name]]) for table in tables)
-            optimizer.value[name] = value
-            optimizer.moments[name] = (first, second, np.ascontiguousarray(steps[:, group]))
+    def _enqueue_step(self, optimizer: Optimizer, weights: LossWeights, stride: int) -> Pipeline:
+        assert isinstance(optimizer, Resident)
+        numbers, rules = optimizer.on_device(), self._rules(optimizer)
+        session = self._session_of(len(optimizer), lambda pipeline: pipeline.project(numbers, rules))
+        pipeline, exchange = session.pipeline, self._exchange
 
-    def _ready(self, optimizer: Resident) -> Pipeline:
-        """The numbers on the device, and a pipeline for so many."""
-        n = len(optimizer)
-        if self._numbers is None or len(self._numbers.value) != n:
-            optimizer.to_host()
-            self._forget()
-            self._numbers = None
-            shape, device = (n, 6 + self._shape[0]), self.machine.device
-            value, first, second = (torch.empty(shape, device=device) for _ in range(3))
-            self._numbers = Numbers(value, first, second, torch.empty((n, GROUPS), dtype=torch.int32, device=device))
-        optimizer.to_device()
-        if self._pipeline is None or self._pipeline.n != n:
-            self._forget()
-            pipeline = self._made(n, 1)
-            pipeline.project(self._numbers, self._rules(optimizer))
-            self._pipeline = self._sized(pipeline)
-        return self._pipeline
+        def work() -> None:
+            exchange.send()
+            pipeline.step(numbers, rules, exchange.controls, weights, stride)
+            exchange.fetch(pipeline)
+
+        kind = Kind(numbers, optimizer.inverse_scale, weights, stride)
+        if session.steps is None or session.steps.kind != kind:
+            session.steps = Steps(kind, work, self.machine)
+        session.steps.launch()
+        return pipeline
+
+    def _rules(self, optimizer: Optimizer) -> Rules:
+        grid, inverse = self.grid, optimizer.inverse_scale
+        return Rules(inverse, grid.wrap, grid.width, grid.height, *scale_limits(grid, inverse), MAX_BIAS)
+
+    def _loss(self, totals: list[float], weights: LossWeights, stride: int) -> Loss:
+        l1, l2, ssim = (total / (int(np.prod(self._shape)) / stride) for total in totals)
+        return weights.loss(l1, l2, ssim if weights.ssim else None)
+
+    # Splats in a pipeline.
+
+    def _projected(self, optimizer: Optimizer) -> tuple[Pipeline, torch.Tensor]:
+        """An optimizer's splats in a pipeline, and their features."""
+        assert isinstance(optimizer, Resident)
+        numbers, rules = optimizer.on_device(), self._rules(optimizer)
+        pipeline = self._session_of(len(optimizer), lambda pipeline: pipeline.project(numbers, rules)).pipeline
+        pipeline.project(numbers, rules)
+        return pipeline, numbers.value[:, 6:]
 
     def _upload(self, splats: Splats) -> tuple[Pipeline, torch.Tensor]:
-        """The splats in a pipeline, and their features."""
+        """Splats of the host in a pipeline, and their features."""
         n = len(splats.center)
         table = np.zeros((n, SPLAT_FLOATS), np.float32)
         table[:, 0:2], table[:, 2:5], table[:, 5] = splats.center, splats.conic, splats.bias
         rows = torch.from_numpy(table).to(self.machine.device)
-        if self._pipeline is None or self._pipeline.n != n:
-            self._forget()
-            pipeline = self._made(n, 1)
-            pipeline.splats.copy_(rows)
-            self._pipeline = self._sized(pipeline)
-        self._pipeline.splats.copy_(rows)
-        return self._pipeline, torch.from_numpy(np.ascontiguousarray(splats.feature, np.float32)).to(
-            self.machine.device
-        )
+        pipeline = self._session_of(n, lambda pipeline: pipeline.splats.copy_(rows)).pipeline
+        pipeline.splats.copy_(rows)
+        features = torch.from_numpy(np.ascontiguousarray(splats.feature, np.float32))
+        return pipeline, features.to(self.machine.device)
 
     # Memory.
 
-    def _made(self, n: int, capacity: int) -> Pipeline:
-        return Pipeline(self.machine, self.grid, self._loaded(), int(np.prod(self._shape)), n, self._bands, capacity)
+    def _session_of(self, n: int, put_splats: Callable[[Pipeline], object]) -> Session:
+        """The session, if it is of n splats; else a new one with room for the lists of the splats that are put into it."""
+        if self._session is None or self._session.pipeline.n != n:
+            self._session = None  # frees what the next lines need
+            small = self._pipeline(n, 1)
+            put_splats(small)
+            small.count_entries()
+            self._session = Session(self._pipeline(n, _room(int(small.needed.cpu()))))
+        return self._session
 
-    def _sized(self, small: Pipeline) -> Pipeline:
-        """A pipeline with room for the lists of the splats that a small one holds."""
-        small.count_entries()
-        pipeline = self._made(small.n, _room(int(small.needed.cpu())))
-        pipeline.splats.copy_(small.splats)
-        return pipeline
+    def _pipeline(self, n: int, capacity: int) -> Pipeline:
+        count, bands = int(np.prod(self._shape)), self._target.bands
+        return Pipeline(self.machine, self.grid, self._target.planes, count, n, bands, capacity)
 
-    def _reserve(self, needed: int) -> None:
+    def _reserve(self, n: int, needed: int) -> None:
         """Block lists have outgrown their memory."""
-        assert self._pipeline is not None
-        n = self._pipeline.n
-        self._forget()
-        self._pipeline = self._fitting(lambda: self._made(n, _room(needed)))
+        self._session = None
+        self._session = self._fitting(lambda: Session(self._pipeline(n, _room(needed))))
 
     def _complete(self, work: Callable[[], tuple[torch.Tensor, Pipeline]]) -> tuple[torch.Tensor, Pipeline]:
         """work() again until its block lists fit."""
@@ -240,136 +210,21 @@ class Cuda:
             needed = int(pipeline.needed.cpu())
             if needed <= pipeline.capacity:
                 return result, pipeline
-            self._reserve(needed)
+            self._reserve(pipeline.n, needed)
 
     def _fitting(self, work: Callable[[], T]) -> T:
-        """work(); where memory is short, again with more batches of blocks, then with a target of 16-bit floats."""
+        """work(); where memory is short, again with less of it."""
         while True:
             try:
                 return work()
             except torch.OutOfMemoryError:
-                self._forget()
+                self._session = None
                 self.machine.release()
-                self._save_memory()
-
-    def _forget(self) -> None:
-        """The pipeline, and the graph that holds its addresses."""
-        self._pipeline = self._warm = self._replay = None
-
-    def _save_memory(self) -> None:
-        if self._planes is not None and 2 * self._bands <= min(self._rows, 16):
-            self._bands *= 2
-            self.notes.append(f"GPU memory was short: blocks in {self._bands} batches")
-        elif not self._half:
-            self._half, self._planes = True, None
-            self.notes.append("GPU memory was short: target held as 16-bit floats")
-        else:
-            free, total = self.machine.memory()
-            raise ImageGSError(
-                f"GPU memory is too small for {self._shape[2]} x {self._shape[1]} x {self._shape[0]} planes "
-                f"({free / 2**20:.0f} of {total / 2**20:.0f} MB free): close other programs, or use device cpu"
-            )
-
-    def _load_planes(self) -> None:
-        target, texels = self._host
-        width = -(-self.grid.width // BLOCK) * BLOCK
-        padded = self._rows * BLOCK, width
-        kind = torch.float16 if self._half else torch.float32
-        planes = torch.zeros((len(target), *padded), dtype=kind, device=self.machine.device)
-        for plane, rows in zip(planes, target, strict=True):
-            plane[: self.grid.height, : self.grid.width] = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(
-                kind
-            )
-        weights = torch.zeros(padded, dtype=torch.float32, device=self.machine.device)
-        weights[: self.grid.height, : self.grid.width] = torch.from_numpy(texels)
-        self._planes = Planes(planes, weights)
-
-    def _loaded(self) -> Planes:
-        if self._planes is None:
-            self._load_planes()
-            assert self._planes is not None
-        return self._planes
-
-    # A step.
-
-    def _enqueue(self, optimizer: Resident, rules: Rules, weights: LossWeights, stride: int) -> Pipeline:
-        pipeline = self._ready(optimizer)
-        self._run_step(pipeline, rules, weights, stride)
-        return pipeline
-
-    def _run_step(self, pipeline: Pipeline, rules: Rules, weights: LossWeights, stride: int) -> None:
-        """The first step of a pipeline runs as it is, and finds out whether memory suffices; later ones are one graph."""
-        numbers = self._numbers
-        assert numbers is not None
-
-        def work() -> None:
-            self._device_controls.copy_(self._controls, non_blocking=True)
-            pipeline.step(numbers, rules, self._device_controls, weights, stride)
-            pipeline.report[3:].copy_(pipeline.needed)
-            self._report.copy_(pipeline.report, non_blocking=True)
-
-        if self._warm != (weights, stride):
-            self._warm, self._replay = (weights, stride), None
-            return work()
-        if self._replay is None:
-            self._replay = self.machine.captured(work)
-        self._replay()
-
-    def _rules(self, optimizer: Optimizer) -> Rules:
-        low, high = scale_range(self.grid)
-        lowest, highest = (1 / high, 1 / low) if optimizer.inverse_scale else (np.log(low), np.log(high))
-        return Rules(
-            optimizer.inverse_scale, self.grid.wrap, self.grid.width, self.grid.height, lowest, highest, MAX_BIAS
-        )
-
-    def _loss(self, totals: list[float], weights: LossWeights, stride: int) -> Loss:
-        l1, l2, ssim = (total / (int(np.prod(self._shape)) / stride) for total in totals)
-        total = weights.l1 * l1 + weights.l2 * l2 + (weights.ssim * (1 - ssim) if weights.ssim else 0.0)
-        return Loss(total, l1, l2, ssim if weights.ssim else None)
-
-
-class Resident(Optimizer):
-    """An Optimizer whose numbers live on the GPU between steps: reading value or moments brings them back to the host."""
-
-    def __init__(self, owner: Cuda, inverse_scale: bool, rate: dict[str, float]) -> None:
-        self.owner, self._away = owner, False
-        super().__init__(owner.grid, owner._shape[0], inverse_scale, rate)
-
-    def to_device(self) -> None:
-        if not self._away:
-            self.owner.push(self)
-            self._away = True
-
-    def to_host(self) -> None:
-        if self._away:
-            self._away = False
-            self.owner.pull(self)
-
-    @property
-    def value(self) -> dict[str, np.ndarray]:
-        """The free numbers. The first reading after a step waits for the GPU and copies all numbers from it."""
-        self.to_host()
-        return self._value
-
-    @value.setter
-    def value(self, value: dict[str, np.ndarray]) -> None:
-        self.to_host()
-        self._value = value
-
-    @property
-    def moments(self) -> dict[str, tuple[np.ndarray, ...]]:
-        """Adam's moments. The first reading after a step waits for the GPU and copies all numbers from it."""
-        self.to_host()
-        return self._moments
-
-    @moments.setter
-    def moments(self, moments: dict[str, tuple[np.ndarray, ...]]) -> None:
-        self.to_host()
-        self._moments = moments
+                self._target.save_memory()
 
 
 def _room(needed: int) -> int:
-    return min(int(ROOM * needed) + 1024, 2**31 - 2)
+    return min(int(ROOM * needed) + 1024, MOST_ENTRIES)
 
 
 def _looked_at(rows: Rows, weights: LossWeights) -> tuple[int, int]:

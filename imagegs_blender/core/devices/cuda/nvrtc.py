@@ -184,11 +184,12 @@ def _found() -> Iterator[str]:
     places = [
         folder for entry in dict.fromkeys(sys.path) for place in _PLACES for folder in Path(entry or ".").glob(place)
     ]
-    libraries: list[tuple[int, Path]] = []
-    for folder in places:
-        for path in sorted(folder.iterdir()):
-            if name := _NAMES.fullmatch(path.name):
-                libraries.append((int(name["major"] or name["windows"]), path))
+    libraries = [
+        (int(name["major"] or name["windows"]), path)
+        for folder in places
+        for path in sorted(folder.iterdir())
+        if (name := _NAMES.fullmatch(path.name))
+    ]
     torch_major = _torch_cuda()
     libraries.sort(key=lambda known: known[0] != torch_major)
     yield from (str(path) for _, path in libraries)

@@ -73,7 +73,7 @@ class Planes:
         return self.texels.numel()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Numbers:
     """The free numbers of N splats (N, 6 + C), Adam's moments of the same shape, and steps (N, 5) int32; on the device."""
 

@@ -60,7 +60,7 @@ extern "C" int launch(const char* name, unsigned x, unsigned y, unsigned z, int 
             for name, text in texts.items():
                 Path(scratch, name).write_text(text, "utf-8")
             subprocess.run([*command, "main.cpp", "-o", "kernels.so"], cwd=scratch, check=True)
-            os.replace(Path(scratch, "kernels.so"), built)
+            Path(scratch, "kernels.so").replace(built)
     return ctypes.CDLL(str(built))
 
 
