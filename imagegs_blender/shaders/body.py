@@ -25,16 +25,27 @@ from ..blend.decoder import Decoder
 from ..blend.properties import BODY, PARTS
 from ..core.errors import ImageGSError
 
-LEVEL_TREE = "level"
-"""The group inside a body that reads one level of detail."""
+BODY_TREE, LEVEL_TREE = "decoded", "level"
+"""The body, and the group inside it that reads one level of detail."""
 
 
 class Parts:
-    """The datablocks that a decoder is being built from: new ones, or where it is linked the blank ones of its file."""
+    """The datablocks that a decoder is being built from: new ones, or where it is linked the blank ones of its file.
 
-    def __init__(self, decoder: Decoder) -> None:
+    pattern   the body of a decoder that is built alike; groups are copies of its groups
+    copied    they are
+    """
+
+    def __init__(self, decoder: Decoder, pattern: bpy.types.ShaderNodeTree | None = None) -> None:
         self.decoder = decoder
         self._blank = decoder.parts if decoder.linked else None
+        self.copied = pattern is not None
+        self._patterns: dict[str, bpy.types.ShaderNodeTree] = {}
+        if pattern is not None:
+            self._patterns[BODY_TREE] = pattern
+            for node in pattern.nodes:
+                if isinstance(node, bpy.types.ShaderNodeGroup) and node.node_tree:
+                    self._patterns[LEVEL_TREE] = node.node_tree
 
     def image(self, name: str, is_float: bool) -> bpy.types.Image:
         """An image for the texels of a table or a map; float or 8 bits. Raises ImageGSError where there is no blank one."""
@@ -46,9 +57,10 @@ class Parts:
         return image
 
     def tree(self, name: str) -> bpy.types.ShaderNodeTree:
-        """A group without nodes and sockets. Raises ImageGSError where there is no blank one."""
+        """A group without nodes and sockets, or a copy. Raises ImageGSError where there is no blank one."""
         if self._blank is None:
-            return border.new_tree(f".{self.decoder.name} {name}")
+            title, pattern = f".{self.decoder.name} {name}", self._patterns.get(name)
+            return border.new_tree(title) if pattern is None else border.copied(pattern, title)
         tree = self._blank.get(name)
         if not isinstance(tree, bpy.types.ShaderNodeTree):
             raise self._lacking()
@@ -142,6 +154,4 @@ def drop_blank(decoder: Decoder) -> None:
     """Remove the blank parts of a decoder of this file: only a saved file needs them."""
     parts = list(decoder.parts.values())
     PARTS.remove(decoder.tree)
-    for part in parts:
-        if part.users == 0 and part.library is None:
-            (bpy.data.images if isinstance(part, bpy.types.Image) else bpy.data.node_groups).remove(part)
+    bpy.data.batch_remove([part for part in parts if part.users == 0 and part.library is None])

@@ -136,11 +136,10 @@ def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: 
     height, width = tables.arrays()[table].shape[:2]
     mapping = node.texture_mapping
     if table == LEVELS:
-        mapping.scale = (1 / width, 1e-4, 1)
-        mapping.translation = (0.5 / width, 0.5, 0)
+        border.change(mapping, scale=(1 / width, 1e-4, 1), translation=(0.5 / width, 0.5, 0))
     else:
-        mapping.scale = (1 / width, 1 / height, 1)
-        mapping.translation = ((texel % 2 + 0.5) / width, (texel // 2 + 0.5) / height, 0)
+        across, down = (texel % 2 + 0.5) / width, (texel // 2 + 0.5) / height
+        border.change(mapping, scale=(1 / width, 1 / height, 1), translation=(across, down, 0))
 
 
 def _fill(image: bpy.types.Image, texels: np.ndarray) -> None:

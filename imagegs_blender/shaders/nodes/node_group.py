@@ -32,7 +32,7 @@ from ..body import Parts
 from ..table_images import SLOTS
 from . import levels, udim
 from .candidates import STEPS, Reader, Sums, wait_for, weight
-from .graph import Graph, Value
+from .graph import Graph, Value, set_sockets
 from .projection import projected
 from .sorting_network import largest
 
@@ -74,8 +74,8 @@ def shell(
 
 
 def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
-    """Put the nodes and images of a decoder into a group that has its sockets and nothing else."""
-    graph, decoder = Graph(tree), parts.decoder
+    """Put the nodes and images of a decoder into a group that has its sockets and nothing else, or is a copy of another's."""
+    graph, decoder = Graph(tree, parts.copied), parts.decoder
     images = table_images.create_images(parts, tables)
     reader = Reader(graph, images, tables)
     with graph.frame("Texture coordinates"):
@@ -117,17 +117,20 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
 
 def interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
     """Give a group the sockets of a decoder."""
-    sockets = border.interface(tree)
-    vector = sockets.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
-    vector.hide_value = True
-    level = sockets.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
-    assert isinstance(level, bpy.types.NodeTreeInterfaceSocketFloat)
-    level.min_value, level.max_value, level.default_value = 0.0, MAX_LOD, 0.0
-    level.description = "Level of detail: 0 is full detail, each level halves the resolution"
+    outputs = []
     for info in maps:
-        sockets.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
+        outputs.append((info.name, "NodeSocketColor"))
         if "A" in info.channels:
-            sockets.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
+            outputs.append((f"{info.name} Alpha", "NodeSocketFloat"))
+    vector, level = set_sockets(tree, [("Vector", "NodeSocketVector"), ("LOD", "NodeSocketFloat")], outputs)
+    border.change(vector, hide_value=True)
+    border.change(
+        level,
+        min_value=0.0,
+        max_value=MAX_LOD,
+        default_value=0.0,
+        description="Level of detail: 0 is full detail, each level halves the resolution",
+    )
 
 
 def wrapped(uv: Value, decoder: Decoder, tables: Tables) -> tuple[Value, Value | None]:
