@@ -24,7 +24,7 @@ from ..core.encoding.report import FitReport
 from ..core.errors import Cancelled, ImageGSError
 from ..core.process import worker
 from ..core.settings import FitSettings
-from ..core.textures import texture_stack
+from ..core.textures import cells, texture_stack
 from ..scene import cost, coverage, material_stack, pixels, replace
 from ..scene.coverage import Importance
 from ..scene.material_stack import Plan, Sampling, StackPlan
@@ -122,7 +122,7 @@ def steps(
     for index, stack in enumerate(plan.stacks):
         start = time.perf_counter()
         with _caught(stack, outcome):
-            job = yield from _started(
+            job, shown = yield from _started(
                 stack, Update(names, index, Phase.READING), settings, importance, worker_options or {}
             )
             try:
@@ -136,7 +136,7 @@ def steps(
             if reason is not None:
                 outcome.plan = worth.without(outcome.plan, stack, reason)
             else:
-                fits.append(_Fit(index, stack, encoded, start))
+                fits.append(_Fit(index, stack, encoded, start, shown))
     outcome.notices += [
         Notice(
             Severity.INFO,
@@ -149,7 +149,7 @@ def steps(
     try:
         for fit in fits:
             with _caught(fit.stack, outcome):
-                fit.decoders = _decoders(fit.stack, fit.encoded, settings)
+                fit.decoders = _decoders(fit.stack, fit.encoded, settings, fit.shown)
             yield Update(names, fit.index, Phase.BUILDING)
         built = [fit for fit in fits if fit.decoders]
         if again and built:
@@ -169,12 +169,17 @@ def steps(
 
 @dataclass
 class _Fit:
-    """A finished fit on its way into the file; decoders are the names of its decoders once they are built."""
+    """A finished fit on its way into the file.
+
+    shown      what of the texture counted, as Record.shown
+    decoders   the names of its decoders once they are built
+    """
 
     index: int
     stack: StackPlan
     encoded: Encoded
     start: float
+    shown: str
     decoders: dict[Sampling, str] = field(default_factory=dict)
 
 
@@ -201,18 +206,19 @@ def _started(
     settings: FitSettings,
     importance: Importance | None,
     options: Mapping[str, Any],
-) -> Generator[Update, None, worker.Job]:
-    """The fit of a stack, started: its maps are read one by one, and joined in a thread."""
+) -> Generator[Update, None, tuple[worker.Job, str]]:
+    """The fit of a stack, started: its maps are read one by one, and joined in a thread. And what of it counts."""
     sources = []
     for map_plan in stack.maps:
         sources.append(pixels.read_map(map_plan))
         yield update
     weights = coverage.prepare(stack, importance) if importance else None
 
-    def prepare() -> worker.Job:
-        job = worker.Job(texture_stack.build(sources, stack.wrap, weights() if weights else None), settings, **options)
+    def prepare() -> tuple[worker.Job, str]:
+        weight = weights() if weights else None
+        job = worker.Job(texture_stack.build(sources, stack.wrap, weight), settings, **options)
         job.write()
-        return job
+        return job, "" if weight is None or weight.all() else cells.to_text(weight)
 
     thread = ThreadPoolExecutor(1)
     prepared = thread.submit(prepare)
@@ -224,18 +230,18 @@ def _started(
         raise
     finally:
         thread.shutdown(wait=False)
-    job = prepared.result()
+    job, shown = prepared.result()
     job.start()
-    return job
+    return job, shown
 
 
-def _discard(prepared: Future[worker.Job]) -> None:
+def _discard(prepared: Future[tuple[worker.Job, str]]) -> None:
     """A job that nobody waits for any more gives its files back."""
     if prepared.exception() is None:
-        prepared.result().cancel()
+        prepared.result()[0].cancel()
 
 
-def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> dict[Sampling, str]:
+def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings, shown: str) -> dict[Sampling, str]:
     """Build a decoder for each sampling from the stream, as a reader of the file would; returns their names."""
     before = {m.name: cost.image(m.image.find()) for m in stack.maps}
     originals = {
@@ -244,7 +250,7 @@ def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> dict
     }
     decoders: dict[Sampling, Decoder] = {}
     for sampling in stack.samplings:
-        record = Record(settings.changed(), encoded.report, sampling.extension, originals, sampling.projection)
+        record = Record(settings.changed(), encoded.report, sampling.extension, originals, sampling.projection, shown)
         name = f"Image-GS {stack.name}{f' {sampling}' if decoders else ''}"
         decoders[sampling] = builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail())
     if len(decoders) > 1:
