@@ -91,6 +91,12 @@ def prepare(stack: StackPlan, importance: Importance) -> Callable[[], np.ndarray
     return drawn
 
 
+def is_outgrown(uses: Uses, shown: np.ndarray) -> bool:
+    """Whether meshes show more of textures now than these cells, (side, side) bool (core/textures/cells.py)."""
+    drawn = drawing(uses, now=True)
+    return drawn is None or bool((draw(drawn, (len(shown), len(shown))) > shown).any())
+
+
 def _grown(drawing: list[Drawn], size: tuple[int, int]) -> np.ndarray:
     return rasterize.grow(draw(drawing, size), MARGIN, any(drawn.extension == "REPEAT" for drawn in drawing))
 

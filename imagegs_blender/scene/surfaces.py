@@ -43,18 +43,20 @@ _MOVING: dict[str, tuple[str, ...]] = {
 """Modifiers whose coordinates follow other datablocks, where any of these is set."""
 
 
-def surfaces(materials: AbstractSet[str]) -> Iterator[Surface | None]:
+def surfaces(materials: AbstractSet[str], now: bool = False) -> Iterator[Surface | None]:
     """Every mesh of the file that shows one of the open file's own materials; None where something unknown shows one.
 
     Objects and meshes that a saved file would not hold don't count. Meshes are as modifiers leave them, with what geometry
     nodes make of them. A mesh is valid until the next is asked for.
+
+    now   what can't be known because it is not evaluated now, or may change with time, is left out
     """
     if any(_is_one_of(layer.material_override, materials) for scene in bpy.data.scenes for layer in scene.view_layers):
         yield None
     seen: set[tuple[bpy.types.Mesh, frozenset[int]]] = set()
     objects = [obj for obj in bpy.data.objects if obj.users]
     for obj in objects:
-        for found in _of_object(obj, materials):
+        for found in _of_object(obj, materials, now):
             if found is not None and found[0] == obj.data:  # many objects share a mesh
                 key = (found[0], frozenset(found[1]))
                 if key in seen:
@@ -67,7 +69,7 @@ def surfaces(materials: AbstractSet[str]) -> Iterator[Surface | None]:
             yield mesh, slots
 
 
-def _of_object(obj: bpy.types.Object, materials: AbstractSet[str]) -> Iterator[Surface | None]:
+def _of_object(obj: bpy.types.Object, materials: AbstractSet[str], now: bool) -> Iterator[Surface | None]:
     slots = _slots([slot.material for slot in obj.material_slots], materials)
     modifiers = [modifier for modifier in obj.modifiers if modifier.show_viewport or modifier.show_render]
     changing = [modifier for modifier in modifiers if not _keeps_coordinates(modifier)]
@@ -84,8 +86,9 @@ def _of_object(obj: bpy.types.Object, materials: AbstractSet[str]) -> Iterator[S
         return
     evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
     alike = all(modifier.show_viewport == modifier.show_render for modifier in changing)
-    if not (evaluated.is_evaluated and alike) or any(_moves(obj, modifier) for modifier in changing):
-        if slots or brought:
+    lasting = alike and not any(_moves(obj, modifier) for modifier in changing)
+    if not (evaluated.is_evaluated and (lasting or now)):
+        if (slots or brought) and not now:
             yield None
         return
     evaluated_slots = _slots([slot.material for slot in evaluated.material_slots], materials)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import bpy
 import numpy as np
 
+from ..blend import border
+from ..blend.decoder import Decoder, decoder_nodes
 from ..blend.properties import FLAT
 from ..core.errors import ImageGSError
 from ..core.textures import rasterize
 from .material_stack import Sampling, StackPlan
+from .replace import trees
 from .surfaces import surfaces
+from .walk import texture_space
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,24 @@ class Uses:
         materials = None if others is None else others | set(stack.materials)
         return cls(materials, frozenset((node.vector, node.sampling) for node in stack.nodes))
 
+    @classmethod
+    def of_decoders(cls, decoders: Container[Decoder]) -> dict[Decoder, Uses]:
+        """Those of the decoders, of these, that materials of the open file use."""
+        found: dict[Decoder, list[tuple[str, str]]] = defaultdict(list)
+        for material in bpy.data.materials:
+            for tree in trees([material]) if material.users else ():
+                for node in decoder_nodes(tree):
+                    decoder = Decoder(border.tree_of(node))
+                    if decoder in decoders:
+                        found[decoder].append((material.name, texture_space(border.input_of(node, "Vector"))))
+        return {
+            decoder: cls(
+                frozenset(material for material, _ in uses),
+                frozenset((vector, Sampling(decoder.extension, decoder.projection)) for _, vector in uses),
+            )
+            for decoder, uses in found.items()
+        }
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -51,18 +74,19 @@ class Drawn:
     extension: str
 
 
-def drawing(uses: Uses) -> list[Drawn] | None:
+def drawing(uses: Uses, now: bool = False) -> list[Drawn] | None:
     """Every triangle that shows textures, of value 1.
 
     None where that can't be known: coordinates other than a plain UV map, objects other than meshes, materials that no mesh
     shows, or that are assets, for other files to use.
+    now   what the meshes of the file show now, as far as that is known; nothing is for later
     """
     layers = _uv_layers(uses)
-    if layers is None or uses.materials is None or any(map(_is_asset, uses.materials)):
+    if layers is None or uses.materials is None or (not now and any(map(_is_asset, uses.materials))):
         return None
     found: list[Drawn] = []
     shown: set[str] = set()
-    for surface in surfaces(uses.materials):
+    for surface in surfaces(uses.materials, now):
         if surface is None:
             return None
         mesh, slots = surface
@@ -72,7 +96,7 @@ def drawing(uses: Uses) -> list[Drawn] | None:
                 return None
             shown |= triangles.materials
             found.append(Drawn(triangles.corners, np.ones(triangles.corners.shape[:2], np.float32), extension))
-    return found if shown == uses.materials else None
+    return found if now or shown == uses.materials else None
 
 
 def painted(uses: Uses, attribute: str) -> list[Drawn]:

@@ -142,7 +142,7 @@ def steps(
                 if reason is not None:
                     outcome.plan = worth.without(outcome.plan, stack, reason)
                 else:
-                    fits.append(_Fit(index, stack, encoded, time.perf_counter() - start))
+                    fits.append(_Fit(index, stack, encoded, time.perf_counter() - start, reading.shown))
     outcome.notices += [
         Notice(
             Severity.INFO,
@@ -156,7 +156,7 @@ def steps(
         for fit in fits:
             start = time.perf_counter()
             with _caught(fit.stack, outcome):
-                fit.decoders = _decoders(fit.stack, fit.encoded, settings)
+                fit.decoders = _decoders(fit.stack, fit.encoded, settings, fit.shown)
             fit.seconds += time.perf_counter() - start
             yield Update(names, fit.index, Phase.BUILDING)
         built = [fit for fit in fits if fit.decoders]
@@ -179,12 +179,14 @@ class _Fit:
     """A finished fit on its way into the file; decoders are the names of its decoders once they are built.
 
     seconds   from its turn on: reading (but for what was read ahead), fitting, building
+    shown     what of the texture counted, as Record.shown
     """
 
     index: int
     stack: StackPlan
     encoded: Encoded
     seconds: float
+    shown: str
     decoders: dict[Sampling, str] = field(default_factory=dict)
 
 
@@ -205,7 +207,7 @@ def _caught(stack: StackPlan, outcome: Outcome) -> Iterator[None]:
     outcome.notices.append(Notice(Severity.ERROR, stack.name, text, stack.materials))
 
 
-def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> dict[Sampling, str]:
+def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings, shown: str) -> dict[Sampling, str]:
     """Build a decoder for each sampling from the stream, as a reader of the file would; returns their names."""
     before = {m.name: cost.image(m.image.find()) for m in stack.maps}
     originals = {
@@ -214,7 +216,7 @@ def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> dict
     }
     decoders: dict[Sampling, Decoder] = {}
     for sampling in stack.samplings:
-        record = Record(settings.changed(), encoded.report, sampling.extension, originals, sampling.projection)
+        record = Record(settings.changed(), encoded.report, sampling.extension, originals, sampling.projection, shown)
         name = f"Image-GS {stack.name}{f' {sampling}' if decoders else ''}"
         decoders[sampling] = builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail())
     if len(decoders) > 1:

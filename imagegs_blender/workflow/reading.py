@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ..core.process.job import Job
 from ..core.process.worker import Worker
 from ..core.settings import FitSettings
-from ..core.textures import texture_stack
+from ..core.textures import cells, texture_stack
 from ..scene import coverage, pixels
 from ..scene.coverage import Importance
 from ..scene.material_stack import StackPlan
@@ -23,10 +23,11 @@ class Reading:
 
     done       that is over, or can't be done: job() says
     is_small   it may be read while another stack is fitted
+    shown      what of the texture counts, as Record.shown, once the reading is done
     """
 
     def __init__(self, stack: StackPlan, settings: FitSettings, importance: Importance | None, worker: Worker) -> None:
-        self.done = False
+        self.done, self.shown = False, ""
         self.is_small = worth.texels_of(stack) <= SMALL
         self._stack, self._settings, self._importance, self._worker = stack, settings, importance, worker
         self._pieces = self._read()
@@ -63,7 +64,10 @@ class Reading:
         weights = coverage.prepare(stack, self._importance) if self._importance else None
 
         def prepare() -> Job:
-            return Job(texture_stack.build(sources, stack.wrap, weights() if weights else None), self._settings)
+            weight = weights() if weights else None
+            if weight is not None and not weight.all():
+                self.shown = cells.to_text(weight)
+            return Job(texture_stack.build(sources, stack.wrap, weight), self._settings)
 
         thread = ThreadPoolExecutor(1)
         prepared = thread.submit(prepare)
