@@ -107,10 +107,12 @@ def update(decoder: Decoder, detail: int = 0) -> None:
 
 def _must_be_built(decoder: Decoder, kind: str, tables: Tables) -> bool:
     """Whether the nodes of a decoder are missing, another's too, or for other tables."""
-    fits = kind == BAKED or decoder.layout == tables.layout
+    layout = decoder.layout
     if decoder.linked:
+        fits = kind == BAKED or (layout is not None and layout.reads(tables.layout))
         is_built = decoder.derived_images() or decoder.scripts()
         return not is_built or (not fits and bool(decoder.parts))
+    fits = kind == BAKED or layout == tables.layout
     return decoder.body is None or decoder.body.users > 1 or not fits
 
 

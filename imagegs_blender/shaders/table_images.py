@@ -94,7 +94,8 @@ def update_images(decoder: Decoder, tables: Tables) -> None:
 
     Raises ImageGSError where the decoder's nodes were built for another layout.
     """
-    if decoder.layout != tables.layout:
+    layout = decoder.layout
+    if layout is None or not layout.reads(tables.layout):
         raise ImageGSError(
             f"{decoder.name}: was built by another version of the add-on: open its library with this version and save it"
         )

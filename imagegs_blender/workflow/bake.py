@@ -30,7 +30,7 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
     """
     stream, tiles, written = decoder.stream, decoder.tiles, {}
     taken = set() if taken is None else taken
-    images = decode.images(stream, whole=True)
+    images = decode.images(stream)
     for info in stream.maps:
         name = info.name
         pixels, depth = _as_kind(images[name], info.depth, kind)

@@ -109,8 +109,11 @@ class Rate:
         return 2.0**-bits.feat
 
     def _error(self, gaussians: Gaussians) -> float:
-        """Mean square over all planes."""
-        return float(np.mean((decode.planes(gaussians) - self.stack.planes) ** 2))
+        """Mean square over all planes, of the texels that count."""
+        square = (decode.planes(gaussians) - self.stack.planes) ** 2
+        weights = self.stack.weights
+        counts = None if weights is None or weights.max() <= 0 else weights > 0
+        return float(np.mean(square if counts is None else square[:, counts]))
 
     def _pruned(self, gaussians: Gaussians, packer: Packer) -> Packed:
         """Where even the coarsest rounding is too large: without the Gaussians of smallest area that don't fit."""

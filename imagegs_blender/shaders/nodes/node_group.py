@@ -5,9 +5,9 @@ For a point of the texture (core/decoding/tables.py describes the tables, core/g
     block, leaf -> M candidates;  D = P - M_i;  p_i = conic_i . D^2 + p0_i
     out = sum w_i f_i / (sum w_i + EPS)   over the i with the K largest p, w = exp(p)
 
-and coarse levels of detail fade in from levels.py. Sorting numbers does not say which candidates they came from, so p
-is rounded and the slot of its candidate takes the place of the last bits; where the K largest are known, so are their
-slots, and only their features are read.
+and coarse levels of detail fade in from levels.py, and show where no Gaussian reaches (core/decoding/lod.py). Sorting
+numbers does not say which candidates they came from, so p is rounded and the slot of its candidate takes the place of the
+last bits; where the K largest are known, so are their slots, and only their features are read.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ...blend import border
 from ...blend.decoder import Decoder
 from ...blend.properties import EXTENSION, EXTENSIONS, FLAT, MAX_LOD, PROJECTION, PROJECTIONS, SIZE, TILES, tile_numbers
 from ...core.decoding import lod
+from ...core.decoding.reached import COVERED
 from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
@@ -107,7 +108,8 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
         last = colors[-1].lanes[0] if colors else alphas[-1]
         level = levels.limited(inputs["LOD"], tables)
         coarse = levels.planes(graph, parts, point, level, last, tables, images)
-        planes = _faded(graph, tables, colors, alphas, coarse, levels.share(level, tables))
+        hole = sums.share.times_plus(-1 / COVERED, 1.0).max(0.0) if sums.share and tables.layout.holes else None
+        planes = _faded(graph, tables, colors, alphas, coarse, levels.share(level, tables), hole)
     with graph.frame("Maps"):
         graph.output(ending_at(decoder, map_outputs(maps, planes), inside, maps, lod.average(tables.tail)))
     graph.arrange()
@@ -157,16 +159,26 @@ def _position(point: Value, tables: Tables) -> Value:
 
 
 def _faded(
-    graph: Graph, tables: Tables, colors: list[Value], alphas: list[Value], coarse: list[Value], share: Value
+    graph: Graph,
+    tables: Tables,
+    colors: list[Value],
+    alphas: list[Value],
+    coarse: list[Value],
+    share: Value,
+    hole: Value | None,
 ) -> PlaneValues:
-    """The planes of the Gaussians, clamped to 0..1 and faded into the coarse levels."""
+    """The planes of the Gaussians, clamped to 0..1 and faded into the coarse levels.
+
+    hole   how much the coarse levels count where no Gaussian reaches; None for streams without holes
+    """
+
+    def mixed(fine: Value, texels: Value) -> Value:
+        fine = fine.clamp(0.0, 1.0)
+        return graph.mix(fine if hole is None else texels.times_plus(hole, fine), texels, share)
+
     threes = [graph.combine(*coarse[3 * i : 3 * i + 3]) for i in range(len(colors))]
     rest = coarse[3 * len(colors) :]
-    mixed = [
-        [graph.mix(a.clamp(0.0, 1.0), b, share) for a, b in zip(fine, texels, strict=True)]
-        for fine, texels in ((colors, threes), (alphas, rest))
-    ]
-    return PlaneValues(graph, tables, *mixed)
+    return PlaneValues(graph, tables, *(list(map(mixed, *pair)) for pair in ((colors, threes), (alphas, rest))))
 
 
 class PlaneValues:
