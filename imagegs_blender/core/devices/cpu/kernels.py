@@ -3,7 +3,8 @@
 Gradients are stored per entry (a Gaussian in a block) and summed per Gaussian in order, so there are no atomics and every
 run gives the same bytes.
 
-All kernels share these arguments, and trust them: a lane is read and written without a check.
+A kernel is a function of one block, and _swept() makes the loops around it. All kernels share these arguments, and trust
+them: a lane is read and written without a check.
 
     size        (width, height, columns, rows): texels of the picture, and how many blocks it is cut into
     lists       (start, gaussian, copy) of blocks.BlockLists
@@ -12,9 +13,6 @@ All kernels share these arguments, and trust them: a lane is read and written wi
                 its type: so K is known when the kernel is compiled, and the K smallest q of a texel stay in registers
     normalize   whether weights are divided by their sum; False for the plain sum, with one rank
     planes of texels   float32, flat: C planes, or one, padded to whole blocks, row by row. Texels' weights are 0 in the padding
-
-The loops over runs of blocks, blocks and rows are alike in four kernels but not shared: an inlined helper was tried, and
-Numba's analysis of arrays refused it.
 """
 
 from __future__ import annotations
@@ -38,47 +36,105 @@ from .rows import (
     write_entries,
 )
 from .simd import fma, full, load, maximum, minimum, store, total
+from .ssim import pointwise_slope
 
 TASKS = 64
 """Runs of blocks handed to threads: a fixed number, so that partial sums do not depend on the number of threads."""
 
 
-@njit(inline="always")
-def _corner(block, columns):
-    """Where the first texel of a block is in a plane."""
-    return ((block // columns) * BLOCK * columns + block % columns) * BLOCK
+def _swept(of_block):
+    """A function that calls of_block() for every block, and takes size, lists, splats, ranks, normalize, and
+
+    room    rows of lanes that of_block() keeps for every entry of a block, and others beside; 0 at first
+    given   what only of_block() knows, a flat tuple
+
+    of_block() gets
+
+    task, first     the run of blocks, and the number of the block's first entry
+    count, planes   how many entries the block has, and C
+    place           (where its first texel is in a plane, texels of a row of a padded plane, texels of that plane)
+    entries, in_row   the scratch spaces of rows.py, the first one filled
+    sums, lanes     the room for entries and the room beside, flat
+    ranks, normalize, given
+
+    Numba keeps no function in its cache that another one has made, but all that a kept one calls is part of it. So the
+    kernels are jitted around their sweeps.
+    """
+
+    @njit(parallel=True, error_model="numpy")
+    def sweep(size, lists, splats, ranks, normalize, room, given):
+        _, _, columns, rows = size
+        start, planes = lists[0], splats[3].shape[1]
+        pitch, blocks = columns * BLOCK, columns * rows
+        plane_size = pitch * rows * BLOCK
+        for task in prange(TASKS):
+            low, high = task * blocks // TASKS, (task + 1) * blocks // TASKS
+            most = most_entries(start, low, high)
+            entries, in_row = block_entries(most, planes), row_entries(most)
+            sums = np.zeros(most * room[0] * BLOCK, np.float32)
+            lanes = np.zeros(room[1] * BLOCK, np.float32)
+            for block in range(low, high):
+                count = gather(block, size, lists, splats, entries)
+                corner = (block // columns) * BLOCK * pitch + (block % columns) * BLOCK
+                place = (corner, pitch, plane_size)
+                of_block(
+                    task, start[block], count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given
+                )
+
+    return sweep
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
+def _render_block(task, first, count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given):
+    corner, pitch, plane_size = place
+    out, kth, norm = given
+    for row in range(BLOCK):
+        reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
+        active, weight_sum = weigh(reached, limit, in_row)
+        scale = inverse_norm(weight_sum, normalize)
+        at = corner + row * pitch
+        for p in range(planes):
+            store(out, p * plane_size + at, mix_plane(p, planes, active, scale, entries, in_row))
+        if len(kth) > 0:
+            store(kth, at, limit)
+            store(norm, at, scale)
+
+
+_render = _swept(_render_block)
+
+
+@njit(cache=True, error_model="numpy")
 def render(size, lists, splats, ranks, normalize, out, kth, norm):
     """Blend every block into out (C planes).
 
     kth, norm   a plane each: every texel's limit (select_nearest) and 1 / normalizer; both empty where not wanted
     """
-    _, _, columns, rows = size
-    start, planes = lists[0], splats[3].shape[1]
-    pitch, blocks = columns * BLOCK, columns * rows
-    plane_size = pitch * rows * BLOCK
-    for task in prange(TASKS):
-        low, high = task * blocks // TASKS, (task + 1) * blocks // TASKS
-        most = most_entries(start, low, high)
-        entries, in_row = block_entries(most, planes), row_entries(most)
-        for block in range(low, high):
-            count = gather(block, size, lists, splats, entries)
-            corner = (block // columns) * BLOCK * pitch + (block % columns) * BLOCK
-            for row in range(BLOCK):
-                reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
-                active, weight_sum = weigh(reached, limit, in_row)
-                scale = inverse_norm(weight_sum, normalize)
-                at = corner + row * pitch
-                for p in range(planes):
-                    store(out, p * plane_size + at, mix_plane(p, planes, active, scale, entries, in_row))
-                if len(kth) > 0:
-                    store(kth, at, limit)
-                    store(norm, at, scale)
+    _render(size, lists, splats, ranks, normalize, (0, 0), (out, kth, norm))
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
+def _backward_block(task, first, count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given):
+    corner, pitch, plane_size = place
+    out, kth, norm, slope, gradient = given
+    for row in range(BLOCK):
+        at = corner + row * pitch
+        limit, scale = load(kth, at), load(norm, at)
+        reached = select_below(row, count, entries, in_row, limit)
+        active, _ = weigh(reached, limit, in_row)
+        pull = full(np.float32(0))
+        for p in range(planes):
+            g = load(slope, p * plane_size + at)
+            store(lanes, p * BLOCK, g)
+            if normalize:
+                pull = fma(g, load(out, p * plane_size + at), pull)
+        pull_entries(row, planes, active, scale, pull, lanes, entries, in_row, sums)
+    write_entries(first, count, planes, entries, sums, gradient)
+
+
+_backward = _swept(_backward_block)
+
+
+@njit(cache=True, error_model="numpy")
 def backward(size, lists, splats, ranks, normalize, out, kth, norm, slope, gradient):
     """The gradient of every entry, from the slope and what render() kept.
 
@@ -86,35 +142,42 @@ def backward(size, lists, splats, ranks, normalize, out, kth, norm, slope, gradi
     kth, norm    a plane each, by render()
     gradient     (entries, 6 + C) float32, written: rows of write_entries()
     """
-    _, _, columns, rows = size
-    start, planes = lists[0], splats[3].shape[1]
-    pitch, blocks = columns * BLOCK, columns * rows
-    plane_size = pitch * rows * BLOCK
-    for task in prange(TASKS):
-        low, high = task * blocks // TASKS, (task + 1) * blocks // TASKS
-        most = most_entries(start, low, high)
-        entries, in_row = block_entries(most, planes), row_entries(most)
-        sums = np.zeros(most * (3 + planes) * BLOCK, np.float32)
-        lane_g = np.empty(planes * BLOCK, np.float32)
-        for block in range(low, high):
-            count = gather(block, size, lists, splats, entries)
-            corner = (block // columns) * BLOCK * pitch + (block % columns) * BLOCK
-            for row in range(BLOCK):
-                at = corner + row * pitch
-                limit, scale = load(kth, at), load(norm, at)
-                reached = select_below(row, count, entries, in_row, limit)
-                active, _ = weigh(reached, limit, in_row)
-                pull = full(np.float32(0))
-                for p in range(planes):
-                    g = load(slope, p * plane_size + at)
-                    store(lane_g, p * BLOCK, g)
-                    if normalize:
-                        pull = fma(g, load(out, p * plane_size + at), pull)
-                pull_entries(row, planes, active, scale, pull, lane_g, entries, in_row, sums)
-            write_entries(start[block], count, planes, entries, sums, gradient)
+    planes = splats[3].shape[1]
+    _backward(size, lists, splats, ranks, normalize, (3 + planes, planes), (out, kth, norm, slope, gradient))
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
+def _fused_block(task, first, count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given):
+    corner, pitch, plane_size = place
+    target, texels, l1, l2, start, stride, gradient, losses = given
+    zero = full(np.float32(0))
+    block_l1, block_l2 = zero, zero
+    for row in range(start, BLOCK, stride):
+        reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
+        active, weight_sum = weigh(reached, limit, in_row)
+        scale = inverse_norm(weight_sum, normalize)
+        at = corner + row * pitch
+        texel = load(texels, at)
+        pull = zero
+        for p in range(planes):
+            value = mix_plane(p, planes, active, scale, entries, in_row)
+            r = value - load(target, p * plane_size + at)
+            block_l1 = fma(maximum(r, zero - r), texel, block_l1)
+            block_l2 = fma(r * r, texel, block_l2)
+            g = texel * pointwise_slope(r, np.float32(l1), np.float32(l2))
+            store(lanes, p * BLOCK, g)
+            if normalize:
+                pull = fma(g, value, pull)
+        pull_entries(row, planes, active, scale, pull, lanes, entries, in_row, sums)
+    losses[task, 0] += total(block_l1)
+    losses[task, 1] += total(block_l2)
+    write_entries(first, count, planes, entries, sums, gradient)
+
+
+_fused = _swept(_fused_block)
+
+
+@njit(cache=True, error_model="numpy")
 def fused(size, lists, splats, ranks, normalize, target, texels, l1, l2, sampled, gradient, losses):
     """Forward, pointwise loss and gradient in one pass, without storing the picture.
 
@@ -124,95 +187,59 @@ def fused(size, lists, splats, ranks, normalize, target, texels, l1, l2, sampled
     gradient   (entries, 6 + C) float32, written: rows of write_entries()
     losses     (TASKS, 2) float64, added to: the weighted sums of |r| and r^2
     """
-    _, _, columns, rows = size
-    start, planes = lists[0], splats[3].shape[1]
-    pitch, blocks = columns * BLOCK, columns * rows
-    plane_size = pitch * rows * BLOCK
-    for task in prange(TASKS):
-        low, high = task * blocks // TASKS, (task + 1) * blocks // TASKS
-        most = most_entries(start, low, high)
-        entries, in_row = block_entries(most, planes), row_entries(most)
-        sums = np.zeros(most * (3 + planes) * BLOCK, np.float32)
-        lane_g = np.empty(planes * BLOCK, np.float32)
-        zero = full(np.float32(0))
-        for block in range(low, high):
-            count = gather(block, size, lists, splats, entries)
-            corner = (block // columns) * BLOCK * pitch + (block % columns) * BLOCK
-            block_l1, block_l2 = zero, zero
-            for row in range(sampled[0], BLOCK, sampled[1]):
-                reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
-                active, weight_sum = weigh(reached, limit, in_row)
-                scale = inverse_norm(weight_sum, normalize)
-                at = corner + row * pitch
-                texel = load(texels, at)
-                pull = zero
-                for p in range(planes):
-                    value = mix_plane(p, planes, active, scale, entries, in_row)
-                    r = value - load(target, p * plane_size + at)
-                    size_r = maximum(r, zero - r)
-                    block_l1 = fma(size_r, texel, block_l1)
-                    block_l2 = fma(r * r, texel, block_l2)
-                    # sign(r) as r / |r|, 0 at 0
-                    sign = minimum(maximum(r * full(np.float32(1e30)), full(np.float32(-1))), full(np.float32(1)))
-                    g = texel * fma(full(np.float32(2 * l2)), r, full(np.float32(l1)) * sign)
-                    store(lane_g, p * BLOCK, g)
-                    if normalize:
-                        pull = fma(g, value, pull)
-                pull_entries(row, planes, active, scale, pull, lane_g, entries, in_row, sums)
-            losses[task, 0] += total(block_l1)
-            losses[task, 1] += total(block_l2)
-            write_entries(start[block], count, planes, entries, sums, gradient)
+    planes = splats[3].shape[1]
+    given = (target, texels, l1, l2, sampled[0], sampled[1], gradient, losses)
+    _fused(size, lists, splats, ranks, normalize, (3 + planes, planes), given)
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
+def _removal_block(task, first, count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given):
+    corner, pitch, plane_size = place
+    target, texels, growth = given
+    _, _, _, _, _, features = entries
+    _, _, kept, lane_w = in_row
+    zero, one = full(np.float32(0)), full(np.float32(1))
+    left = planes * BLOCK  # the picture is in the first lanes, what it lacks behind
+    for row in range(BLOCK):
+        reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
+        active, weight_sum = weigh(reached, limit, in_row)
+        scale = inverse_norm(weight_sum, normalize)
+        at = corner + row * pitch
+        texel = load(texels, at)
+        for p in range(planes):
+            value = mix_plane(p, planes, active, scale, entries, in_row)
+            store(lanes, p * BLOCK, value)
+            store(lanes, left + p * BLOCK, value - load(target, p * plane_size + at))
+        for k in range(active):
+            j = kept[k]
+            t, kept_out = load(lane_w, k * BLOCK), zero
+            if normalize:
+                share = minimum(t * scale, full(np.float32(MOST_SHARE)))
+                t, kept_out = share / (one - share), one
+            grown = zero
+            for p in range(planes):
+                feature = full(features[j * planes + p])
+                moved = t * (kept_out * load(lanes, p * BLOCK) - feature)
+                r = load(lanes, left + p * BLOCK)
+                grown = fma(moved, moved + r + r, grown)
+            store(sums, j * BLOCK, fma(grown, texel, load(sums, j * BLOCK)))
+    for j in range(count):
+        growth[first + j] = total(load(sums, j * BLOCK))
+        store(sums, j * BLOCK, zero)
+
+
+_removal = _swept(_removal_block)
+
+
+@njit(cache=True, error_model="numpy")
 def removal(size, lists, splats, ranks, normalize, target, texels, growth):
     """How much the weighted squared error would grow in an entry's block without it: Reference.removal(), block by block.
 
     target, texels   C planes, and a plane of the texels' weights
     growth           (entries,) float32, written
     """
-    _, _, columns, rows = size
-    start, planes = lists[0], splats[3].shape[1]
-    pitch, blocks = columns * BLOCK, columns * rows
-    plane_size = pitch * rows * BLOCK
-    for task in prange(TASKS):
-        low, high = task * blocks // TASKS, (task + 1) * blocks // TASKS
-        most = most_entries(start, low, high)
-        entries, in_row = block_entries(most, planes), row_entries(most)
-        _, _, _, _, _, features = entries
-        _, _, kept, lane_w = in_row
-        sums = np.zeros(most * BLOCK, np.float32)
-        lane_out = np.empty(planes * BLOCK, np.float32)
-        lane_r = np.empty(planes * BLOCK, np.float32)
-        zero, one = full(np.float32(0)), full(np.float32(1))
-        for block in range(low, high):
-            count = gather(block, size, lists, splats, entries)
-            corner = (block // columns) * BLOCK * pitch + (block % columns) * BLOCK
-            for row in range(BLOCK):
-                reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
-                active, weight_sum = weigh(reached, limit, in_row)
-                scale = inverse_norm(weight_sum, normalize)
-                at = corner + row * pitch
-                texel = load(texels, at)
-                for p in range(planes):
-                    value = mix_plane(p, planes, active, scale, entries, in_row)
-                    store(lane_out, p * BLOCK, value)
-                    store(lane_r, p * BLOCK, value - load(target, p * plane_size + at))
-                for k in range(active):
-                    j = kept[k]
-                    t, kept_out = load(lane_w, k * BLOCK), zero
-                    if normalize:
-                        share = minimum(t * scale, full(np.float32(MOST_SHARE)))
-                        t, kept_out = share / (one - share), one
-                    grown = zero
-                    for p in range(planes):
-                        feature = full(features[j * planes + p])
-                        moved = t * (kept_out * load(lane_out, p * BLOCK) - feature)
-                        grown = fma(moved, moved + load(lane_r, p * BLOCK) + load(lane_r, p * BLOCK), grown)
-                    store(sums, j * BLOCK, fma(grown, texel, load(sums, j * BLOCK)))
-            for j in range(count):
-                growth[start[block] + j] = total(load(sums, j * BLOCK))
-                store(sums, j * BLOCK, zero)
+    planes = splats[3].shape[1]
+    _removal(size, lists, splats, ranks, normalize, (1, 2 * planes), (target, texels, growth))
 
 
 @njit(parallel=True, cache=True, error_model="numpy")

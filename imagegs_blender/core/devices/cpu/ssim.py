@@ -1,8 +1,21 @@
 """L1, L2 and SSIM with their gradient, streamed: rows come in, slopes go out, nothing plane-sized is kept between.
 
-A task is a panel of columns of one plane, cut into strips of rows. Each incoming row is blurred along x into five moments;
-eleven of them give one row of SSIM statistics and of the three partial derivatives, which are blurred in turn. The
-gradient of row y is ready when row y + 10 has come in.
+A task is a panel of columns of one plane, cut into strips of rows. With R = 5, the radius of the window:
+
+1. Row y comes in. Its five moments, x, y, x^2, y^2 and x y of the picture x and the target y, are blurred along the row.
+2. The last eleven of these, blurred down the columns, give the SSIM of row y - R and its three partial derivatives: by
+   the mean, the variance and the covariance of x. They are blurred along the row.
+3. The last eleven of these, blurred down the columns, give the slope of row y - 2 R.
+
+A task keeps four scratch spaces, flat float32. A line is a row of the panel with what is beside it, `pitch` columns; a ring
+is eleven lines, in which the line of row y takes the place of that of row y - 11.
+
+    moments         5 lines, of the row that has come in
+    moment_rings    5 rings: moments, blurred along their rows
+    partials        3 lines, of the last row of SSIM
+    partial_rings   3 rings: partials, blurred along their rows
+
+Column x of the plane is column x - x0 + 2 _PAD of a line, where x0 is the panel's first column.
 """
 
 from __future__ import annotations
@@ -14,11 +27,13 @@ from ...ssim import SSIM_C1, SSIM_C2, SSIM_RADIUS, window
 from ..types import LossWeights
 from .simd import LANES, fma, full, load, maximum, minimum, store, total
 
-PANEL = 256
-STRIP = 256
+PANEL, STRIP = 256, 256
+"""Columns and rows of a task: what is beside them is computed once more for them, but scratch spaces stay in the cache."""
+
 _R = SSIM_RADIUS
 _TAPS = 2 * _R + 1
-_PAD = LANES  # columns of zeros (or neighbors) kept on both sides of a panel; at least 2 * _R
+_PAD = LANES
+"""Half of the columns beside a panel, on each side: neighbors, or zeros. At least 2 _R."""
 
 
 def mean_ssim(out, target, texels, size, weights: LossWeights, slope) -> tuple[float, float, float]:
@@ -39,24 +54,51 @@ def mean_ssim(out, target, texels, size, weights: LossWeights, slope) -> tuple[f
 
 
 @njit(inline="always")
-def _blur_row(source, target, at, taps, first, final):
-    """target[at + x] = sum_k taps[k] source[x + k - R] for x from first to final in steps of a row of lanes."""
-    for x in range(first, final, LANES):
-        value = full(taps[_R]) * load(source, x)
-        for k in range(1, _R + 1):
-            value = fma(full(taps[_R + k]), load(source, x - k) + load(source, x + k), value)
-        store(target, at + x, value)
+def _take_moments(out, target, at, columns, shift, pitch, moments):
+    """Write the moments of columns first .. last - 1 of the row that begins at `at` in out and target; x becomes x + shift."""
+    first, last = columns
+    whole = first + (last - first) // LANES * LANES
+    for x in range(first, whole, LANES):
+        a, b, to = load(out, at + x), load(target, at + x), x + shift
+        store(moments, to, a)
+        store(moments, to + pitch, b)
+        store(moments, to + 2 * pitch, a * a)
+        store(moments, to + 3 * pitch, b * b)
+        store(moments, to + 4 * pitch, a * b)
+    for x in range(whole, last):
+        a, b, to = out[at + x], target[at + x], x + shift
+        moments[to], moments[to + pitch] = a, b
+        moments[to + 2 * pitch], moments[to + 3 * pitch], moments[to + 4 * pitch] = a * a, b * b, a * b
 
 
 @njit(inline="always")
-def _column(ring, pitch, y, x, taps):
-    """The blur along y of a ring of eleven rows whose middle row is y."""
-    value = full(taps[_R]) * load(ring, (y % _TAPS) * pitch + x)
+def _blur_lines(lines, rings, count, y, pitch, taps, first, final):
+    """Blur `count` lines along themselves, from column first to final, into the place of row y in their rings."""
+    place = _place(y, pitch)
+    for n in range(count):
+        line, to = n * pitch, n * _TAPS * pitch + place
+        for x in range(first, final, LANES):
+            value = full(taps[_R]) * load(lines, line + x)
+            for k in range(1, _R + 1):
+                value = fma(full(taps[_R + k]), load(lines, line + x - k) + load(lines, line + x + k), value)
+            store(rings, to + x, value)
+
+
+@njit(inline="always")
+def _blurred(rings, n, y, pitch, x, taps):
+    """Ring n, blurred down its columns x .. x + 15, where y is the middle one of its eleven rows."""
+    ring = n * _TAPS * pitch + x
+    value = full(taps[_R]) * load(rings, ring + _place(y, pitch))
     for k in range(1, _R + 1):
-        below = load(ring, ((y - k + _TAPS) % _TAPS) * pitch + x)
-        above = load(ring, ((y + k) % _TAPS) * pitch + x)
-        value = fma(full(taps[_R + k]), below + above, value)
+        neighbors = load(rings, ring + _place(y - k, pitch)) + load(rings, ring + _place(y + k, pitch))
+        value = fma(full(taps[_R + k]), neighbors, value)
     return value
+
+
+@njit(inline="always")
+def _place(y, pitch):
+    """Where the line of row y is in a ring; y may be a little below 0."""
+    return ((y + 4 * _TAPS) % _TAPS) * pitch
 
 
 @njit(inline="always")
@@ -78,7 +120,7 @@ def _statistics(mx, my, xx, yy, xy):
 
 
 @njit(inline="always")
-def _pointwise_slope(r, w1, w2):
+def pointwise_slope(r, w1, w2):
     """d(w1 |r| + w2 r^2) / dr."""
     sign = minimum(maximum(r * full(np.float32(1e30)), full(np.float32(-1))), full(np.float32(1)))
     return fma(full(np.float32(2) * w2), r, full(w1) * sign)
@@ -103,76 +145,46 @@ def _stream(out, target, texels, slope, shape, size, taps, weights, sums):
         plane, panel, strip = task // (panels * strips), task // strips % panels, task % strips
         x0, x1 = panel * PANEL, min(width, (panel + 1) * PANEL)
         y0, y1 = strip * STRIP, min(height, (strip + 1) * STRIP)
-        span = x1 - x0
-        pitch = span + 4 * _PAD
-        base = plane * height * width
-        row_x, row_y = np.zeros(pitch, np.float32), np.zeros(pitch, np.float32)
-        row_xx, row_yy, row_xy = np.zeros(pitch, np.float32), np.zeros(pitch, np.float32), np.zeros(pitch, np.float32)
-        ring_x, ring_y = np.zeros(_TAPS * pitch, np.float32), np.zeros(_TAPS * pitch, np.float32)
-        ring_xx, ring_yy = np.zeros(_TAPS * pitch, np.float32), np.zeros(_TAPS * pitch, np.float32)
-        ring_xy = np.zeros(_TAPS * pitch, np.float32)
-        part_m, part_v, part_c = np.zeros(pitch, np.float32), np.zeros(pitch, np.float32), np.zeros(pitch, np.float32)
-        ring_m, ring_v = np.zeros(_TAPS * pitch, np.float32), np.zeros(_TAPS * pitch, np.float32)
-        ring_c = np.zeros(_TAPS * pitch, np.float32)
+        inner, outer = 2 * _PAD, 2 * _PAD + x1 - x0  # the panel's columns in a line
+        pitch, shift, base = outer + 2 * _PAD, inner - x0, plane * height * width
+        columns = (max(0, x0 - 2 * _R), min(true_width, x1 + 2 * _R))
+        moments, moment_rings = np.zeros(5 * pitch, np.float32), np.zeros(5 * _TAPS * pitch, np.float32)
+        partials, partial_rings = np.zeros(3 * pitch, np.float32), np.zeros(3 * _TAPS * pitch, np.float32)
         sum_l1, sum_l2, sum_ssim = zero, zero, zero
-        # a texel column x of the picture is column x - x0 + 2 * _PAD of these rows
-        left, right = max(0, x0 - 2 * _R), min(true_width, x1 + 2 * _R)
-        whole = left + (right - left) // LANES * LANES
-        shift = 2 * _PAD - x0
-        inner, outer = 2 * _PAD, 2 * _PAD + span
         for y in range(y0 - 2 * _R, y1 + 2 * _R):
-            # 1. a row comes in
+            # 1. the moments of row y
             if 0 <= y < true_height:
-                at = base + y * width
-                for x in range(left, whole, LANES):
-                    a, b = load(out, at + x), load(target, at + x)
-                    store(row_x, x + shift, a)
-                    store(row_y, x + shift, b)
-                    store(row_xx, x + shift, a * a)
-                    store(row_yy, x + shift, b * b)
-                    store(row_xy, x + shift, a * b)
-                for x in range(whole, right):
-                    a, b = out[at + x], target[at + x]
-                    row_x[x + shift], row_y[x + shift] = a, b
-                    row_xx[x + shift], row_yy[x + shift], row_xy[x + shift] = a * a, b * b, a * b
+                _take_moments(out, target, base + y * width, columns, shift, pitch, moments)
             else:
-                row_x[:], row_y[:], row_xx[:], row_yy[:], row_xy[:] = 0, 0, 0, 0, 0
-            slot = ((y + 4 * _TAPS) % _TAPS) * pitch
-            _blur_row(row_x, ring_x, slot, taps, inner - _PAD, outer + _PAD)
-            _blur_row(row_y, ring_y, slot, taps, inner - _PAD, outer + _PAD)
-            _blur_row(row_xx, ring_xx, slot, taps, inner - _PAD, outer + _PAD)
-            _blur_row(row_yy, ring_yy, slot, taps, inner - _PAD, outer + _PAD)
-            _blur_row(row_xy, ring_xy, slot, taps, inner - _PAD, outer + _PAD)
-            # 2. statistics of row m
+                moments[:] = 0
+            _blur_lines(moments, moment_rings, 5, y, pitch, taps, inner - _PAD, outer + _PAD)
+            # 2. SSIM and its derivatives, of row m
             m = y - _R
             if m < y0 - _R:
                 continue
-            ym = m + 4 * _TAPS
             if 0 <= m < true_height:
                 for x in range(inner - _PAD, outer + _PAD, LANES):
-                    mx, my = _column(ring_x, pitch, ym, x, taps), _column(ring_y, pitch, ym, x, taps)
-                    xx, yy = _column(ring_xx, pitch, ym, x, taps), _column(ring_yy, pitch, ym, x, taps)
-                    xy = _column(ring_xy, pitch, ym, x, taps)
+                    mx = _blurred(moment_rings, 0, m, pitch, x, taps)
+                    my = _blurred(moment_rings, 1, m, pitch, x, taps)
+                    xx = _blurred(moment_rings, 2, m, pitch, x, taps)
+                    yy = _blurred(moment_rings, 3, m, pitch, x, taps)
+                    xy = _blurred(moment_rings, 4, m, pitch, x, taps)
                     ssim, by_m, by_v, by_c = _statistics(mx, my, xx, yy, xy)
                     # texels count by weight; padding has weight 0 and outside the plane nothing counts
                     column = x - shift
                     texel = load(texels, m * width + column) if 0 <= column < width else zero
-                    store(part_m, x, by_m * texel)
-                    store(part_v, x, by_v * texel)
-                    store(part_c, x, by_c * texel)
+                    store(partials, x, by_m * texel)
+                    store(partials, x + pitch, by_v * texel)
+                    store(partials, x + 2 * pitch, by_c * texel)
                     if y0 <= m < y1 and inner <= x < outer:
                         sum_ssim = fma(ssim, texel, sum_ssim)
             else:
-                part_m[:], part_v[:], part_c[:] = 0, 0, 0
-            slot = (ym % _TAPS) * pitch
-            _blur_row(part_m, ring_m, slot, taps, inner, outer)
-            _blur_row(part_v, ring_v, slot, taps, inner, outer)
-            _blur_row(part_c, ring_c, slot, taps, inner, outer)
+                partials[:] = 0
+            _blur_lines(partials, partial_rings, 3, m, pitch, taps, inner, outer)
             # 3. the slope of row n
             n = m - _R
             if n < y0 or n >= true_height:
                 continue
-            yn = n + 4 * _TAPS
             at = base + n * width - shift
             for x in range(inner, outer, LANES):
                 a, b = load(out, at + x), load(target, at + x)
@@ -180,10 +192,11 @@ def _stream(out, target, texels, slope, shape, size, taps, weights, sums):
                 texel = load(texels, n * width + x - shift)
                 sum_l1 = fma(maximum(r, zero - r), texel, sum_l1)
                 sum_l2 = fma(r * r, texel, sum_l2)
-                by_ssim = _column(ring_m, pitch, yn, x, taps) + two * a * _column(ring_v, pitch, yn, x, taps)
-                by_ssim = fma(b, _column(ring_c, pitch, yn, x, taps), by_ssim)
-                g = texel * _pointwise_slope(r, w1, w2) - full(ws) * by_ssim
-                store(slope, at + x, g)
+                by_m = _blurred(partial_rings, 0, n, pitch, x, taps)
+                by_v = _blurred(partial_rings, 1, n, pitch, x, taps)
+                by_c = _blurred(partial_rings, 2, n, pitch, x, taps)
+                by_ssim = fma(b, by_c, by_m + two * a * by_v)
+                store(slope, at + x, texel * pointwise_slope(r, w1, w2) - full(ws) * by_ssim)
             for x in range(max(x0, true_width), x1):  # padding
                 slope[base + n * width + x] = 0
         sums[task, 0], sums[task, 1], sums[task, 2] = total(sum_l1), total(sum_l2), total(sum_ssim)
