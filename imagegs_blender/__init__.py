@@ -44,6 +44,13 @@ def unregister() -> None:
         del os.environ["NUMBA_CACHE_DIR"]
 
 
+def glTF2ExportUserExtension() -> Any:
+    """What the glTF exporter asks every enabled add-on for, by this name: images stand in for decoders while it runs."""
+    from .workflow import gltf
+
+    return gltf.Extension()
+
+
 def _command(arguments: list[str]) -> int:
     """blender --command imagegs FILES OPTIONS: batch.py where no path leads to it."""
     from . import batch

@@ -37,7 +37,8 @@ from .core import files
 from .core.cli.progress import ProgressLine
 from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
-from .scene import cost, replace
+from .scene import cost, drop
+from .scene.coverage import Importance
 from .scene.material_stack import Plan
 from .scene.skipped import Skipped
 from .workflow import batch_file, batch_result, selection, worth
@@ -97,6 +98,7 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
     if source is not None:
         batch_file.load(source)
     problems = [{"material": None, "error": problem} for problem in rebuild_tables()]
+    importance = Importance.of(not options.all_texels, options.importance, options.importance_attribute)
     materials = _materials(options)
     known = {material.name for material in materials}
     problems += [
@@ -114,12 +116,11 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
         only_smaller = not options.even_if_not_smaller
         with ProgressLine(sys.stdout) as line:
             told = None if options.quiet else partial(_tell, line)
-            outcome = compress(plan, settings, told, only_smaller=only_smaller)
+            outcome = compress(plan, settings, told, importance=importance, only_smaller=only_smaller)
         before -= _size_of_left(outcome, images)
         for warning in outcome.of(Severity.WARNING):
             print(f"warning: {warning}", file=sys.stderr)
-        if options.drop_originals:
-            replace.drop_originals(materials)
+        kept = drop.drop_originals(materials)[1] if options.drop_originals else []
         if options.self_contained:
             pack_tables()
         if options.drop_originals and only_smaller and not options.self_contained:
@@ -127,10 +128,11 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
             if not batch_file.save_no_larger(output, original, most):
                 reason = f"would not get smaller: {max(1, round(most / 1000))} KB as it is"
                 outcome = Outcome(Plan((), (*outcome.plan.skipped, Skipped("the file", None, reason))))
-                before = output.stat().st_size
+                kept, before = [], output.stat().st_size
         else:
             batch_file.save(output)
-    return batch_result.result(outcome, problems) | {"bytes_before": before, "bytes_after": output.stat().st_size}
+    sizes = {"bytes_before": before, "bytes_after": output.stat().st_size}
+    return batch_result.result(outcome, problems, kept) | sizes
 
 
 def _size_of_left(outcome: Outcome, images: set[bpy.types.Image]) -> int:
@@ -227,6 +229,14 @@ def _parser(program: str) -> argparse.ArgumentParser:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--selected", action="store_true", help="only the materials of the objects that are selected")
     which.add_argument("--materials", nargs="+", metavar="NAME", help="only these materials")
+    add("--all-texels", action="store_true", help="count every texel, not only those that a mesh shows")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--importance", metavar="IMAGE", help="image of the file by name, or a path: more detail where it is white"
+    )
+    where.add_argument(
+        "--importance-attribute", metavar="NAME", help="color attribute of the meshes: more detail where it is light"
+    )
     add("--drop-originals", action="store_true", help="remove the original images from the saved file")
     add(
         "--even-if-not-smaller", action="store_true", help="compress textures, too, that would take no less of the file"

@@ -13,10 +13,12 @@ import bpy
 import pytest
 from PIL import Image
 
+import imagegs_blender
 from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.scene import replace
 from imagegs_blender.workflow.rebuild import rebuild_tables
 from tests.scene import trees
+from tests.workflow import scene as workflow_scene
 
 ROOT = Path(__file__).resolve().parent.parent
 BOXED = "box projection: would need three decoders at once, which costs more than the image"
@@ -117,6 +119,91 @@ def test_as_a_script_inside_blender_on_the_open_file(scene: Path, tmp_path: Path
     assert "brick color" in bpy.data.images, "another material uses it with box mapping"
     tables = decoder.derived_images()
     assert tables and all(image.packed_file for image in tables)
+
+
+def test_dropped_originals_go_and_what_stays_is_named(scene: Path, tmp_path: Path) -> None:
+    bpy.ops.wm.open_mainfile(filepath=str(scene))
+    bpy.data.images["paint color"].use_fake_user = True
+    bpy.ops.wm.save_mainfile()
+    out, report = tmp_path / "out.blend", tmp_path / "report.json"
+    run = batch(scene, *FAST, "--output", out, "--drop-originals", "--report", report)
+    assert (run.returncode, errors(run)) == (0, []), run.stderr
+    assert 'kept: brick color, which the material "boxed" uses' in run.stdout.splitlines()
+    (result,) = json.loads(report.read_text())["files"]
+    assert result["kept"] == [{"image": "brick color", "users": [{"kind": "material", "name": "boxed"}]}]
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert [image.name for image in bpy.data.images if image.source == "FILE"] == ["brick color"]
+
+
+@pytest.fixture
+def quarter(tmp_path: Path) -> Path:
+    """A saved file with a square that shows a quarter of its textures, painted, and an image "mask"."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    square = workflow_scene.plane("square", tmp_path, uv=(0.5, 0.5))
+    square.data.color_attributes.new("paint", "FLOAT_COLOR", "POINT").data[0].color = (0, 0, 0, 1)
+    bpy.data.images.new("mask", 8, 8).pack()
+    bpy.data.images["mask"].use_fake_user = True
+    path = tmp_path / "quarter.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    return path
+
+
+def test_a_batch_leaves_out_what_the_button_leaves_out(quarter: Path, tmp_path: Path) -> None:
+    options = ("--preset", "fast", "--bpp", 16, "--even-if-not-smaller", "--report", tmp_path / "r.json")
+    run = batch(quarter, *options, "--output", tmp_path / "out.blend")
+    assert (run.returncode, errors(run)) == (0, []), run.stderr
+    (row,) = json.loads((tmp_path / "r.json").read_text())["files"][0]["materials"]
+    assert 0.3 < row["unused"] < 0.5 and f"{row['unused']:.0%}" in run.stdout
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
+    (of_batch,) = (decoder.data for decoder in decoders())
+
+    imagegs_blender.register()
+    try:
+        bpy.ops.wm.open_mainfile(filepath=str(quarter))
+        bpy.data.objects["square"].select_set(True)
+        assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True) == {"FINISHED"}
+        (of_button,) = (decoder.data for decoder in decoders())
+    finally:
+        imagegs_blender.unregister()
+    assert of_batch == of_button
+
+
+@pytest.mark.parametrize(
+    ("options", "unused"),
+    [
+        (["--all-texels"], 0.0),
+        (["--importance", "mask"], 0.4),
+        (["--importance", "{folder}/square color.png", "--all-texels"], 0.0),
+        (["--importance-attribute", "paint"], 0.4),
+    ],
+)
+def test_where_detail_goes_is_an_option(quarter: Path, tmp_path: Path, options: list[str], unused: float) -> None:
+    options = [option.format(folder=tmp_path) for option in options]
+    run = batch(quarter, *FAST, *options, "--output", tmp_path / "out.blend", "--report", tmp_path / "r.json")
+    assert (run.returncode, errors(run)) == (0, []), run.stderr
+    (row,) = json.loads((tmp_path / "r.json").read_text())["files"][0]["materials"]
+    assert row["unused"] == pytest.approx(unused, abs=0.1)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
+    assert {image.name for image in bpy.data.images if image.users} >= {"square color", "square rough"}
+    assert len([image for image in bpy.data.images if image.name.startswith("square")]) == 2, "a mask is not kept"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--importance", "nothing"], "nothing: no image of the file has this name, and it is no path of one"),
+        (["--importance-attribute", "nothing"], "nothing: no mesh that shows these textures has this color attribute"),
+        (["--importance", ""], "no image is chosen"),
+        (["--importance", "{folder}/quarter.blend"], "quarter.blend: the importance image can't be read"),
+    ],
+)
+def test_importance_that_is_not_there_is_an_error(
+    quarter: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    options = [option.format(folder=tmp_path) for option in options]
+    run = batch(quarter, *FAST, *options, "--output", tmp_path / "out.blend")
+    (error,) = errors(run)
+    assert run.returncode == 1 and message in error
 
 
 def test_what_fails_does_not_stop_the_rest(scene: Path, tmp_path: Path) -> None:

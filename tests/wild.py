@@ -42,19 +42,26 @@ def main(blend: str, out: str, *options: str) -> None:
 
 
 def facts() -> dict[str, Any]:
-    """Room by room, what is in the open file; `materials` changes where textures are compressed, the rest never."""
-    materials = [m for m in bpy.data.materials if m.node_tree and not m.library]
+    """Room by room, what is in the open file; `materials` changes where textures are compressed, the rest never.
+
+    Datablocks without a user, which Blender itself leaves out when it saves, do not count.
+    """
+    materials = [m for m in bpy.data.materials if m.users and m.node_tree and not m.library]
     return {
-        "objects": {_name(item): _object(item) for item in bpy.data.objects},
-        "meshes": {_name(mesh): _mesh(mesh) for mesh in bpy.data.meshes},
-        "actions": {_name(action): [round(frame, 3) for frame in action.frame_range] for action in bpy.data.actions},
+        "objects": {_name(item): _object(item) for item in bpy.data.objects if item.users},
+        "meshes": {_name(mesh): _mesh(mesh) for mesh in bpy.data.meshes if mesh.users},
+        "actions": {
+            _name(action): [round(frame, 3) for frame in action.frame_range]
+            for action in bpy.data.actions
+            if action.users
+        },
         "drivers": _drivers(),
         "libraries": sorted(os.path.realpath(bpy.path.abspath(library.filepath)) for library in bpy.data.libraries),
         "linked": sorted(f"{type(item).__name__} {_name(item)}" for item in _ids() if item.library),
-        "worlds": {_name(world): _tree(world.node_tree) for world in bpy.data.worlds},
+        "worlds": {_name(world): _tree(world.node_tree) for world in bpy.data.worlds if world.users},
         "scenes": {scene.name: [scene.camera and scene.camera.name, len(scene.objects)] for scene in bpy.data.scenes},
         "collections": {_name(c): sorted(item.name for item in c.objects) for c in bpy.data.collections},
-        "material names": sorted(_name(material) for material in bpy.data.materials),
+        "material names": sorted(_name(material) for material in bpy.data.materials if material.users),
         "materials": {material.name: _tree(material.node_tree) for material in materials},
         "groups": {tree.name: _tree(tree) for tree in replace.trees(materials) if not tree.is_embedded_data},
     }

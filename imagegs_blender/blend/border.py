@@ -58,6 +58,13 @@ def new_tree(name: str) -> bpy.types.ShaderNodeTree:
     return tree
 
 
+def copied(tree: bpy.types.ShaderNodeTree, name: str) -> bpy.types.ShaderNodeTree:
+    """A copy of a group, with a number behind its name where that is taken."""
+    copy = tree.copy()
+    copy.name = name
+    return copy
+
+
 def interface(tree: bpy.types.NodeTree) -> bpy.types.NodeTreeInterface:
     """The sockets that a node group shows; every tree has some, or none of them."""
     assert tree.interface is not None
@@ -122,8 +129,19 @@ def value(socket: bpy.types.NodeSocket) -> Any:
 
 def set_value(socket: bpy.types.NodeSocket, value: float | Sequence[float]) -> None:
     """Let an unlinked input, or an output of a Value node, be a number, a vector or a color."""
-    anyone: Any = socket
-    anyone.default_value = value
+    change(socket, default_value=value)
+
+
+def change(thing: Any, **values: Any) -> None:
+    """Give a node, or a part of one, these values where it has others: after each change Blender goes through its tree."""
+    for name, value in values.items():
+        now = getattr(thing, name)
+        if isinstance(value, (int, float, Sequence)) and not isinstance(value, str):
+            same = np.array_equal(np.asarray(now, np.float32), np.asarray(value, np.float32))
+        else:
+            same = now == value
+        if not same:
+            setattr(thing, name, value)
 
 
 def links(socket: bpy.types.NodeSocket) -> bpy.types.NodeLinks:
@@ -182,3 +200,13 @@ def set_texels(image: bpy.types.Image, flat: np.ndarray) -> None:
     """Write an image's texels from flat, (width * height * channels,) float32, row 0 at the bottom."""
     array: Any = image.pixels
     array.foreach_set(flat)
+
+
+def given_to(modifier: bpy.types.NodesModifier) -> list[Any]:
+    """What a person set for the inputs of geometry nodes: numbers, vectors, datablocks. Blender 5 keeps it in another place."""
+    anyone: Any = modifier
+    if not hasattr(anyone, "properties"):
+        return [anyone[key] for key in anyone.keys()]  # noqa: SIM118 - a modifier has keys, and no iterator
+    inputs = anyone.properties.inputs
+    values = (getattr(inputs, entry.identifier) for entry in inputs.bl_rna.properties)
+    return [value.value for value in values if hasattr(value, "value")]

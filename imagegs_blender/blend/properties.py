@@ -317,6 +317,10 @@ SCRIPT = Property("imagegs_script", NODE, "true", "The script node that decodes.
 ORIGINAL = Property(
     "imagegs_original", ANY_NODE, "text (JSON)", "An Image Texture node that a decoder replaced: see Original.", _text
 )
+STAND_IN = Property(
+    "imagegs_stand_in", ANY_NODE, "text", "An Image Texture node that stands in for a decoder's node, for exporters: the "
+    "name of that node.", _text, since=2,
+)  # fmt: skip
 HELPER = Property(
     "imagegs_helper", ANY_NODE, "true", "Added beside a decoder; removed when originals come back.", _flag
 )
@@ -325,5 +329,5 @@ ALL: tuple[Property[Any], ...] = (
     STREAM, SHARED_STREAM, SHARED,
     STREAM_VERSION, RECORD, KIND, LEVEL, DETAIL, SELF_CONTAINED, SIZE, EXTENSION, PROJECTION, TILES, LAYOUT, AVERAGE,
     BAKED_ON, PARTS, BODY,
-    TABLE, TEXEL, SETTING, FINEST, MAP, MAP_AVERAGE, SCRIPT, ORIGINAL, HELPER,
+    TABLE, TEXEL, SETTING, FINEST, MAP, MAP_AVERAGE, SCRIPT, ORIGINAL, STAND_IN, HELPER,
 )  # fmt: skip

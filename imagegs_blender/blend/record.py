@@ -14,6 +14,7 @@ import bpy
 
 from ..core.encoding.report import FitReport
 from ..core.errors import ImageGSError
+from ..core.textures import cells
 from ..core.textures.texture_stack import OVERALL
 from . import border, properties
 
@@ -44,6 +45,7 @@ class Record:
     extension   how the original nodes continued the image outside 0..1
     projection  how they found texture coordinates
     originals   by map; empty for an imported .igs file
+    shown       the parts of the texture that counted (core/textures/cells.py); "" where all did
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Record:
     extension: str = "REPEAT"
     originals: Mapping[str, OriginalMap] = field(default_factory=dict)
     projection: str = properties.FLAT
+    shown: str = ""
 
     @property
     def map_names(self) -> list[str]:
@@ -64,6 +67,7 @@ class Record:
             "extension": self.extension,
             "projection": self.projection,
             "originals": {name: asdict(original) for name, original in self.originals.items()},
+            "shown": self.shown,
         }
         return json.dumps(
             {key: value for key, value in document.items() if value}, sort_keys=True, separators=(",", ":")
@@ -88,8 +92,10 @@ class Record:
         extension, projection = document.get("extension", "REPEAT"), document.get("projection", properties.FLAT)
         _require(extension in properties.EXTENSIONS and projection in properties.PROJECTIONS)
         originals = {name: _original_map(entry) for name, entry in _object(document.get("originals", {})).items()}
-        fit = FitReport.from_json(report)
-        return cls(_object(document.get("settings", {})), fit, extension, originals, projection)
+        fit, shown = FitReport.from_json(report), _text(document.get("shown", ""))
+        if shown:
+            cells.from_text(shown)
+        return cls(_object(document.get("settings", {})), fit, extension, originals, projection, shown)
 
     @classmethod
     def of(cls, tree: bpy.types.ShaderNodeTree) -> Record:

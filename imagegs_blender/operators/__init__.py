@@ -15,11 +15,12 @@ from . import (
     self_contained,
     set_decoder,
     settings,
+    show_as_images,
 )
 
 _MODULES = (
     settings, preferences, compress, restore, drop_originals, make_local, copy_report, compare, set_decoder, self_contained,
-    bake, igs_files,
+    bake, show_as_images, igs_files,
 )  # fmt: skip
 
 

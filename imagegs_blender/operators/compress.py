@@ -10,7 +10,7 @@ from ..blend import border
 from ..core.errors import ImageGSError
 from ..core.settings import PRESETS, FitSettings
 from ..core.textures.texture_stack import OVERALL
-from ..workflow import run, selection
+from ..workflow import run, selection, uv_changes
 from ..workflow.compress import Outcome, planned
 from ..workflow.notices import Severity
 from .messages import counted, say
@@ -124,6 +124,7 @@ class _Press(_Base):
         }
 
     def _finish(self, outcome: Outcome) -> border.Result:
+        uv_changes.refresh()
         for severity in (Severity.ERROR, Severity.WARNING):
             for notice in outcome.of(severity):
                 word: Any = severity.name  # in the words of Blender's reports

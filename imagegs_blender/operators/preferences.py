@@ -10,7 +10,7 @@ import bpy
 
 from ..blend import border
 from ..core.errors import ImageGSError
-from ..core.process import worker
+from ..core.process import interpreter
 from ..core.settings import DEVICES, PRESETS
 
 PACKAGE = __package__.rpartition(".")[0]
@@ -100,7 +100,7 @@ class IMAGEGS_OT_detect_devices(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> border.Result:
         global _detected
         try:
-            _detected = worker.devices(worker_options().get("python"))
+            _detected = interpreter.devices(worker_options().get("python"))
         except ImageGSError as error:
             _detected = str(error)
             self.report({"ERROR"}, str(error))
@@ -128,7 +128,7 @@ def preferences() -> IMAGEGS_AP_preferences | None:
 
 
 def worker_options() -> dict[str, Any]:
-    """What the preferences say about the fit's process, as options of worker.Job."""
+    """What the preferences say about the fit's process, as options of worker.Worker."""
     chosen = preferences()
     if chosen is None:
         return {}

@@ -6,7 +6,6 @@ import bpy
 
 from ..blend import border
 from ..blend.decoder import decoder_nodes
-from ..core.errors import ImageGSError
 from ..core.settings import DEFAULT_BPP, FitSettings
 from ..scene import replace
 from ..scene.coverage import Importance
@@ -95,15 +94,12 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
 
     def weighting(self) -> Importance:
         """Which texels count. Raises ImageGSError where the chosen mask is missing."""
-        if self.importance == "IMAGE" and self.importance_image is None:
-            raise ImageGSError("Importance is set to Image, but no image is chosen: choose one, or set it to None")
-        if self.importance == "ATTRIBUTE" and not self.importance_attribute:
-            raise ImageGSError(
-                "Importance is set to Vertex Paint, but no color attribute is named: name it, or set None"
-            )
-        image = self.importance_image.name if self.importance == "IMAGE" else None
-        attribute = self.importance_attribute if self.importance == "ATTRIBUTE" else None
-        return Importance(self.ignore_unused, image, attribute)
+        image = self.importance_image.name if self.importance_image else ""
+        return Importance.of(
+            self.ignore_unused,
+            image if self.importance == "IMAGE" else None,
+            self.importance_attribute if self.importance == "ATTRIBUTE" else None,
+        )
 
 
 def register() -> None:

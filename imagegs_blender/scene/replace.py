@@ -18,6 +18,7 @@ from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes, decoders, is_decoder, is_decoder_node
 from ..blend.properties import HELPER, ORIGINAL
 from ..blend.record import Link, Original
+from . import stand_ins
 from .material_stack import Sampling, StackPlan, TreeRef
 
 FRAME = "Image-GS originals"
@@ -49,7 +50,9 @@ def restore(materials: Iterable[bpy.types.Material]) -> int:
     nodes put back; a tree whose originals were dropped is left as it is. Raises ImageGSError, and changes nothing, where
     what is written on a node is damaged.
     """
-    written = {tree: {node: Original.of(node) for node in originals(tree)} for tree in trees(materials)}
+    within = list(trees(materials))
+    written = {tree: {node: Original.of(node) for node in originals(tree)} for tree in within}
+    stand_ins.back(within)
     count = sum(map(len, written.values()))
     for tree, replaced in written.items():
         while replaced:
@@ -66,6 +69,7 @@ def restore(materials: Iterable[bpy.types.Material]) -> int:
 def originals_shown(materials: Iterable[bpy.types.Material]) -> Iterator[None]:
     """The originals back in place for as long as the context lasts, then the decoders again, as they were."""
     materials = list(materials)
+    stand_ins.back(list(trees(materials)))
     shown: list[_Shown] = []
     for tree in list(trees(materials)):
         together: dict[str, list[tuple[bpy.types.ShaderNodeTexImage, str]]] = defaultdict(list)
@@ -108,39 +112,12 @@ class _Shown:
     lod: float
 
 
-def droppable(materials: Iterable[bpy.types.Material]) -> list[bpy.types.Image]:
-    """The images that drop_originals would remove, as far as that can be told before: those only replaced nodes use."""
-    count: dict[bpy.types.Image, int] = defaultdict(int)
-    for tree in trees(materials):
-        for node in originals(tree):
-            if node.image is not None:
-                count[node.image] += 1
-    return [
-        image for image, uses in count.items() if image.users - image.use_fake_user <= uses and image.library is None
-    ]
+def trees(materials: Iterable[bpy.types.Material], linked: bool = False) -> Iterator[bpy.types.NodeTree]:
+    """The trees of these materials and every node group inside them, each once; not the decoders'.
 
-
-def drop_originals(materials: Iterable[bpy.types.Material]) -> list[str]:
-    """Remove the replaced nodes of these materials, and their images where nothing else uses them.
-
-    Returns the names of the removed images. Files on disk are never touched.
+    linked   also those that belong to another file
     """
-    images: set[bpy.types.Image] = set()
-    for tree in list(trees(materials)):
-        for node in originals(tree):
-            if node.image is not None:
-                images.add(node.image)
-            tree.nodes.remove(node)
-        _remove_empty_frames(tree)
-    removed = [image.name for image in images if image.users - image.use_fake_user == 0 and image.library is None]
-    for name in removed:
-        bpy.data.images.remove(border.local_image(name))
-    return sorted(removed)
-
-
-def trees(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.NodeTree]:
-    """The trees of these materials and every local node group inside them, each once; not the decoders'."""
-    own = (m.node_tree for m in materials if m.library is None)
+    own = (m.node_tree for m in materials if linked or m.library is None)
     stack: list[bpy.types.NodeTree] = [tree for tree in own if tree]
     seen: set[int] = set()
     while stack:
@@ -150,7 +127,7 @@ def trees(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.NodeTre
         seen.add(tree.as_pointer())
         yield tree
         inner = (getattr(node, "node_tree", None) for node in tree.nodes)
-        stack += [t for t in inner if t and not t.library and not is_decoder(t)]
+        stack += [t for t in inner if t and (linked or not t.library) and not is_decoder(t)]
 
 
 def originals(tree: bpy.types.NodeTree) -> list[bpy.types.ShaderNodeTexImage]:
@@ -170,6 +147,13 @@ def remove_unused_decoders() -> None:
         for part in held:  # a group comes before those inside it
             if part.users == 0 and part.library is None:
                 bpy.data.batch_remove([part])
+
+
+def remove_empty_frames(tree: bpy.types.NodeTree) -> None:
+    """Remove the frames of a tree that held its originals and hold nothing any more."""
+    for frame in [n for n in tree.nodes if n.bl_idname == "NodeFrame" and HELPER.is_on(n)]:
+        if not any(node.parent == frame for node in tree.nodes):
+            tree.nodes.remove(frame)
 
 
 def _add_decoder(
@@ -259,7 +243,7 @@ def _tidy(tree: bpy.types.NodeTree) -> None:
     for node in list(tree.nodes):
         if HELPER.is_on(node) and not any(output.is_linked for output in node.outputs):
             tree.nodes.remove(node)
-    _remove_empty_frames(tree)
+    remove_empty_frames(tree)
 
 
 def _frame(tree: bpy.types.NodeTree) -> bpy.types.NodeFrame:
@@ -275,12 +259,6 @@ def _frame(tree: bpy.types.NodeTree) -> bpy.types.NodeFrame:
     HELPER.write(frame, True)
     frame.location = (left, lowest - 200)
     return frame
-
-
-def _remove_empty_frames(tree: bpy.types.NodeTree) -> None:
-    for frame in [n for n in tree.nodes if n.bl_idname == "NodeFrame" and HELPER.is_on(n)]:
-        if not any(node.parent == frame for node in tree.nodes):
-            tree.nodes.remove(frame)
 
 
 def _output_name(map_name: str, identifier: str) -> str:

@@ -15,6 +15,7 @@ from ..blend import border
 from ..blend.decoder import is_decoder_node
 from ..blend.properties import ORIGINAL
 from ..core.textures.texture_stack import Role
+from . import stand_ins
 
 Path = tuple[bpy.types.ShaderNodeGroup, ...]
 """The group nodes entered on the way from a material's own tree down to a node, outermost first."""
@@ -74,6 +75,8 @@ def image_uses(material: bpy.types.Material) -> Iterator[ImageUse | DecoderUse]:
             seen.add(key)
             if is_decoder_node(node):
                 yield DecoderUse(border.owner(node), node)
+            elif (shown := stand_ins.node_of(border.owner(node), node)) is not None:
+                yield DecoderUse(border.owner(node), shown)
             elif isinstance(node, bpy.types.ShaderNodeTexImage | bpy.types.ShaderNodeTexEnvironment) and not node.mute:
                 want = replace(visit.want, channels="A") if source.identifier == "Alpha" else visit.want
                 yield ImageUse(border.owner(node), node, visit.path, want)

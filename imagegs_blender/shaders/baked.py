@@ -87,10 +87,10 @@ def update(decoder: Decoder, gaussians: Gaussians, maps: Sequence[MapInfo], tabl
 
 
 def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, height: int) -> tuple[np.ndarray, str]:
-    """lod.planes for pictures that will be filtered, and what decoded them: "GPU" where one can be reached, else "CPU"."""
+    """lod.planes, and what decoded them: "GPU" where one can be reached, else "CPU"."""
     if compute.missing() is None:
-        return compute.planes(tables, level, width, height, gaussians.wrap, whole=True), "GPU"
-    return lod.planes(gaussians, tables.tail, level, width, height, whole=True), "CPU"
+        return compute.planes(tables, level, width, height), "GPU"
+    return lod.planes(gaussians, tables.tail, level, width, height), "CPU"
 
 
 def show_average(decoder: Decoder) -> None:

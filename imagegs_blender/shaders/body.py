@@ -1,10 +1,14 @@
 """Where the nodes of a decoder stand: in an inner group, its body, that no saved file holds.
 
     decoder:   Group Input -> body -> Group Output, whose own values are the average color of each map
+                                      Group Output, the same without links
 
 The body, the groups inside it, and their images are runtime data to Blender, which leaves such data out of files. A group
 node without its group has no sockets, so in the saved file the output's own values show: the average color, with this
 add-on until the body is built, without it for good.
+
+Renderers take the active output, the one with links. Python that walks node trees takes the first, which has none: it finds
+the average color, where through the nodes of a body lead a billion paths. give_average() leads everybody there.
 
 A linked decoder belongs to another file. Nothing of this file may stand inside it, since Undo would free that under its
 nodes. So it is built in its own tree, from blank datablocks that its file holds for this (Parts).
@@ -21,16 +25,27 @@ from ..blend.decoder import Decoder
 from ..blend.properties import BODY, PARTS
 from ..core.errors import ImageGSError
 
-LEVEL_TREE = "level"
-"""The group inside a body that reads one level of detail."""
+BODY_TREE, LEVEL_TREE = "decoded", "level"
+"""The body, and the group inside it that reads one level of detail."""
 
 
 class Parts:
-    """The datablocks that a decoder is being built from: new ones, or where it is linked the blank ones of its file."""
+    """The datablocks that a decoder is being built from: new ones, or where it is linked the blank ones of its file.
 
-    def __init__(self, decoder: Decoder) -> None:
+    pattern   the body of a decoder that is built alike; groups are copies of its groups
+    copied    they are
+    """
+
+    def __init__(self, decoder: Decoder, pattern: bpy.types.ShaderNodeTree | None = None) -> None:
         self.decoder = decoder
         self._blank = decoder.parts if decoder.linked else None
+        self.copied = pattern is not None
+        self._patterns: dict[str, bpy.types.ShaderNodeTree] = {}
+        if pattern is not None:
+            self._patterns[BODY_TREE] = pattern
+            for node in pattern.nodes:
+                if isinstance(node, bpy.types.ShaderNodeGroup) and node.node_tree:
+                    self._patterns[LEVEL_TREE] = node.node_tree
 
     def image(self, name: str, is_float: bool) -> bpy.types.Image:
         """An image for the texels of a table or a map; float or 8 bits. Raises ImageGSError where there is no blank one."""
@@ -42,9 +57,10 @@ class Parts:
         return image
 
     def tree(self, name: str) -> bpy.types.ShaderNodeTree:
-        """A group without nodes and sockets. Raises ImageGSError where there is no blank one."""
+        """A group without nodes and sockets, or a copy. Raises ImageGSError where there is no blank one."""
         if self._blank is None:
-            return border.new_tree(f".{self.decoder.name} {name}")
+            title, pattern = f".{self.decoder.name} {name}", self._patterns.get(name)
+            return border.new_tree(title) if pattern is None else border.copied(pattern, title)
         tree = self._blank.get(name)
         if not isinstance(tree, bpy.types.ShaderNodeTree):
             raise self._lacking()
@@ -63,8 +79,10 @@ def attach(decoder: Decoder, body: bpy.types.ShaderNodeTree, colors: Mapping[str
     """Let a decoder decode with a body, and show these colors, by output, wherever the body is missing."""
     tree = decoder.tree
     decoder.clear()
+    add_dead_end(tree)
     start, node, end = map(tree.nodes.new, ("NodeGroupInput", "ShaderNodeGroup", "NodeGroupOutput"))
-    assert isinstance(node, bpy.types.ShaderNodeGroup)
+    assert isinstance(node, bpy.types.ShaderNodeGroup) and isinstance(end, bpy.types.NodeGroupOutput)
+    end.is_active_output = True
     node.node_tree, node.label = body, "Decoded"
     BODY.write(node, True)
     node.width, node.location, end.location = 300, (250, 0), (600, 0)
@@ -75,12 +93,25 @@ def attach(decoder: Decoder, body: bpy.types.ShaderNodeTree, colors: Mapping[str
     show(decoder, colors)
 
 
+def add_dead_end(tree: bpy.types.ShaderNodeTree) -> None:
+    """Put the first Group Output into a decoder, the one that gets no links."""
+    node = tree.nodes.new("NodeGroupOutput")
+    node.label, node.location = "Average, for exporters", (600, -300)
+
+
 def show(decoder: Decoder, colors: Mapping[str, tuple[float, float, float]]) -> None:
     """Let these be the colors that a decoder shows wherever its body is missing, by output."""
     for end in (node for node in decoder.tree.nodes if node.bl_idname == "NodeGroupOutput"):
         for name, color in colors.items():
             socket = end.inputs[name]
             border.set_value(socket, (*color, 1.0) if socket.type == "RGBA" else color[0])
+
+
+def give_average(decoder: Decoder, yes: bool) -> None:
+    """Let a decoder give the average color of each map, or decode again."""
+    ends = [node for node in decoder.tree.nodes if isinstance(node, bpy.types.NodeGroupOutput)]
+    if len(ends) == 2:  # built by this version
+        ends[0 if yes else 1].is_active_output = True
 
 
 def detach(decoder: Decoder) -> None:
@@ -123,6 +154,4 @@ def drop_blank(decoder: Decoder) -> None:
     """Remove the blank parts of a decoder of this file: only a saved file needs them."""
     parts = list(decoder.parts.values())
     PARTS.remove(decoder.tree)
-    for part in parts:
-        if part.users == 0 and part.library is None:
-            (bpy.data.images if isinstance(part, bpy.types.Image) else bpy.data.node_groups).remove(part)
+    bpy.data.batch_remove([part for part in parts if part.users == 0 and part.library is None])

@@ -23,7 +23,7 @@ from ..core.textures import texture_stack
 from ..core.textures.texture_stack import MapInfo
 from ..core.textures.udim import Tiles
 from . import baked, table_images
-from .body import Parts, attach, detach, drop_blank, show
+from .body import BODY_TREE, Parts, add_dead_end, attach, detach, drop_blank, show
 from .nodes import node_group, udim
 from .osl import script_node
 
@@ -107,10 +107,12 @@ def update(decoder: Decoder, detail: int = 0) -> None:
 
 def _must_be_built(decoder: Decoder, kind: str, tables: Tables) -> bool:
     """Whether the nodes of a decoder are missing, another's too, or for other tables."""
-    fits = kind == BAKED or decoder.layout == tables.layout
+    layout = decoder.layout
     if decoder.linked:
+        fits = kind == BAKED or (layout is not None and layout.reads(tables.layout))
         is_built = decoder.derived_images() or decoder.scripts()
         return not is_built or (not fits and bool(decoder.parts))
+    fits = kind == BAKED or layout == tables.layout
     return decoder.body is None or decoder.body.users > 1 or not fits
 
 
@@ -181,13 +183,19 @@ def _fine_tables(data: bytes) -> Tables:
 def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Build the nodes of a kind in the place of those that a decoder has."""
     fill = {NODES: node_group.fill, OSL: script_node.fill, BAKED: baked.fill}[kind]
-    parts, planes = Parts(decoder), average(tables.tail)
+    planes = average(tables.tail)
     if decoder.linked:
         decoder.clear()
-        fill(parts, decoder.tree, maps, tables)
+        add_dead_end(decoder.tree)
+        fill(Parts(decoder), decoder.tree, maps, tables)
+        show(decoder, udim.outside(maps, planes))
     else:
         _clear(decoder)
-        body = border.new_tree(f".{decoder.name} decoded")
+        alike = _alike(decoder, maps, tables)
+        parts = Parts(decoder, _pattern(alike) if kind == NODES else None)
+        body = parts.tree(BODY_TREE)
+        if kind == NODES:
+            _latest[alike] = body.session_uid
         node_group.interface(body, maps)
         fill(parts, body, maps, tables)
         attach(decoder, body, udim.outside(maps, planes))
@@ -200,6 +208,26 @@ def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Ta
         for stale in (properties.AVERAGE, properties.LAYOUT):  # version 1 kept them here
             stale.remove(decoder.tree)
         properties.STREAM_VERSION.write(decoder.tree, properties.VERSION)
+
+
+_latest: dict[tuple, int] = {}
+"""The uid of the body that was built last, for each of what _alike() gives."""
+
+
+def _alike(decoder: Decoder, maps: Sequence[MapInfo], tables: Tables) -> tuple:
+    """What decides which nodes a body has; the rest are numbers, names and images."""
+    forms = tuple(
+        (m.channels, m.color_space, *((c.kind, c.plane, c.plane_y, (c.low, c.high) == (0, 1)) for c in m.sources))
+        for m in maps
+    )
+    return str(tables.layout), decoder.extension, decoder.projection, decoder.tiles is None, forms
+
+
+def _pattern(alike: tuple) -> bpy.types.ShaderNodeTree | None:
+    """A body that was built alike in this file, if there is one."""
+    uid = _latest.get(alike)
+    trees = (tree for tree in bpy.data.node_groups if tree.session_uid == uid)
+    return next((tree for tree in trees if isinstance(tree, bpy.types.ShaderNodeTree)), None)
 
 
 def _maps(decoder: Decoder) -> tuple[MapInfo, ...]:

@@ -94,7 +94,8 @@ def update_images(decoder: Decoder, tables: Tables) -> None:
 
     Raises ImageGSError where the decoder's nodes were built for another layout.
     """
-    if decoder.layout != tables.layout:
+    layout = decoder.layout
+    if layout is None or not layout.reads(tables.layout):
         raise ImageGSError(
             f"{decoder.name}: was built by another version of the add-on: open its library with this version and save it"
         )
@@ -135,11 +136,10 @@ def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: 
     height, width = tables.arrays()[table].shape[:2]
     mapping = node.texture_mapping
     if table == LEVELS:
-        mapping.scale = (1 / width, 1e-4, 1)
-        mapping.translation = (0.5 / width, 0.5, 0)
+        border.change(mapping, scale=(1 / width, 1e-4, 1), translation=(0.5 / width, 0.5, 0))
     else:
-        mapping.scale = (1 / width, 1 / height, 1)
-        mapping.translation = ((texel % 2 + 0.5) / width, (texel // 2 + 0.5) / height, 0)
+        across, down = (texel % 2 + 0.5) / width, (texel // 2 + 0.5) / height
+        border.change(mapping, scale=(1 / width, 1 / height, 1), translation=(across, down, 0))
 
 
 def _fill(image: bpy.types.Image, texels: np.ndarray) -> None:

@@ -15,7 +15,7 @@ from ..operators.messages import shown as _
 from ..operators.settings import IMAGEGS_PG_settings
 from ..scene.material_stack import Plan, StackPlan
 from ..scene.skipped import lines as skipped_lines
-from ..workflow import forecast, rebuild, run, selection, summary
+from ..workflow import as_images, forecast, rebuild, run, selection, summary, uv_changes
 from ..workflow.compress import Phase
 from .text import wrapped
 
@@ -205,6 +205,8 @@ def _draw_compressed(
     _draw_kinds(body, [decoder for decoder in used if decoder.is_sound])
     for decoder in used:
         _draw_summary(body, decoder)
+        if uv_changes.is_outgrown(decoder):
+            _draw_outgrown(body, selection.has_originals(materials))
     grid = body.column(align=True)
     grid.operator("imagegs.compare", icon="IMAGE_ALPHA")
     grid.operator("imagegs.copy_report", icon="COPYDOWN")
@@ -212,6 +214,11 @@ def _draw_compressed(
     grid.operator("imagegs.restore", icon="LOOP_BACK")
     grid.operator("imagegs.drop_originals", icon="TRASH")
     grid.operator("imagegs.bake", icon="RENDER_STILL")
+    if as_images.is_shown(materials):
+        wrapped(grid, _("Shown as images: saved files keep the Gaussians"))
+        grid.operator("imagegs.show_as_gaussians", icon="NODETREE", depress=True)
+    else:
+        grid.operator("imagegs.show_as_images", icon="IMAGE_DATA")
     row = grid.row(align=True)
     row.operator("imagegs.export_stream", icon="EXPORT")
     row.operator("imagegs.import_stream", icon="IMPORT")
@@ -244,6 +251,15 @@ def _draw_summary(layout: bpy.types.UILayout, decoder: Decoder) -> None:
         row = box.row()
         row.label(text=feeds or name)
         row.label(text=summary.decibels(value) + ("" if angle is None else f", {angle:.1f}\N{DEGREE SIGN}"))
+
+
+def _draw_outgrown(layout: bpy.types.UILayout, can_recompress: bool) -> None:
+    """Meshes show parts of a texture that were left out."""
+    remedy = (
+        "press Recompress" if can_recompress else "its originals were dropped: bring them back to compress it again"
+    )
+    text = _("UVs have changed since: parts of this texture were left out; {remedy}")
+    wrapped(layout.column(align=True), text.format(remedy=_(remedy)), icon="ERROR")
 
 
 def _draw_memory(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import comparison, distance, forecast, levels, rebuild, run, saving
+from . import as_images, comparison, distance, forecast, levels, rebuild, run, saving, uv_changes
 
-_MODULES = (forecast, comparison, distance, levels, rebuild, saving, run)
+_MODULES = (as_images, forecast, comparison, distance, levels, rebuild, saving, run, uv_changes)
 
 
 def register() -> None:

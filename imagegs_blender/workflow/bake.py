@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 import numpy as np
 
 from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes
-from ..blend.properties import UDIM
+from ..blend.properties import MAP, STAND_IN
 from ..core import files
 from ..core.decoding import decode
 from ..core.textures import image_files
 from ..core.textures.texture_stack import Depth, MapInfo
 from ..core.textures.udim import Tiles
-from ..scene import cost, replace
+from ..scene import cost, replace, stand_ins
 
 
 def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | None = None) -> dict[str, Path]:
@@ -29,7 +28,7 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
     """
     stream, tiles, written = decoder.stream, decoder.tiles, {}
     taken = set() if taken is None else taken
-    images = decode.images(stream, whole=True)
+    images = decode.images(stream)
     for info in stream.maps:
         name = info.name
         pixels, depth = _as_kind(images[name], info.depth, kind)
@@ -57,40 +56,20 @@ def _as_kind(pixels: np.ndarray, depth: Depth, kind: str) -> tuple[np.ndarray, D
 
 def use(decoder: Decoder, baked: dict[str, Path]) -> None:
     """Put Image Texture nodes with the baked files in the place of a decoder, in every local material that has it."""
-    maps = {m.name: m for m in decoder.stream.maps}
-    loaded = {name: _load(path, maps[name], decoder.tiles) for name, path in baked.items()}
+    images = load(decoder, baked)
     for material in cost.materials_with(decoder):
         for tree in replace.trees([material]):
             for instance in [node for node in decoder_nodes(tree) if node.node_tree == decoder.tree]:
-                _put_images(tree, instance, loaded, decoder)
+                for node in stand_ins.put(tree, instance, images):
+                    STAND_IN.remove(node)
+                    MAP.remove(node)
+                tree.nodes.remove(instance)
 
 
-def _put_images(
-    tree: bpy.types.NodeTree,
-    instance: bpy.types.ShaderNodeGroup,
-    loaded: dict[str, bpy.types.Image],
-    decoder: Decoder,
-) -> None:
-    vector = next((border.source(link) for link in border.links(instance.inputs["Vector"])), None)
-    for number, (name, image) in enumerate(loaded.items()):
-        links = [
-            (output, border.target(link))
-            for socket, output in ((name, "Color"), (f"{name} Alpha", "Alpha"))
-            if instance.outputs.get(socket) is not None
-            for link in border.links(instance.outputs[socket])
-        ]
-        if not links:
-            continue
-        node: Any = tree.nodes.new("ShaderNodeTexImage")
-        node.image, node.parent = image, instance.parent
-        node.extension = "REPEAT" if decoder.extension == UDIM else decoder.extension
-        node.projection = decoder.projection
-        node.location = (instance.location.x, instance.location.y - 300 * number)
-        if vector is not None:
-            tree.links.new(vector, node.inputs["Vector"])
-        for output, target in links:
-            tree.links.new(node.outputs[output], target)
-    tree.nodes.remove(instance)
+def load(decoder: Decoder, baked: dict[str, Path]) -> dict[str, bpy.types.Image]:
+    """The baked files of a decoder as images, by map."""
+    maps = {m.name: m for m in decoder.stream.maps}
+    return {name: _load(path, maps[name], decoder.tiles) for name, path in baked.items()}
 
 
 def _of_tile(path: Path, number: int) -> Path:

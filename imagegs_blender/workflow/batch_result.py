@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from ..core.settings import FitSettings
 from ..scene import skipped
+from ..scene.drop import Kept
 from ..scene.skipped import Skipped
 from .compress import Done, Outcome
 from .notices import Severity
@@ -16,12 +18,13 @@ _HEAD = ("material", "maps", "resolution", "unused", "Gaussians", "bytes", "bppc
 _ALIGNMENT = ("<", ">", ">", ">", ">", ">", ">", "<", ">")
 
 
-def result(outcome: Outcome, problems: list[dict[str, Any]]) -> dict[str, Any]:
+def result(outcome: Outcome, problems: list[dict[str, Any]], kept: Iterable[Kept] = ()) -> dict[str, Any]:
     """One file's part of report.json.
 
     materials   one row for each material and stack; a stack that several materials share is in several rows
     skipped     what was left as it is, and why: not an error
     failed      what was asked for and could not be done
+    kept        originals that were to be dropped and stay, because something else really uses them
     """
     failed = [
         {"material": material, "stack": notice.subject, "error": notice.text}
@@ -34,12 +37,13 @@ def result(outcome: Outcome, problems: list[dict[str, Any]]) -> dict[str, Any]:
         "bytes_streams": sum(done.report.bytes for done in outcome.done),
         "skipped": [asdict(left) for left in outcome.plan.skipped],
         "failed": problems + failed,
+        "kept": [asdict(image) for image in kept],
     }
 
 
 def failure(error: str) -> dict[str, Any]:
     """One file's part of report.json where nothing was saved."""
-    return {"error": error, "materials": [], "bytes_streams": 0, "skipped": [], "failed": []}
+    return {"error": error, "materials": [], "bytes_streams": 0, "skipped": [], "failed": [], "kept": []}
 
 
 def document(settings: FitSettings, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -63,6 +67,7 @@ def table(result: dict[str, Any], verbose: bool = False) -> str:
     text = [result["file"], *(lines if len(rows) > 1 else ())]
     left = (Skipped(**entry) for entry in result["skipped"])
     text += [f"left as it is: {line}" for line in skipped.lines(left, verbose)]
+    text += [f"kept: {Kept.from_json(entry)}" for entry in result["kept"]]
     if "bytes_after" in result:
         before, after = result["bytes_before"], result["bytes_after"]
         text.append(

@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -22,16 +21,16 @@ from ..blend.record import OriginalMap, Record
 from ..core.encoding.encode import Encoded, Progress
 from ..core.encoding.report import FitReport
 from ..core.errors import Cancelled, ImageGSError
-from ..core.process import worker
+from ..core.process.worker import Worker
 from ..core.settings import FitSettings
-from ..core.textures import texture_stack
-from ..scene import cost, coverage, material_stack, pixels, replace
+from ..scene import cost, material_stack, replace
 from ..scene.coverage import Importance
 from ..scene.material_stack import Plan, Sampling, StackPlan
 from ..shaders import decoder as builder
 from . import limits, worth
 from .max_detail import wanted_detail
 from .notices import Notice, Severity
+from .reading import Reading
 
 
 class Phase(Enum):
@@ -49,12 +48,14 @@ class Update:
     names      of all stacks
     index      of the stack in progress, from 0
     progress   of its fit; None while that has nothing new to say
+    waiting    there is nothing to do here but to wait
     """
 
     names: tuple[str, ...]
     index: int
     phase: Phase
     progress: Progress | None = None
+    waiting: bool = False
 
     @property
     def stack(self) -> str:
@@ -71,7 +72,7 @@ class Done:
     """A stack that is compressed.
 
     decoders  their names, one for each sampling
-    seconds   reading and building included
+    seconds   of its turn: reading, fitting, building
     """
 
     stack: StackPlan
@@ -113,30 +114,35 @@ def steps(
     importance       which texels count; default all
     again            the plan is of compressed materials' originals: the new decoders take the place of the old
     only_smaller     stacks that would take no less of the file, or turn out to, stay as they are
-    worker_options   options of worker.Job
+    worker_options   options of worker.Worker
     """
     outcome = Outcome(worth.sifted(plan, settings) if only_smaller else plan)
     plan = outcome.plan
     names = tuple(stack.name for stack in plan.stacks)
     fits: list[_Fit] = []
-    for index, stack in enumerate(plan.stacks):
-        start = time.perf_counter()
-        with _caught(stack, outcome):
-            job = yield from _started(
-                stack, Update(names, index, Phase.READING), settings, importance, worker_options or {}
-            )
-            try:
+    with ExitStack() as ending:
+        worker = ending.enter_context(Worker(**(worker_options or {})))
+        readings = [Reading(stack, settings, importance, worker) for stack in plan.stacks]
+        for reading in readings:
+            ending.callback(reading.close)
+        for index, (stack, reading) in enumerate(zip(plan.stacks, readings, strict=True)):
+            start = time.perf_counter()
+            with _caught(stack, outcome):
+                while not reading.done:
+                    yield Update(names, index, Phase.READING, waiting=not reading.advance())
+                job = reading.job()
+                ahead = next((other for other in readings[index + 1 : index + 2] if other.is_small), None)
                 while not job.done:
-                    reports = job.poll()
-                    yield Update(names, index, Phase.FITTING, reports[-1] if reports else None)
+                    worker.listen()
+                    waiting = not (ahead and ahead.advance())
+                    reports = job.progress()
+                    yield Update(names, index, Phase.FITTING, reports[-1] if reports else None, waiting)
                 encoded = job.result()
-            finally:
-                job.cancel()
-            reason = worth.loss(stack, len(encoded.data)) if only_smaller else None
-            if reason is not None:
-                outcome.plan = worth.without(outcome.plan, stack, reason)
-            else:
-                fits.append(_Fit(index, stack, encoded, start))
+                reason = worth.loss(stack, len(encoded.data)) if only_smaller else None
+                if reason is not None:
+                    outcome.plan = worth.without(outcome.plan, stack, reason)
+                else:
+                    fits.append(_Fit(index, stack, encoded, time.perf_counter() - start, reading.shown))
     outcome.notices += [
         Notice(
             Severity.INFO,
@@ -148,8 +154,10 @@ def steps(
     ]
     try:
         for fit in fits:
+            start = time.perf_counter()
             with _caught(fit.stack, outcome):
-                fit.decoders = _decoders(fit.stack, fit.encoded, settings)
+                fit.decoders = _decoders(fit.stack, fit.encoded, settings, fit.shown)
+            fit.seconds += time.perf_counter() - start
             yield Update(names, fit.index, Phase.BUILDING)
         built = [fit for fit in fits if fit.decoders]
         if again and built:
@@ -157,8 +165,7 @@ def steps(
         for fit in built:
             with _caught(fit.stack, outcome):
                 replace.replace(fit.stack, {sampling: find(name) for sampling, name in fit.decoders.items()})
-                seconds = time.perf_counter() - fit.start
-                outcome.done.append(Done(fit.stack, tuple(fit.decoders.values()), fit.encoded.report, seconds))
+                outcome.done.append(Done(fit.stack, tuple(fit.decoders.values()), fit.encoded.report, fit.seconds))
                 if fit.encoded.report.warning:
                     outcome.notices.append(Notice(Severity.WARNING, fit.stack.name, fit.encoded.report.warning))
         outcome.notices += limits.too_many(_materials(plan))
@@ -169,12 +176,17 @@ def steps(
 
 @dataclass
 class _Fit:
-    """A finished fit on its way into the file; decoders are the names of its decoders once they are built."""
+    """A finished fit on its way into the file; decoders are the names of its decoders once they are built.
+
+    seconds   from its turn on: reading (but for what was read ahead), fitting, building
+    shown     what of the texture counted, as Record.shown
+    """
 
     index: int
     stack: StackPlan
     encoded: Encoded
-    start: float
+    seconds: float
+    shown: str
     decoders: dict[Sampling, str] = field(default_factory=dict)
 
 
@@ -195,47 +207,7 @@ def _caught(stack: StackPlan, outcome: Outcome) -> Iterator[None]:
     outcome.notices.append(Notice(Severity.ERROR, stack.name, text, stack.materials))
 
 
-def _started(
-    stack: StackPlan,
-    update: Update,
-    settings: FitSettings,
-    importance: Importance | None,
-    options: Mapping[str, Any],
-) -> Generator[Update, None, worker.Job]:
-    """The fit of a stack, started: its maps are read one by one, and joined in a thread."""
-    sources = []
-    for map_plan in stack.maps:
-        sources.append(pixels.read_map(map_plan))
-        yield update
-    weights = coverage.prepare(stack, importance) if importance else None
-
-    def prepare() -> worker.Job:
-        job = worker.Job(texture_stack.build(sources, stack.wrap, weights() if weights else None), settings, **options)
-        job.write()
-        return job
-
-    thread = ThreadPoolExecutor(1)
-    prepared = thread.submit(prepare)
-    try:
-        while not prepared.done():
-            yield update
-    except BaseException:
-        prepared.add_done_callback(_discard)
-        raise
-    finally:
-        thread.shutdown(wait=False)
-    job = prepared.result()
-    job.start()
-    return job
-
-
-def _discard(prepared: Future[worker.Job]) -> None:
-    """A job that nobody waits for any more gives its files back."""
-    if prepared.exception() is None:
-        prepared.result().cancel()
-
-
-def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> dict[Sampling, str]:
+def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings, shown: str) -> dict[Sampling, str]:
     """Build a decoder for each sampling from the stream, as a reader of the file would; returns their names."""
     before = {m.name: cost.image(m.image.find()) for m in stack.maps}
     originals = {
@@ -244,7 +216,7 @@ def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings) -> dict
     }
     decoders: dict[Sampling, Decoder] = {}
     for sampling in stack.samplings:
-        record = Record(settings.changed(), encoded.report, sampling.extension, originals, sampling.projection)
+        record = Record(settings.changed(), encoded.report, sampling.extension, originals, sampling.projection, shown)
         name = f"Image-GS {stack.name}{f' {sampling}' if decoders else ''}"
         decoders[sampling] = builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail())
     if len(decoders) > 1:

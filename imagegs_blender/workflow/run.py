@@ -13,6 +13,10 @@ from ..scene.material_stack import Plan
 from .compress import Outcome, Phase, Update, steps
 
 POLL_SECONDS = 0.1
+"""Between the pieces of a run beside a window."""
+
+_NAP_SECONDS = 0.02
+"""Between two looks at a fit, where nothing else is to be done."""
 
 
 class Run:
@@ -100,7 +104,7 @@ def compress(
 ) -> Outcome:
     """Compress what is planned in one go; the options are those of compress.steps.
 
-    The update callback is called several times a second; what it raises stops the work, leaves the file as it was, and
+    The update callback is called many times a second; what it raises stops the work, leaves the file as it was, and
     is passed on.
     """
     running = steps(plan, settings, **options)
@@ -115,8 +119,8 @@ def compress(
             except BaseException:
                 running.close()
                 raise
-        if now.progress is None:
-            time.sleep(POLL_SECONDS)
+        if now.waiting:
+            time.sleep(_NAP_SECONDS)
 
 
 @bpy.app.handlers.persistent

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import bpy
 
-from ..blend.decoder import Decoder
+from ..blend.decoder import Decoder, is_decoder
 from ..scene import cost, replace
 
 
@@ -43,6 +43,14 @@ def poll_originals(cls: type[bpy.types.Operator], context: bpy.types.Context) ->
         return False
     if not has_originals(materials(context.selected_objects)):
         cls.poll_message_set("The originals of these materials were dropped")
+        return False
+    return True
+
+
+def poll_any_decoder(cls: type[bpy.types.Operator]) -> bool:
+    """Poll: the file has a decoder."""
+    if not any(map(is_decoder, bpy.data.node_groups)):
+        cls.poll_message_set("Nothing is compressed in this file")
         return False
     return True
 

@@ -1,9 +1,10 @@
-"""What is worth compressing: stacks whose originals take more of a file than the stream and the decoders that replace them."""
+"""What is worth compressing: stacks that take less of a file as a stream and its decoders, and still show their picture."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from ..core.encoding.rate import fixed_bytes
 from ..core.settings import FitSettings
 from ..scene import cost
 from ..scene.material_stack import Plan, StackPlan
@@ -32,10 +33,19 @@ def loss(stack: StackPlan, stream: int | None) -> str | None:
     return f"would not get smaller: {max(1, round(now / 1000))} KB as it is"
 
 
+def too_small(stack: StackPlan, stream: int | None) -> str | None:
+    """Why a stream of so many bytes can't show the stack, in words: most of it would be its head; None where it can."""
+    channels = {m.name: len(m.channels) for m in stack.maps}
+    if stream is None or stream >= 2 * fixed_bytes(channels, sum(channels.values())):
+        return None
+    return f"too small for this rate: {stack.largest.width} x {stack.largest.height} would get {stream} bytes"
+
+
 def sifted(plan: Plan, settings: FitSettings) -> Plan:
-    """The plan without the stacks that would not get smaller; they are left as they are, with that reason."""
+    """The plan without the stacks that would not get smaller or would show little; they stay as they are, with that reason."""
     for stack in plan.stacks:
-        reason = loss(stack, stream_bytes(stack, settings))
+        stream = stream_bytes(stack, settings)
+        reason = loss(stack, stream) or too_small(stack, stream)
         if reason is not None:
             plan = without(plan, stack, reason)
     return plan

@@ -3,6 +3,7 @@
 version-1.blend was saved by Blender 4.5: materials "nodes", "osl", "baked", "udim" (tiles 1001, 1002, 1011) and "dropped"
 (baked at LOD 1, its originals dropped), of 64 x 64 maps. version-1-self-contained.blend is the same, packed, with "osl"
 baked. version-1.npz holds the pixels that each output gave at LOD 0, by "<decoder> LF <output>", (32, 32, 3) scene-linear.
+Baked images of that time followed another rule in the few texels that Gaussians reach in part: up to 0.5 % are not compared.
 ("dropped" follows the LOD of the nodes that look at it, where the add-on is enabled.)
 """
 
@@ -52,8 +53,9 @@ def check(folder: Path, name: str) -> None:
     outputs = plane.stage(find(f"Image-GS {name}").tree, 32, 32)
     with np.load(FILES / "version-1.npz") as truth:
         for output, pixels in plane.render("CYCLES", folder, outputs).items():
-            off = 255 * np.abs(pixels - truth[f"Image-GS {name}\n{output}"])
-            assert off.max() <= 1, f"{name}, {output}: {off.max()}"
+            off = 255 * np.abs(pixels - truth[f"Image-GS {name}\n{output}"]).max(-1)
+            allowed = 0.005 if KINDS[name] == properties.BAKED else 0.0
+            assert np.mean(off > 1) <= allowed, f"{name}, {output}: {off.max()}"
 
 
 def test_opened_and_rendered(tmp_path: Path) -> None:

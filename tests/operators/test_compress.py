@@ -16,7 +16,7 @@ import pytest
 import imagegs_blender
 from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.core.errors import ImageGSError
-from imagegs_blender.core.process import worker
+from imagegs_blender.core.process import job
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.scene.material_stack import Plan
 from imagegs_blender.ui import panel  # noqa: F401  (imported as Blender does)
@@ -178,7 +178,7 @@ def test_a_full_temporary_folder_is_said(square: bpy.types.Object, monkeypatch: 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(worker, "_save", full)
+    monkeypatch.setattr(job, "_save", full)
     with pytest.raises(
         RuntimeError, match=r"the fit's input can't be written \(No space left on device\); free some space"
     ):
@@ -251,7 +251,7 @@ def test_bad_input_is_said_and_changes_nothing(square: bpy.types.Object, tmp_pat
     with pytest.raises(RuntimeError, match="no image is chosen"):
         bpy.ops.imagegs.compress()
     chosen.importance, chosen.importance_attribute = "ATTRIBUTE", "Mask"
-    with pytest.raises(RuntimeError, match="Mask: no mesh with square material has this color attribute"):
+    with pytest.raises(RuntimeError, match="Mask: no mesh that shows these textures has this color attribute"):
         bpy.ops.imagegs.compress()
     chosen.importance_attribute = ""
     with pytest.raises(ImageGSError, match="no color attribute is named"):
@@ -298,6 +298,6 @@ def children() -> list[int]:
             status = entry.with_name("stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(status[1]) == os.getpid() and status[0] != "Z" and any(b"imagegs-" in part for part in command):
+        if int(status[1]) == os.getpid() and status[0] != "Z" and b"process.serve" in command:
             found.append(int(entry.parent.name))
     return found

@@ -102,5 +102,5 @@ def test_masks_grade_what_counts(tmp_path: Path) -> None:
     weights = coverage.weights(plan(item), Importance(attribute="paint"))
     column = weights[:, 16]
     assert column[6] > column[16] > column[26] and np.ptp(column) > 0.5, "dark below, light above"
-    with pytest.raises(ImageGSError, match="gone: the image was removed"):
+    with pytest.raises(ImageGSError, match="gone: the importance image was removed"):
         coverage.weights(plan(item), Importance(image="gone"))

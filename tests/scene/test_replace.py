@@ -143,18 +143,6 @@ def test_restoring_one_material_leaves_the_others_compressed(scene: list[bpy.typ
     assert after["second"] == compressed["second"] != before["second"]
 
 
-def test_dropping_removes_nodes_and_images_that_nothing_else_uses(scene: list[bpy.types.Material]) -> None:
-    plane = scene[1].node_tree
-    extra = trees.texture(plane, bpy.data.images["orm"])
-    replace_all(scene)
-    assert replace.drop_originals(scene) == ["distortion", "grain", "leaf"]
-    assert extra.image.name == "orm", "an image node that nothing depended on was not replaced"
-    assert not any(n.label == replace.FRAME for m in scene for n in m.node_tree.nodes)
-    links = everything()
-    assert replace.restore(scene) == 0
-    assert everything() == links, "nothing to restore, nothing changed"
-
-
 def test_a_node_that_vanished_meanwhile_is_an_error_and_changes_nothing(scene: list[bpy.types.Material]) -> None:
     (stack,) = [s for s in material_stack.plan(scene).stacks if "orm" in {m.name for m in s.maps}]
     tree = scene[0].node_tree

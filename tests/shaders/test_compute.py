@@ -53,19 +53,6 @@ def test_other_sizes(topk: int, narrow: int, monkeypatch: pytest.MonkeyPatch) ->
     assert (255 * np.abs(found - truth) <= 1).mean() >= 0.999
 
 
-@in_background
-@pytest.mark.parametrize("level", [0.0, 0.7])
-def test_parts_that_no_gaussian_reaches(level: float) -> None:
-    """They continue what is around them, as the CPU's do."""
-    gpu.init()
-    gaussians = stack(4, True)
-    gaussians = gaussians.take(np.abs(gaussians.mean - 0.5).max(1) < 0.25)
-    built = tables.build(gaussians)
-    found = compute.planes(built, level, wrap=True, whole=True)
-    truth = lod.planes(gaussians, built.tail, level, whole=True)
-    assert (255 * np.abs(found - truth) <= 1).mean() >= 0.999
-
-
 def test_other_threads_reach_no_gpu() -> None:
     """Handlers run in the thread of an animation render."""
     with ThreadPoolExecutor(1) as pool:

@@ -45,16 +45,23 @@ def test_numbers_of_24_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert (255 * np.abs(pixels - truth[name]).max(2) <= 1).mean() >= 0.999
 
 
-@pytest.mark.parametrize(("topk", "planes"), [(0, 9), (1, 1), (4, 32), (10, 20), (16, 12), (16, 32)])
-def test_cycles_takes_every_size_of_decoder(tmp_path: Path, topk: int, planes: int) -> None:
+@pytest.mark.parametrize(
+    ("topk", "planes", "holes"),
+    [(0, 9, False), (1, 1, False), (4, 32, False), (4, 32, True), (10, 20, False), (16, 12, False), (16, 32, False),
+     (16, 32, True)],
+)  # fmt: skip
+def test_cycles_takes_every_size_of_decoder(tmp_path: Path, topk: int, planes: int, holes: bool) -> None:
     """The largest graphs, Gaussians and texels together, must fit the stack of Cycles: else it renders one flat color."""
     gaussians = stack(topk, True)
+    if holes:
+        gaussians = gaussians.take(np.flatnonzero(np.abs(gaussians.mean - 0.5).max(1) < 0.2))
     feature = np.tile(gaussians.feature, (1, 5))[:, :planes] * (1 if topk else 0.2)
     scale = gaussians.scale * (1 if topk else 0.5)
     gaussians = replace(gaussians, feature=feature.astype(np.float32), scale=scale)
     triples = [[min(first + i, planes - 1) for i in range(3)] for first in range(0, planes, 3)]
     maps = [info(f"map {i}", Role.DATA, ColorSpace.RAW, Depth.U8, "RGB", *triple) for i, triple in enumerate(triples)]
     built = tables.build(gaussians)
+    assert built.layout.holes == holes
     group = plane.summed(from_tables("Stack", maps, built).tree)
     rendered = plane.render("CYCLES", tmp_path, plane.stage(group, WIDTH, HEIGHT, lod=0.5))["sum"]
     truth = np.moveaxis(lod.planes(gaussians, built.tail, 0.5)[np.array(triples)].sum(0), 0, 2)

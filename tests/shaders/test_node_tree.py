@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
+import pytest
 
+from imagegs_blender.blend.decoder import Decoder
 from imagegs_blender.core.decoding import tables
 from imagegs_blender.core.decoding.layout import Layout
+from imagegs_blender.core.textures.texture_stack import MapInfo
+from imagegs_blender.shaders import decoder as builder
 from imagegs_blender.shaders.decoder import from_tables
-from tests.samples import HEIGHT, MAPS, WIDTH
+from tests.samples import HEIGHT, MAPS, WIDTH, scattered
 
 KEPT = Path(__file__).parent / "node_tree.txt"
 
@@ -66,6 +71,73 @@ def number(value: object) -> str:
 
 def test_the_nodes_are_those_that_were_kept() -> None:
     assert decoder_text().splitlines() == KEPT.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{}, {"topk": 10}, {"maps": MAPS[:2]}, {"maps": MAPS[:1], "planes": 4}, {"extension": "CLIP"}, {"count": 900}],
+    ids=str,
+)
+def test_a_decoder_that_begins_as_a_copy_is_as_if_it_were_built_anew(other: dict[str, Any]) -> None:
+    """Also where the other was built in another way, or changed by hand: that costs time only."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    builder._latest.clear()
+    anew = made("Stack")
+    (alike,) = builder._latest
+    pattern = made("Other", seed=1, **other).body
+    assert pattern is not None
+    edited = next(node for node in pattern.nodes if node.bl_idname == "ShaderNodeMath")
+    edited.operation, edited["mine"] = "SINE", 1
+    pattern.links.new(edited.outputs[0], edited.inputs[2])
+    builder._latest[alike] = pattern.session_uid
+    copy = made("Stack")
+    assert copy.body is not None and anew.body is not None
+    assert content(copy.body) == content(anew.body)
+    ours = {*copy.trees(), *copy.images()}
+    for one in (anew, Decoder(pattern)):
+        assert not ours & {*one.trees(), *one.images()}
+
+
+def made(
+    name: str,
+    seed: int = 0,
+    count: int = 600,
+    planes: int = 7,
+    topk: int = 4,
+    maps: Sequence[MapInfo] = MAPS,
+    extension: str = "REPEAT",
+) -> Decoder:
+    """A decoder of random Gaussians."""
+    built = tables.build(scattered(count, WIDTH, HEIGHT, planes, topk=topk, seed=seed), maps)
+    return from_tables(name, maps, built, extension)
+
+
+def content(tree: bpy.types.ShaderNodeTree) -> list[Any]:
+    """All that a tree's pixels, and its look, come from: its sockets, nodes and links, and the groups inside it."""
+    nodes = list(tree.nodes)
+    links = [
+        (link.from_node, link.from_socket.name, link.to_node, list(link.to_node.inputs).index(link.to_socket))
+        for link in tree.links
+    ]
+    return [
+        [(item.name, item.in_out, item.socket_type) for item in tree.interface.items_tree],
+        [facts(node, nodes) for node in nodes],
+        sorted((nodes.index(start), output, nodes.index(end), i) for start, output, end, i in links),
+    ]
+
+
+def facts(node: Any, nodes: list[bpy.types.Node]) -> list[Any]:
+    """All that counts of a node but its name and its links."""
+    settings = ("operation", "data_type", "clamp_factor", "interpolation", "extension", "projection")
+    found = [node.bl_idname, node.label, node.hide, node.location[:], [getattr(node, key, None) for key in settings]]
+    found += [node.parent and nodes.index(node.parent), sorted((key, str(value)) for key, value in node.items())]
+    if node.bl_idname == "ShaderNodeTexImage":
+        mapping = node.texture_mapping
+        found += [mapping.scale[:], mapping.translation[:], np.array(node.image.pixels).tobytes()]
+    for socket in filter(lambda socket: socket.enabled, [*node.inputs, *node.outputs]):
+        value = None if socket.is_linked else getattr(socket, "default_value", None)
+        found.append((socket.name, value if isinstance(value, float | int | str | None) else tuple(value)))
+    return [*found, content(node.node_tree) if getattr(node, "node_tree", None) else None]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -11,6 +12,7 @@ import numpy as np
 
 import imagegs_blender
 from imagegs_blender.blend.decoder import Decoder, decoders
+from imagegs_blender.core.textures import cells
 from imagegs_blender.shaders.decoder import set_kind
 from imagegs_blender.workflow.saving import lean_file
 from tests.blend.samples import made
@@ -49,15 +51,16 @@ def main(kind: str, folder: Path) -> None:
     decoder = made()
     set_kind(decoder, kind)
     decoder.tree.use_fake_user = True
-    assert len(decoder.trees()) > 1 and decoder.images()
     rng = np.random.default_rng(0)
+    decoder.store(decoder.data, replace(decoder.record, shown=cells.to_text(rng.random((24, 24)) < 0.5)))
+    assert len(decoder.trees()) > 1 and decoder.images()
     for count in (1, 10, 100):
         while len(decoders()) < count:
             copy = Decoder(decoder.tree.copy())
             copy.tree.use_fake_user = True
             other = bytearray(copy.data)
             other[64:] = rng.bytes(len(other) - 64)  # nothing that compresses by repetition
-            copy.store(bytes(other), copy.record)
+            copy.store(bytes(other), replace(copy.record, shown=cells.to_text(rng.random((24, 24)) < 0.5)))
         each = (size(folder / f"{count}.blend") - empty) / count - decoder.stream_size
         print(f"\n{count} decoders: {each:.0f} bytes each")
 

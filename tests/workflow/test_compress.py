@@ -53,7 +53,9 @@ def compressed(materials: list[bpy.types.Material]) -> Outcome:
     return compress(planned(materials), SETTINGS)
 
 
-def test_buttons_compress_restore_and_drop_the_selected(materials: list[bpy.types.Material]) -> None:
+def test_buttons_compress_restore_and_drop_the_selected(
+    materials: list[bpy.types.Material], capfd: pytest.CaptureFixture[str]
+) -> None:
     before = state()
     assert bpy.ops.imagegs.compress(preset="fast", bpp=4.0) == {"FINISHED"}
     (decoder,) = decoders()
@@ -66,6 +68,7 @@ def test_buttons_compress_restore_and_drop_the_selected(materials: list[bpy.type
     bpy.ops.imagegs.compress(preset="fast", bpp=4.0)
     assert bpy.ops.imagegs.drop_originals() == {"FINISHED"}
     assert "near rough" not in bpy.data.images and "shared" in bpy.data.images
+    assert 'Info: kept: shared, which the material "far" uses' in capfd.readouterr().out
 
 
 def test_a_globe_keeps_its_projection(materials: list[bpy.types.Material], tmp_path: Path) -> None:

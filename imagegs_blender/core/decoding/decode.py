@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
-from ..devices.cpu.device import render, render_rows
-from ..devices.types import Grid, Splats, project
 from ..gaussians import Gaussians
 from ..igs.stream import Stream
 from ..textures import texture_stack
-from ..textures.resample import fill
-
-COVERED = 0.99
-"""Share of a texel's value that must come from Gaussians (the rest is the EPS of the formula, black)."""
+from . import lod, reached
 
 
 class Decoded:
@@ -39,55 +32,18 @@ class Decoded:
 def planes(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:
     """(C, height, width) float32: the decoded planes, sampled at texel centers; default the fitted resolution.
 
-    Values are what the formula gives, nominally 0..1, and only with a gamma clipped to that.
+    Values are what the formula gives, nominally 0..1, and only with a gamma clipped to that. What no Gaussian reaches
+    shows what is around it: see lod.surround().
     """
-    return _without_gamma(render(*project(gaussians, width, height)), gaussians)
+    picture, share = reached.planes(gaussians, width, height)
+    if share is None or share.min() >= reached.COVERED:
+        return picture
+    whole = (gaussians.height, gaussians.width) == share.shape
+    tail = lod.build(gaussians, exact=True, decoded=(picture, share) if whole else None)
+    lod.surround(picture, share, tail)
+    return picture
 
 
-def whole_planes(gaussians: Gaussians, width: int | None = None, height: int | None = None) -> np.ndarray:
-    """planes(), with texels that no Gaussian reaches (parts of a texture that no mesh shows) continued from around them.
-
-    Black there would bleed into what is shown wherever texels are averaged: levels of detail, mipmaps, filters.
-    """
-    picture, share = shared_planes(gaussians, width, height)
-    return picture if share is None else fill(picture, share >= COVERED, gaussians.wrap)
-
-
-def shared_planes(
-    gaussians: Gaussians, width: int | None = None, height: int | None = None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """planes(), and the share (height, width) of each texel that comes from Gaussians.
-
-    None for a plain sum, which is 0 where it means 0.
-    """
-    splats, grid = project(gaussians, width, height)
-    return next(_shared(gaussians, splats, grid, [(0, grid.height)]))
-
-
-def shared_rows(
-    gaussians: Gaussians, ranges: Iterable[tuple[int, int]]
-) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """shared_planes() of some rows of texels at a time, for little memory: of each (first, end)."""
-    return _shared(gaussians, *project(gaussians), ranges)
-
-
-def images(stream: Stream, whole: bool = False) -> dict[str, np.ndarray]:
-    """Every map's pixels in its own size, dtype and channel order, by name; whole: of whole_planes()."""
-    gaussians = stream.gaussians
-    decoded = whole_planes(gaussians) if whole else planes(gaussians)
-    return texture_stack.images(decoded, stream.maps, gaussians.wrap)
-
-
-def _shared(
-    gaussians: Gaussians, splats: Splats, grid: Grid, ranges: Iterable[tuple[int, int]]
-) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    if grid.topk:
-        ones = np.ones((len(splats.center), 1), np.float32)
-        splats = replace(splats, feature=np.concatenate([splats.feature, ones], axis=1))
-    for picture in render_rows(splats, grid, ranges):
-        planes, share = (picture[:-1], picture[-1]) if grid.topk else (picture, None)
-        yield _without_gamma(planes, gaussians), share
-
-
-def _without_gamma(planes: np.ndarray, gaussians: Gaussians) -> np.ndarray:
-    return planes if gaussians.gamma == 1 else np.clip(planes, 0, 1) ** np.float32(1 / gaussians.gamma)
+def images(stream: Stream) -> dict[str, np.ndarray]:
+    """Every map's pixels in its own size, dtype and channel order, by name."""
+    return texture_stack.images(planes(stream.gaussians), stream.maps, stream.gaussians.wrap)

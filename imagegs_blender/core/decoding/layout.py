@@ -5,13 +5,13 @@ Tables can take the place of others of the same layout. Decoders carry theirs as
     4 M12 K4 C001 L3-11 P2
 
 is version 4, 12 candidates, the largest 4 of them, three planes of which the last is deep, levels 3 to 11, and two
-Gaussians to a texel of cells.
+Gaussians to a texel of cells. An H behind it says that the stream has holes, which show what is around them.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import ImageGSError
 from ..gaussians import MAX_PLANES, MAX_TOPK
@@ -23,7 +23,7 @@ VERSION = 4
 BYTE, HIGH_BYTE, TWO_BYTES = 255, 255 * 256, 255 * 256 + 255
 """Largest code of a plane of one channel; of the high byte alone, and of both, where a plane has two channels."""
 
-_TEXT = re.compile(rf"{VERSION} M([0-9]{{1,4}}) K([0-9]{{1,2}}) C([01]+) L([0-9]{{1,2}})-([0-9]{{1,2}}) P([12])")
+_TEXT = re.compile(rf"{VERSION} M([0-9]{{1,4}}) K([0-9]{{1,2}}) C([01]+) L([0-9]{{1,2}})-([0-9]{{1,2}}) P([12])( H)?")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Layout:
     deep            for each plane whether it has two channels, high and low byte, in place of one
     first, last     mip levels of the coarse levels of detail; the last has one texel
     per_texel       Gaussians in one texel of cells: 2 as coordinates, 1 as a number
+    holes           some texels are reached by no Gaussian
     """
 
     candidates: int
@@ -43,6 +44,7 @@ class Layout:
     first: int
     last: int
     per_texel: int = 2
+    holes: bool = False
 
     @property
     def plane_count(self) -> int:
@@ -68,9 +70,14 @@ class Layout:
         """How many sheets the coarse levels take: there a plane has one channel."""
         return sheet_count(self.plane_count)
 
+    def reads(self, other: Layout) -> bool:
+        """Whether nodes built for this layout can read the tables of another: holes are in the nodes alone."""
+        return replace(self, holes=other.holes) == other
+
     def __str__(self) -> str:
         deep = "".join("01"[two] for two in self.deep)
-        return f"{VERSION} M{self.candidates} K{self.topk} C{deep} L{self.first}-{self.last} P{self.per_texel}"
+        text = f"{VERSION} M{self.candidates} K{self.topk} C{deep} L{self.first}-{self.last} P{self.per_texel}"
+        return f"{text} H" if self.holes else text
 
     @classmethod
     def parse(cls, text: str) -> Layout:
@@ -86,4 +93,4 @@ class Layout:
         whole_texels = candidates > 0 and candidates % per_texel == 0
         if not whole_texels or topk > MAX_TOPK or len(deep) > MAX_PLANES or not 1 <= first <= last:
             raise ImageGSError(f"layout of decode tables: {text!r} holds numbers that no stack has")
-        return cls(candidates, topk, deep, first, last, per_texel)
+        return cls(candidates, topk, deep, first, last, per_texel, found[7] is not None)

@@ -12,22 +12,28 @@ true mip levels of two stacks of 32.3 and 31.9 dB: 34.1 and 33.5 dB at L = 1, 35
 The levels lie in one sheet, each with a border of one texel (the other side of a texture that repeats, else the edge
 itself), so that a shader adds up four closest texels and needs no wrap; sheets.locate says which plane is in which channel.
 Averages are taken of the stored values: colors stay sRGB-encoded and straight (hidden colors continue the visible
-ones, see stack.build), normals are X and Y, so their Z comes out unit length. Texels that no
-Gaussian reaches, parts of a texture that no mesh shows, do not count, and what is around goes on in their place (as in
-decode.whole_planes): black would bleed into what is shown.
+ones, see stack.build), normals are X and Y, so their Z comes out unit length. Texels that no Gaussian reaches, parts of a
+texture that no mesh shows, do not count, and what is around goes on in their place: black would bleed into what is shown.
+
+So these texels know what is around a hole, and show it in the picture of the Gaussians, too, at every LOD. Where Gaussians
+give the share s of a point's value, and the rest is the EPS of the formula,
+
+    Gaussians + max(0, 1 - s / COVERED) * texels(max(L, first))
+
+takes their place above. Where they reach (s >= COVERED) that is what it was, to the bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..gaussians import Gaussians
-from ..textures.resample import averages, bands, fill
+from ..textures.resample import Band, averages, bands, fill
 from ..textures.texture_stack import MapInfo
-from . import decode
+from . import reached
 from .sheets import deep_planes, locate, sheet_count
 
 LAST_FIRST = 3
@@ -53,6 +59,7 @@ class Tail:
                 a map of more than 8 bits
     plane_count C
     detail      the finest level that is shown, 0 for all; levels finer than that are not in the sheets (see limited())
+    holes       Gaussians give less than reached.HOLE of some texel's value
     """
 
     first: int
@@ -60,6 +67,7 @@ class Tail:
     sheets: tuple[np.ndarray, ...]
     plane_count: int
     detail: int = 0
+    holes: bool = False
 
     @property
     def last(self) -> int:
@@ -67,10 +75,17 @@ class Tail:
         return self.first + len(self.levels) - 1
 
 
-def build(gaussians: Gaussians, maps: Sequence[MapInfo] = ()) -> Tail:
+def build(
+    gaussians: Gaussians,
+    maps: Sequence[MapInfo] = (),
+    exact: bool = False,
+    decoded: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Tail:
     """The coarse levels of a stack, from a decode at full resolution.
 
-    maps          decide which planes need more than 8 bits
+    maps      decide which planes need more than 8 bits
+    exact     all do
+    decoded   reached.planes(gaussians), where they are known already
 
     Texels begin at the finest level that takes no more memory than the Gaussians' geometry in tables.
     """
@@ -83,7 +98,8 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = ()) -> Tail:
 
     sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]
     boxes, (rows, columns) = _arranged(sizes)
-    fine = fill(*_first(gaussians, *sizes[0]), gaussians.wrap)
+    average, seen, least = _first(gaussians, *sizes[0], decoded)
+    fine = fill(average, seen, gaussians.wrap)
     found = [np.zeros((rows, columns, 4), np.float32) for _ in range(sheet_count(count))]
     for x, y, w, h in boxes:
         level, _ = averages(fine, w, h)
@@ -91,9 +107,9 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = ()) -> Tail:
         for p, plane in enumerate(bordered):
             sheet, channel = locate(p, count)
             found[sheet][y - 1 : y + h + 1, x - 1 : x + w + 1, channel] = plane
-    keep = {locate(p, count)[0] for p in deep}
+    keep = set(range(len(found))) if exact else {locate(p, count)[0] for p in deep}
     stored = [sheet if i in keep else np.rint(255 * sheet).astype(np.uint8) for i, sheet in enumerate(found)]
-    return Tail(first, np.array(boxes, np.float32), tuple(stored), count)
+    return Tail(first, np.array(boxes, np.float32), tuple(stored), count, holes=least < reached.HOLE)
 
 
 def limited(tail: Tail, detail: int) -> Tail:
@@ -150,41 +166,63 @@ def texels(tail: Tail, lod: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def planes(
-    gaussians: Gaussians,
-    tail: Tail,
-    lod: float,
-    width: int | None = None,
-    height: int | None = None,
-    whole: bool = False,
+    gaussians: Gaussians, tail: Tail, lod: float, width: int | None = None, height: int | None = None
 ) -> np.ndarray:
     """(C, height, width) float32, 0..1: the decoded planes at a LOD, at texel centers; the definition of LOD.
 
     lod     below tail.detail is tail.detail
-    whole   with decode.whole_planes(), for pictures that will be filtered
     """
     width, height = width or gaussians.width, height or gaussians.height
-    full = decode.whole_planes if whole else decode.planes
     lod = max(lod, tail.detail)
     part = np.float32(share(lod, tail.first))
     if part == 0:
-        fine = full(gaussians, width, height)
-        return np.clip(fine, 0, 1, out=fine)
+        return _fine(gaussians, tail, lod, width, height)
     x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     coarse = texels(tail, lod, x, y)
     if part == 1:
         return coarse
-    return (1 - part) * np.clip(full(gaussians, width, height), 0, 1) + part * coarse
+    return (1 - part) * _fine(gaussians, tail, lod, width, height) + part * coarse
 
 
-def _first(gaussians: Gaussians, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """averages() of what Gaussians reach, without ever holding the full resolution."""
-    parts = bands(gaussians.height, height, ROWS)
-    decoded = decode.shared_rows(gaussians, [(band.first, band.end) for band in parts])
-    found = [
-        averages(planes, width, height, share, decode.COVERED, band)
-        for band, (planes, share) in zip(parts, decoded, strict=True)
-    ]
-    return np.concatenate([part for part, _ in found], axis=1), np.concatenate([seen for _, seen in found])
+def surround(planes: np.ndarray, share: np.ndarray, tail: Tail, lod: float = 0.0) -> None:
+    """Let what no Gaussian reaches show what is around it, where a stream has holes: what planes hold there is replaced.
+
+    planes (C, height, width) float32 and share (height, width) are reached.planes() of the stream.
+    """
+    if not tail.holes:
+        return
+    row, column = np.nonzero(share < reached.COVERED)
+    height, width = share.shape
+    around = texels(tail, lod, (column + 0.5) / width, (row + 0.5) / height)
+    hole = 1 - share[row, column] / np.float32(reached.COVERED)
+    planes[:, row, column] = np.clip(planes[:, row, column], 0, 1) + hole * around
+
+
+def _fine(gaussians: Gaussians, tail: Tail, lod: float, width: int, height: int) -> np.ndarray:
+    """(C, height, width) float32, 0..1: what the Gaussians give, and where they don't reach what is around."""
+    picture, share = reached.planes(gaussians, width, height)
+    np.clip(picture, 0, 1, out=picture)
+    if share is not None:
+        surround(picture, share, tail, lod)
+    return picture
+
+
+def _first(
+    gaussians: Gaussians, width: int, height: int, decoded: tuple[np.ndarray, np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """averages() of what Gaussians reach, without ever holding the full resolution; and their least share of a texel."""
+    if decoded is not None:
+        parts = [Band(0, height, 0, gaussians.height, gaussians.height)]
+        pictures: Iterable[tuple[np.ndarray, np.ndarray | None]] = [decoded]
+    else:
+        parts = bands(gaussians.height, height, ROWS)
+        pictures = reached.rows(gaussians, [(band.first, band.end) for band in parts])
+    found, least = [], 1.0
+    for band, (planes, share) in zip(parts, pictures, strict=True):
+        found.append(averages(planes, width, height, share, reached.COVERED, band))
+        least = least if share is None else min(least, float(share.min()))
+    average, seen = (np.concatenate(each, axis=-2) for each in zip(*found, strict=True))
+    return average, seen, least
 
 
 def _bytes(width: int, height: int, planes: int) -> float:

@@ -163,6 +163,7 @@ def build(
         first=tail.first,
         last=tail.last,
         per_texel=2 if means.shape[0] * means.shape[1] <= NARROW else 1,
+        holes=tail.holes,
     )
     sheets, ranges = _coded(gaussians.feature, layout)
     built = Tables(

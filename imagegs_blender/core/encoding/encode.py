@@ -14,6 +14,7 @@ from ..decoding import decode
 from ..decoding.decode import Decoded
 from ..devices.choice import DeviceChoice
 from ..fitting import placement
+from ..fitting.budget import TooShort
 from ..fitting.fit import Observer, OnProgress, Progress, fit
 from ..gaussians import Gaussians
 from ..igs.stream import Stream
@@ -34,6 +35,9 @@ _SECONDS_TO_MEASURE, _SECONDS_PER_SAMPLE = 0.3, 1.5e-7
 
 _SHORTEST_FIT = 0.1
 """Seconds that a fit is given where a time budget is used up."""
+
+_MARGIN = 1.2
+"""The shortest time budget that is suggested is so many times what was measured: no two runs take the same time."""
 
 _IMPORTANT = 0.5
 """Share of the largest importance from which a texel counts as inside."""
@@ -67,7 +71,8 @@ def encode(
     originals   name -> pixels of the maps that the result is compared with; default the stack's planes as maps. Measures
                 are of 8-bit values, over texels of weight above 0
     With init_mode "mask" or "saliency" the report also has psnr_inside and psnr_outside.
-    Raises ImageGSError for a request that can't be met, Cancelled where the progress callback raises it.
+    Raises ImageGSError for a request that can't be met, such as a time budget too short for a picture, and Cancelled where
+    the progress callback raises it.
     """
     stack = _steered(stack, settings)
     work = _Work(stack, settings, progress, observer)
@@ -152,26 +157,38 @@ class _Work:
     def _fitted(self, count: int) -> _Fitted:
         """One fit with about so many Gaussians, and its file."""
         settings, rate, packer = self.settings, self.rate, self.rate.packer()
+        around = self.elapsed() + self._time_to_measure()  # seconds beside the fit
         if settings.time_budget is not None:
-            left = settings.time_budget - self.elapsed() - self._time_to_measure()
-            settings = replace(settings, time_budget=max(left, _SHORTEST_FIT))
+            settings = replace(settings, time_budget=max(settings.time_budget - around, _SHORTEST_FIT))
         most = MAX_GAUSSIANS if settings.target_psnr is None else count
 
         def recount(gaussians: Gaussians, error: float) -> int:
             return min(rate.count(gaussians, error), most)
 
-        gaussians, self.steps = fit(
-            self.stack, settings, count, self.progress, packer.round if settings.quantize else packer.snap,
-            recount if rate.budget is not None else None, self.observer, self.device,
-        )  # fmt: skip
+        try:
+            gaussians, self.steps = fit(
+                self.stack, settings, count, self.progress, packer.round if settings.quantize else packer.snap,
+                recount if rate.budget is not None else None, self.observer, self.device,
+            )  # fmt: skip
+        except TooShort as error:
+            assert self.settings.time_budget is not None
+            raise TooShort(self.settings.time_budget, _MARGIN * (around + error.least)) from None
         gaussians = holes.closed(gaussians, self.stack)
         return _Fitted(gaussians, packer, rate.pack(gaussians, packer))
 
-    def _attempt(self, count: int) -> Attempt:
-        """One fit of the search for a PSNR, its features rounded as coarsely as the target allows."""
+    def _attempt(self, count: int) -> Attempt | None:
+        """One fit of the search for a PSNR, its features rounded as coarsely as the target allows.
+
+        None where there is too little time left for another one.
+        """
         target = self.settings.target_psnr
         assert target is not None
-        fitted = self._fitted(count)
+        try:
+            fitted = self._fitted(count)
+        except TooShort:
+            if not self.steps:
+                raise
+            return None
         packed, reached = fitted.packed, self._reached(fitted.packed)
         if reached >= target:
             coarser, _ = fitted.packer.border(fitted.gaussians, lambda tried: self._reached(tried) >= target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..decoding import decode
@@ -57,7 +59,7 @@ class Rate:
         self.stack, self.settings = stack, settings
         self.bits = settings.bits.at(stack.width, stack.height)
         self.budget = _budget(stack, settings)
-        self._fixed = _fixed_bytes(stack)
+        self._fixed = fixed_bytes({m.name: len(m.sources) for m in stack.maps}, len(stack.planes))
         if self.budget is not None and self._affordable() < 1:
             raise self._too_small()
 
@@ -107,8 +109,11 @@ class Rate:
         return 2.0**-bits.feat
 
     def _error(self, gaussians: Gaussians) -> float:
-        """Mean square over all planes."""
-        return float(np.mean((decode.planes(gaussians) - self.stack.planes) ** 2))
+        """Mean square over all planes, of the texels that count."""
+        square = (decode.planes(gaussians) - self.stack.planes) ** 2
+        weights = self.stack.weights
+        counts = None if weights is None or weights.max() <= 0 else weights > 0
+        return float(np.mean(square if counts is None else square[:, counts]))
 
     def _pruned(self, gaussians: Gaussians, packer: Packer) -> Packed:
         """Where even the coarsest rounding is too large: without the Gaussians of smallest area that don't fit."""
@@ -154,9 +159,8 @@ def _budget(stack: TextureStack, settings: FitSettings) -> int | None:
     return min(limits, default=None)
 
 
-def _fixed_bytes(stack: TextureStack) -> int:
-    """Bytes of a file beside its Gaussians, about."""
-    planes = len(stack.planes)
+def fixed_bytes(maps: Mapping[str, int], planes: int) -> int:
+    """Bytes of a file beside its Gaussians, about. maps: the number of channels of each, by name."""
     center_and_basis = 4 * planes + planes * planes
-    maps = sum(_MAP + len(m.name) + _MAP_CHANNEL * len(m.sources) for m in stack.maps)
-    return _FRAME + center_and_basis + maps + _MODEL * (planes + _GEOMETRY_COLUMNS)
+    described = sum(_MAP + len(name) + _MAP_CHANNEL * channels for name, channels in maps.items())
+    return _FRAME + center_and_basis + described + _MODEL * (planes + _GEOMETRY_COLUMNS)

@@ -42,7 +42,7 @@ class Attempt:
 def smallest(
     target: float,
     first_count: int,
-    attempt: Callable[[int], Attempt],
+    attempt: Callable[[int], Attempt | None],
     within_budget: Callable[[int], int],
     time_for_another: Callable[[int], bool],
 ) -> Attempt:
@@ -51,13 +51,17 @@ def smallest(
     The next count is interpolated between fits (extrapolated by the usual gain of a doubling). The search ends with an
     attempt that is just above the target, at a count that was tried last, after _ATTEMPTS, or where time is short.
 
+    attempt            one with this count; None, but never the first time, where there is no time for it
     within_budget      a count limited to those allowed
     time_for_another   whether there is time for one more attempt after so many
     """
     tried: list[Attempt] = []
     count = first_count
     while True:
-        tried.append(attempt(count))
+        one = attempt(count)
+        if one is None:
+            return _best(tried, target)
+        tried.append(one)
         good_enough = target <= tried[-1].psnr <= target + _WASTE
         following = within_budget(_next_count(tried, target))
         if good_enough or following == count or len(tried) == _ATTEMPTS or not time_for_another(len(tried)):

@@ -17,7 +17,7 @@ from ..gaussians import Gaussians
 from ..settings import FitSettings
 from ..textures.texture_stack import TextureStack
 from . import placement, restoration, settling
-from .budget import GROWING_SHARE, SETTLING_SHARE, TIMED_STEPS, TimeBudget
+from .budget import GROWING_SHARE, SETTLING_SHARE, TimeBudget
 from .schedule import Additions, Plateau, decay, reversed_bits
 from .solve import solve_features
 
@@ -76,7 +76,8 @@ def fit(
 ) -> tuple[Gaussians, int]:
     """Fit `count` Gaussians to a stack; returns them and the number of steps taken.
 
-    choice is where it runs; by default what settings.device asks for.
+    choice is where it runs; by default what settings.device asks for. Raises budget.TooShort where a time budget gives no
+    picture.
     With recount, the final count is asked again at each addition.
 
     With snap, the last settle_ratio of the steps freezes means, rotations, scales and biases to their codes, one after
@@ -155,8 +156,9 @@ class Fit:
     def _grow(self) -> None:
         """Steps and additions, until all steps are taken, the picture is good enough, nothing is gained, or it is late."""
         while self.step < self._growing():
-            if self.step == TIMED_STEPS and self.budget.seconds is not None:
-                self.steps = max(self.step + 1, min(self.steps, self.step + self.budget.steps_left(self.step)))
+            if self.budget.is_judged(self.step):
+                left = self.budget.steps_left(self.step, self.steps)
+                self.steps = max(self.step + 1, min(self.steps, self.step + left))
             ahead = self.additions.ahead(self._growing())
             if ahead and self.step >= ahead[0]:
                 self._end_stage()
@@ -166,7 +168,7 @@ class Fit:
             ended = loss.l2 <= self.enough or (not ahead and self.plateau.stalled(loss))
             if self.observer:
                 self.observer.stepped(self, loss)
-            if ended or self.budget.spent(GROWING_SHARE):
+            if ended or self.budget.ends(GROWING_SHARE):
                 break
 
     def gaussians(self) -> Gaussians:

@@ -7,6 +7,7 @@ basic arithmetic is used, so a stream reads the same on every machine.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Any
 
 import constriction
@@ -51,10 +52,10 @@ class Writer:
 
     def splits(self, lefts: np.ndarray, totals: np.ndarray) -> None:
         """lefts[i] of totals[i] points that fall into the first half of a cell."""
-        best = min(range(len(SPLIT_SHAPES)), key=lambda k: _split_cost(lefts, totals, SPLIT_SHAPES[k]))
+        best = _best_shape(lefts, totals)
         self.models += bytes([best])
         for total in np.unique(totals):
-            model = _Categorical(split_probabilities(int(total), SPLIT_SHAPES[best]), perfect=False)
+            model = _split_model(int(total), SPLIT_SHAPES[best])
             self._coder.encode(lefts[totals == total].astype(np.int32), model)
 
     def number(self, value: int) -> None:
@@ -102,7 +103,7 @@ class Reader:
         lefts = np.empty(len(totals), np.int32)
         for total in np.unique(totals):
             chosen = totals == total
-            model = _Categorical(split_probabilities(int(total), SPLIT_SHAPES[shape]), perfect=False)
+            model = _split_model(int(total), SPLIT_SHAPES[shape])
             lefts[chosen] = self._decode(model, int(chosen.sum()))
         return lefts
 
@@ -170,6 +171,10 @@ SPLIT_SHAPES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 1024.0)
 """Choices of the shape of a beta-binomial distribution: small for clustered points, large for points spread evenly."""
 
 
+SMALL = 64
+"""Points of a cell up to which its probabilities are computed once."""
+
+
 def split_probabilities(total: int, shape: float) -> np.ndarray:
     """(total + 1,) float64: the symmetric beta-binomial distribution, by its ratio of neighbors from the middle outwards."""
     middle = total // 2
@@ -181,10 +186,31 @@ def split_probabilities(total: int, shape: float) -> np.ndarray:
     return np.maximum(p, 1e-12)
 
 
-def _split_cost(lefts: np.ndarray, totals: np.ndarray, shape: float) -> float:
-    cost = 0.0
+def _split_model(total: int, shape: float) -> Any:
+    """What a coder takes for split_probabilities(); those of small cells, which there are many of, are kept."""
+    return _small_model(total, shape) if total <= SMALL else _model(total, shape)
+
+
+def _model(total: int, shape: float) -> Any:
+    return _Categorical(split_probabilities(total, shape), perfect=False)
+
+
+_small_model = cache(_model)
+
+
+@cache
+def _log_probabilities(total: int, shape: float) -> np.ndarray:
+    """(total + 1,) float64: the binary logarithms of split_probabilities() as shares of their sum."""
+    p = split_probabilities(total, shape)
+    return np.log2(p / p.sum())
+
+
+def _best_shape(lefts: np.ndarray, totals: np.ndarray) -> int:
+    """The index of the shape that takes the fewest bits, judged by small cells."""
+    cost = np.zeros(len(SPLIT_SHAPES))
     for total in np.unique(totals):
-        if total <= 64:
-            p = split_probabilities(int(total), shape)
-            cost -= np.log2(p / p.sum())[lefts[totals == total]].sum()
-    return cost
+        if total <= SMALL:
+            chosen = lefts[totals == total]
+            for k, shape in enumerate(SPLIT_SHAPES):
+                cost[k] -= _log_probabilities(int(total), shape)[chosen].sum()
+    return int(np.argmin(cost))

@@ -6,10 +6,8 @@ Each process finds in Numba's cache the kernels that the other has compiled. A f
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numba
@@ -26,7 +24,7 @@ from ..quality import metrics
 from ..settings import PRESETS
 from ..textures import resample, texture_stack
 from ..textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
-from .child import command
+from .child import command, from_parent
 
 
 def start() -> subprocess.Popen | None:
@@ -42,7 +40,7 @@ def start() -> subprocess.Popen | None:
 
 def main() -> int:
     """The process: grow, pack, measure and tabulate a small picture."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from_parent()
     rng = np.random.default_rng(0)
     size, count, planes = 64, 200, 4
     arrays = (
@@ -77,9 +75,3 @@ def _stamp() -> Path:
     files = [path.stat() for path in sorted(Path(__file__).parents[1].rglob("*.py"))]
     state = [numba.__version__, binding.get_host_cpu_name(), *((s.st_mtime_ns, s.st_size) for s in files)]
     return Path(leaves.fill.stats.cache_path, f"compiled-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}")
-
-
-def _end_with_parent() -> None:
-    """Whoever waits for this process holds its standard input open."""
-    sys.stdin.buffer.read()
-    os._exit(1)

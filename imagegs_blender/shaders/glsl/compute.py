@@ -14,12 +14,12 @@ import bpy
 import gpu
 import numpy as np
 
-from ...core.decoding import decode, lod
+from ...core.decoding import lod
 from ...core.decoding.layout import BYTE, HIGH_BYTE, TWO_BYTES, Layout
+from ...core.decoding.reached import COVERED
 from ...core.decoding.tables import Tables, constant
 from ...core.errors import ImageGSError
 from ...core.gaussians import CUTOFF, EPS
-from ...core.textures.resample import fill
 
 _gpu: Any = gpu  # its stubs know no arguments of types, no compute, and no single numbers
 
@@ -50,30 +50,17 @@ def missing() -> str | None:
     return None if _decodes_right() else f"{gpu.platform.renderer_get()} computes wrong values"
 
 
-def planes(
-    tables: Tables,
-    level: float,
-    width: int | None = None,
-    height: int | None = None,
-    wrap: bool = False,
-    whole: bool = False,
-) -> np.ndarray:
+def planes(tables: Tables, level: float, width: int | None = None, height: int | None = None) -> np.ndarray:
     """lod.planes, on the GPU: (C, height, width) float32, 0..1, at texel centers; default the fitted resolution.
 
-    whole   texels that no Gaussian reaches continue what is around them, over the border where the texture repeats (wrap)
     Raises ImageGSError where there is no GPU to decode on (see missing()).
     """
     reason = missing()
     if reason:
         raise ImageGSError(f"decoding on the GPU: {reason}")
     level = max(level, tables.tail.detail)
-    size = width or tables.width, height or tables.height
     share = lod.share(level, tables.tail.first)
-    if share == 1 or not whole or tables.layout.topk == 0:
-        return _decoded(tables, level, share, *size)[:-1]
-    found = _decoded(tables, level, 0.0, *size)
-    fine = fill(found[:-1], found[-1] >= decode.COVERED, wrap)
-    return fine if share == 0 else fine + np.float32(share) * (_decoded(tables, level, 1.0, *size)[:-1] - fine)
+    return _decoded(tables, level, share, width or tables.width, height or tables.height)
 
 
 def _decodes_right() -> bool:
@@ -82,7 +69,7 @@ def _decodes_right() -> bool:
     if not _tried:
         values = np.array([0.25, 0.75], np.float32)
         found = _decoded(constant(values, Layout(4, 1, (False, False), 1, 3)), 0.0, 0.5, 8, 8)
-        _tried = bool(np.allclose(found[:2], values[:, None, None], atol=1e-3))
+        _tried = bool(np.allclose(found, values[:, None, None], atol=1e-3))
     return _tried
 
 
@@ -90,8 +77,8 @@ _tried = False
 
 
 def _decoded(tables: Tables, level: float, share: float, width: int, height: int) -> np.ndarray:
-    """(C + 1, height, width): the planes with this share of the texels, and the share of Gaussians in their sum."""
-    count = tables.layout.plane_count + 1
+    """(C, height, width): the planes with this share of the texels."""
+    count = tables.layout.plane_count
     bands = -(-count // 4)
     rows = max(1, min(height, MOST_TEXELS // (width * bands), MOST_ROWS // bands))
     shader: Any = _shader(tables.layout)
@@ -162,6 +149,8 @@ def _shader(layout: Layout) -> gpu.types.GPUShader:
         "LAST": layout.last,
         "CUTOFF": CUTOFF,
         "EPS": EPS,
+        "HOLES": float(layout.holes),
+        "COVERED": COVERED,
         "HIGH_BYTE": float(HIGH_BYTE),
         "LOW_BYTE": float(BYTE),
         "TWO_BYTES": float(TWO_BYTES),

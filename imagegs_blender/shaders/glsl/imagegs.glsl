@@ -1,9 +1,8 @@
 // Image-GS: decodes a texture stack into images, every plane at every texel center, as a compute shader.
 // The tables are described in core/decoding/tables.py, levels in core/decoding/lod.py. compute.py defines all that is
-// in capitals. `picture` holds bands of `rows` rows, four planes each, one below the other; behind the planes, the share
-// of the value that comes from Gaussians.
+// in capitals. `picture` holds bands of `rows` rows, four planes each, one below the other.
 
-#define BANDS (PLANES / 4 + 1)
+#define BANDS ((PLANES + 3) / 4)
 
 float planes[4 * BANDS];
 
@@ -25,8 +24,8 @@ int channel_at(int sheet, int lane, int sheets)
   return lane < 3 ? 3 * sheet + lane : 3 * sheets + sheet;
 }
 
-// The sum over the Gaussians, into planes[], clamped to 0..1 and weighted
-void add_gaussians(vec2 point, float weight)
+// The sum over the Gaussians, into planes[], clamped to 0..1 and weighted. Returns how much what is around counts instead
+float add_gaussians(vec2 point, float weight)
 {
   vec2 grid = vec2(textureSize(blocks, 0));
   vec2 spot = point * grid;
@@ -96,7 +95,7 @@ void add_gaussians(vec2 point, float weight)
     }
     planes[plane] += weight * clamp((range.x * total + range.y * unit) * scale, 0.0, 1.0);
   }
-  planes[PLANES] = total / (total + EPS);
+  return HOLES * max(0.0, 1.0 - total / (total + EPS) / COVERED);
 }
 
 // One level that has texels, into planes[], weighted: four texels, blended
@@ -131,16 +130,17 @@ void main()
   for (int plane = 0; plane < 4 * BANDS; plane++) {
     planes[plane] = 0.0;
   }
+  float coarse = share;
   if (share < 1.0) {
-    add_gaussians(point, 1.0 - share);
+    coarse += (1.0 - share) * add_gaussians(point, 1.0 - share);
   }
-  if (share > 0.0) {
+  if (coarse > 0.0) {
     float index = clamp(level, float(FIRST), float(LAST)) - float(FIRST);
     int low = int(index);
     float part = index - float(low);
-    add_level(low, point, share * (1.0 - part));
+    add_level(low, point, coarse * (1.0 - part));
     if (part > 0.0) {
-      add_level(low + 1, point, share * part);
+      add_level(low + 1, point, coarse * part);
     }
   }
   for (int band = 0; band < BANDS; band++) {

@@ -137,6 +137,7 @@ class Sums:
         self.reader, tables = reader, reader.tables
         count = tables.layout.channel_count
         self.total: Value | None = None
+        self.share: Value | None = None
         sheets = len(tables.features)
         self.colors: list[Value] = []
         self.alphas: list[Value] = []
@@ -160,6 +161,8 @@ class Sums:
     def blended(self) -> tuple[list[Value], list[Value]]:
         """sum w f / (sum w + EPS), or the plain sums: three planes each, and the planes left over.
 
+        Afterwards `share` is sum w / (sum w + EPS).
+
         The sums are of codes, 0..1: a feature is low + span * code, so its sum is low * sum w + span * sum w code.
         """
         graph, tables = self.reader.graph, self.reader.tables
@@ -168,8 +171,8 @@ class Sums:
             threes, rest = self._joined()
         assert self.total is not None  # a block has one candidate at least
         scale = 1.0 / (self.total + EPS) if tables.layout.topk else None
-        share = self.total if scale is None else self.total * scale
-        lows = [self.reader.setting(f"low {i}") * share for i in range(-(-tables.layout.plane_count // 3))]
+        self.share = self.total if scale is None else self.total * scale
+        lows = [self.reader.setting(f"low {i}") * self.share for i in range(-(-tables.layout.plane_count // 3))]
         spans = [self.reader.setting(f"span {i}") for i in range(len(lows))]
         found = []
         for i in range(len(lows)):

@@ -6,12 +6,13 @@ Numbers and tuples are constants. Where a scalar meets a vector it acts on all t
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import bpy
+import numpy as np
 
 from ...blend import border
 from ...blend.properties import FLAT
@@ -91,27 +92,60 @@ class Texel:
 
 
 class Graph:
-    """Adds nodes to a tree, in the order of the formula."""
+    """Adds nodes to a tree, in the order of the formula.
 
-    def __init__(self, tree: bpy.types.ShaderNodeTree) -> None:
+    copied   the tree is a copy of one that was built alike. Its nodes are taken in their order, and what differs is
+             changed, which is several times as fast; from the first node of another kind on, they are replaced
+    """
+
+    def __init__(self, tree: bpy.types.ShaderNodeTree, copied: bool = False) -> None:
         self.tree = tree
         self._frame: bpy.types.Node | None = None
         self._lanes: dict[bpy.types.NodeSocket, tuple[Value, Value, Value]] = {}
+        self._there = deque(tree.nodes if copied else ())  # not taken yet
+        links = tree.links if copied else ()
+        self._linked = {link.to_socket: link.from_socket for link in links}  # not asked for yet
 
     @contextmanager
     def frame(self, label: str) -> Iterator[None]:
         """Nodes created inside belong to one labelled frame."""
-        self._frame = self.tree.nodes.new("NodeFrame")
-        self._frame.label = self._frame.name = label
+        self._frame = self._next("NodeFrame")
+        border.change(self._frame, label=label, name=label)
         yield
         self._frame = None
 
     def node(self, kind: str, label: str = "") -> Any:
-        node = self.tree.nodes.new(kind)
+        node = self._next(kind)
         node.hide = True
-        node.parent = self._frame
         node.label = label
+        if node.parent != self._frame:
+            node.parent = self._frame
         return node
+
+    def _next(self, kind: str) -> Any:
+        """The node of the copy whose turn it is, or a new one."""
+        if not self._there or self._there[0].bl_idname != kind:
+            self._remove_rest()
+            return self.tree.nodes.new(kind)
+        node = self._there.popleft()
+        for key in list(node.keys()):
+            del node[key]
+        return node
+
+    def _remove_rest(self) -> None:
+        while self._there:
+            node = self._there.pop()
+            self._forget_links(node)
+            self.tree.nodes.remove(node)
+
+    def _forget_links(self, node: bpy.types.Node) -> None:
+        for socket in node.inputs:
+            self._linked.pop(socket, None)
+
+    def link(self, source: bpy.types.NodeSocket, target: bpy.types.NodeSocket) -> None:
+        """Let an output be what an input gets."""
+        if self._linked.pop(target, None) != source:
+            self.tree.links.new(source, target)
 
     def inputs(self) -> dict[str, Value]:
         node = self.node("NodeGroupInput")
@@ -120,24 +154,24 @@ class Graph:
     def output(self, values: dict[str, Value]) -> None:
         node = self.node("NodeGroupOutput")
         for name, value in values.items():
-            self.tree.links.new(value.socket, node.inputs[name])
+            self.link(value.socket, node.inputs[name])
 
     def math(self, operation: str, *operands: Operand) -> Value:
         """Math, or Vector Math where any operand is a vector."""
         if any(o.is_vector if isinstance(o, Value) else not isinstance(o, (int, float)) for o in operands):
             return self.vector_math(operation, *operands)
         node = self.node("ShaderNodeMath")
-        node.operation = operation
+        border.change(node, operation=operation)
         return self._apply(node, operands, "Value")
 
     def vector_math(self, operation: str, *operands: Operand, result: str = "Vector") -> Value:
         node = self.node("ShaderNodeVectorMath")
-        node.operation = operation
+        border.change(node, operation=operation)
         return self._apply(node, operands, result)
 
     def constant(self, number: float) -> Value:
         node = self.node("ShaderNodeValue")
-        node.outputs[0].default_value = number
+        border.set_value(node.outputs[0], number)
         return Value(self, node.outputs[0])
 
     def combine(self, x: Operand, y: Operand = 0.0, z: Operand = 0.0) -> Value:
@@ -146,7 +180,7 @@ class Graph:
     def separate(self, value: Value) -> tuple[Value, Value, Value]:
         if value.socket not in self._lanes:
             node = self.node("ShaderNodeSeparateXYZ")
-            self.tree.links.new(value.socket, node.inputs[0])
+            self.link(value.socket, node.inputs[0])
             x, y, z = (Value(self, socket) for socket in node.outputs)
             self._lanes[value.socket] = x, y, z
         return self._lanes[value.socket]
@@ -154,32 +188,32 @@ class Graph:
     def mix(self, a: Value, b: Value, factor: Value) -> Value:
         """a where factor is 0, b where it is 1. Cycles drops the other one where the factor is a constant 0 or 1."""
         node = self.node("ShaderNodeMix")
-        node.data_type = "VECTOR" if a.is_vector else "FLOAT"
-        node.clamp_factor = False
+        border.change(node, data_type="VECTOR" if a.is_vector else "FLOAT", clamp_factor=False)
         kind = "Vector" if a.is_vector else "Float"
         for name, value in ((f"A_{kind}", a), (f"B_{kind}", b), ("Factor_Float", factor)):
-            self.tree.links.new(value.socket, next(s for s in node.inputs if s.identifier == name))
+            self.link(value.socket, next(s for s in node.inputs if s.identifier == name))
         return Value(self, next(s for s in node.outputs if s.identifier == f"Result_{kind}"))
 
     def group(self, tree: bpy.types.ShaderNodeTree, inputs: dict[str, Value]) -> dict[str, Value]:
         """A node group and what it gives, by socket name."""
         node = self.node("ShaderNodeGroup")
-        node.node_tree = tree
+        self._forget_links(node)
+        border.change(node, node_tree=tree)
         for name, value in inputs.items():
-            self.tree.links.new(value.socket, node.inputs[name])
+            self.link(value.socket, node.inputs[name])
         return {socket.name: Value(self, socket) for socket in node.outputs}
 
     def image(self, image: bpy.types.Image, vector: Value, label: str, extension: str, projection: str = FLAT) -> Texel:
         """The closest texel of an image; extension and projection as in Image Texture nodes."""
         node = self.node("ShaderNodeTexImage", label)
-        node.image, node.interpolation, node.extension, node.projection = image, "Closest", extension, projection
-        self.tree.links.new(vector.socket, node.inputs["Vector"])
+        border.change(node, image=image, interpolation="Closest", extension=extension, projection=projection)
+        self.link(vector.socket, node.inputs["Vector"])
         return Texel(self, node)
 
     def _apply(self, node: bpy.types.Node, operands: Sequence[Operand], result: str) -> Value:
         for socket, operand in zip(node.inputs, operands, strict=False):
             if isinstance(operand, Value):
-                self.tree.links.new(operand.socket, socket)
+                self.link(operand.socket, socket)
             elif socket.type == "VECTOR" and isinstance(operand, (int, float)):
                 border.set_value(socket, (operand,) * 3)
             else:
@@ -188,6 +222,9 @@ class Graph:
 
     def arrange(self) -> None:
         """Lay the frames side by side; in each, a node stands one column right of what it needs."""
+        self._remove_rest()
+        for link in [link for link in self.tree.links if link.to_socket in self._linked]:
+            self.tree.links.remove(link)
         column: dict[bpy.types.Node, int] = defaultdict(int)
         needs: dict[bpy.types.Node, list[bpy.types.Node]] = defaultdict(list)
         for link in self.tree.links:
@@ -196,13 +233,39 @@ class Graph:
                 needs[end].append(start)
         left = 0
         members: dict[bpy.types.Node, list[bpy.types.Node]] = defaultdict(list)
-        for node in self.tree.nodes:
+        places = dict.fromkeys(self.tree.nodes, (0.0, 0.0))
+        for node in places:
             if node.parent:
                 members[node.parent].append(node)
         for nodes in members.values():
             rows: dict[int, int] = defaultdict(int)
             for node in nodes:
                 column[node] = max((column[n] + 1 for n in needs[node]), default=0)
-                node.location = (left + COLUMN * column[node], -ROW * rows[column[node]])
+                places[node] = left + COLUMN * column[node], -ROW * rows[column[node]]
                 rows[column[node]] += 1
             left += COLUMN * (max(rows) + 1) + MARGIN
+        self.tree.nodes.foreach_set("location", np.array(list(places.values()), np.float32).ravel())
+
+
+def set_sockets(
+    tree: bpy.types.ShaderNodeTree, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]
+) -> list[bpy.types.NodeTreeInterfaceSocket]:
+    """Let a group have these sockets, (name, type) each; those of a copy stay where their types fit. Returns the inputs."""
+    found = _set_side(tree, "INPUT", inputs)
+    _set_side(tree, "OUTPUT", outputs)
+    return found
+
+
+def _set_side(
+    tree: bpy.types.ShaderNodeTree, side: Literal["INPUT", "OUTPUT"], wanted: Sequence[tuple[str, str]]
+) -> list[bpy.types.NodeTreeInterfaceSocket]:
+    interface = border.interface(tree)
+    sockets = [item for item in interface.items_tree if isinstance(item, bpy.types.NodeTreeInterfaceSocket)]
+    there = [item for item in sockets if item.in_out == side]
+    if [item.socket_type for item in there] != [kind for _, kind in wanted]:
+        for item in there:
+            interface.remove(item)
+        there = [interface.new_socket(name, in_out=side, socket_type=kind) for name, kind in wanted]
+    for item, (name, _) in zip(there, wanted, strict=True):
+        border.change(item, name=name)
+    return there

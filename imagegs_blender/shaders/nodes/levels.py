@@ -18,7 +18,7 @@ from ...core.decoding.tables import Tables
 from ..body import LEVEL_TREE, Parts
 from ..table_images import LEVELS, TEXELS, address
 from .candidates import wait_for
-from .graph import Graph, Texel, Value
+from .graph import Graph, Texel, Value, set_sockets
 
 
 def limited(level: Value, tables: Tables) -> Value:
@@ -56,7 +56,7 @@ def planes(
     done = graph.mix(after, graph.constant(0.0), share(level, tables))
     point = wait_for([done], 1, point)
     tail = tables.tail
-    tree = _level_tree(parts.tree(LEVEL_TREE), tables, images)
+    tree = _level_tree(parts, tables, images)
     index = level.clamp(tail.first, tail.last) - float(tail.first)
     low = index.floor()
     fine = graph.group(tree, {"Point": point, "Level": low})
@@ -71,20 +71,18 @@ def planes(
     return found
 
 
-def _level_tree(
-    tree: bpy.types.ShaderNodeTree, tables: Tables, images: dict[str, bpy.types.Image]
-) -> bpy.types.ShaderNodeTree:
-    """Make a blank group one that reads a level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
-    interface = border.interface(tree)
+def _level_tree(parts: Parts, tables: Tables, images: dict[str, bpy.types.Image]) -> bpy.types.ShaderNodeTree:
+    """A group that reads a level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
+    tree = parts.tree(LEVEL_TREE)
     slots = [locate(plane, tables.layout.plane_count) for plane in range(tables.layout.plane_count)]
     sheets = range(len(tables.tail.sheets))
-    interface.new_socket("Point", in_out="INPUT", socket_type="NodeSocketVector")
-    interface.new_socket("Level", in_out="INPUT", socket_type="NodeSocketFloat")
+    given = []
     for sheet in sheets:
-        interface.new_socket(f"RGB {sheet}", in_out="OUTPUT", socket_type="NodeSocketVector")
+        given.append((f"RGB {sheet}", "NodeSocketVector"))
         if (sheet, ALPHA) in slots:
-            interface.new_socket(f"A {sheet}", in_out="OUTPUT", socket_type="NodeSocketFloat")
-    graph = Graph(tree)
+            given.append((f"A {sheet}", "NodeSocketFloat"))
+    set_sockets(tree, [("Point", "NodeSocketVector"), ("Level", "NodeSocketFloat")], given)
+    graph = Graph(tree, parts.copied)
 
     def texel(table: str, vector: Value, number: int = 0) -> Texel:
         found = graph.image(images[table], vector, f"{table} {number}", "EXTEND")

@@ -5,9 +5,9 @@ For a point of the texture (core/decoding/tables.py describes the tables, core/g
     block, leaf -> M candidates;  D = P - M_i;  p_i = conic_i . D^2 + p0_i
     out = sum w_i f_i / (sum w_i + EPS)   over the i with the K largest p, w = exp(p)
 
-and coarse levels of detail fade in from levels.py. Sorting numbers does not say which candidates they came from, so p
-is rounded and the slot of its candidate takes the place of the last bits; where the K largest are known, so are their
-slots, and only their features are read.
+and coarse levels of detail fade in from levels.py, and show where no Gaussian reaches (core/decoding/lod.py). Sorting
+numbers does not say which candidates they came from, so p is rounded and the slot of its candidate takes the place of the
+last bits; where the K largest are known, so are their slots, and only their features are read.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ...blend import border
 from ...blend.decoder import Decoder
 from ...blend.properties import EXTENSION, EXTENSIONS, FLAT, MAX_LOD, PROJECTION, PROJECTIONS, SIZE, TILES, tile_numbers
 from ...core.decoding import lod
+from ...core.decoding.reached import COVERED
 from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
@@ -31,7 +32,7 @@ from ..body import Parts
 from ..table_images import SLOTS
 from . import levels, udim
 from .candidates import STEPS, Reader, Sums, wait_for, weight
-from .graph import Graph, Value
+from .graph import Graph, Value, set_sockets
 from .projection import projected
 from .sorting_network import largest
 
@@ -73,8 +74,8 @@ def shell(
 
 
 def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
-    """Put the nodes and images of a decoder into a group that has its sockets and nothing else."""
-    graph, decoder = Graph(tree), parts.decoder
+    """Put the nodes and images of a decoder into a group that has its sockets and nothing else, or is a copy of another's."""
+    graph, decoder = Graph(tree, parts.copied), parts.decoder
     images = table_images.create_images(parts, tables)
     reader = Reader(graph, images, tables)
     with graph.frame("Texture coordinates"):
@@ -107,7 +108,8 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
         last = colors[-1].lanes[0] if colors else alphas[-1]
         level = levels.limited(inputs["LOD"], tables)
         coarse = levels.planes(graph, parts, point, level, last, tables, images)
-        planes = _faded(graph, tables, colors, alphas, coarse, levels.share(level, tables))
+        hole = sums.share.times_plus(-1 / COVERED, 1.0).max(0.0) if sums.share and tables.layout.holes else None
+        planes = _faded(graph, tables, colors, alphas, coarse, levels.share(level, tables), hole)
     with graph.frame("Maps"):
         graph.output(ending_at(decoder, map_outputs(maps, planes), inside, maps, lod.average(tables.tail)))
     graph.arrange()
@@ -115,17 +117,20 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
 
 def interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
     """Give a group the sockets of a decoder."""
-    sockets = border.interface(tree)
-    vector = sockets.new_socket("Vector", in_out="INPUT", socket_type="NodeSocketVector")
-    vector.hide_value = True
-    level = sockets.new_socket("LOD", in_out="INPUT", socket_type="NodeSocketFloat")
-    assert isinstance(level, bpy.types.NodeTreeInterfaceSocketFloat)
-    level.min_value, level.max_value, level.default_value = 0.0, MAX_LOD, 0.0
-    level.description = "Level of detail: 0 is full detail, each level halves the resolution"
+    outputs = []
     for info in maps:
-        sockets.new_socket(info.name, in_out="OUTPUT", socket_type="NodeSocketColor")
+        outputs.append((info.name, "NodeSocketColor"))
         if "A" in info.channels:
-            sockets.new_socket(f"{info.name} Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
+            outputs.append((f"{info.name} Alpha", "NodeSocketFloat"))
+    vector, level = set_sockets(tree, [("Vector", "NodeSocketVector"), ("LOD", "NodeSocketFloat")], outputs)
+    border.change(vector, hide_value=True)
+    border.change(
+        level,
+        min_value=0.0,
+        max_value=MAX_LOD,
+        default_value=0.0,
+        description="Level of detail: 0 is full detail, each level halves the resolution",
+    )
 
 
 def wrapped(uv: Value, decoder: Decoder, tables: Tables) -> tuple[Value, Value | None]:
@@ -154,16 +159,26 @@ def _position(point: Value, tables: Tables) -> Value:
 
 
 def _faded(
-    graph: Graph, tables: Tables, colors: list[Value], alphas: list[Value], coarse: list[Value], share: Value
+    graph: Graph,
+    tables: Tables,
+    colors: list[Value],
+    alphas: list[Value],
+    coarse: list[Value],
+    share: Value,
+    hole: Value | None,
 ) -> PlaneValues:
-    """The planes of the Gaussians, clamped to 0..1 and faded into the coarse levels."""
+    """The planes of the Gaussians, clamped to 0..1 and faded into the coarse levels.
+
+    hole   how much the coarse levels count where no Gaussian reaches; None for streams without holes
+    """
+
+    def mixed(fine: Value, texels: Value) -> Value:
+        fine = fine.clamp(0.0, 1.0)
+        return graph.mix(fine if hole is None else texels.times_plus(hole, fine), texels, share)
+
     threes = [graph.combine(*coarse[3 * i : 3 * i + 3]) for i in range(len(colors))]
     rest = coarse[3 * len(colors) :]
-    mixed = [
-        [graph.mix(a.clamp(0.0, 1.0), b, share) for a, b in zip(fine, texels, strict=True)]
-        for fine, texels in ((colors, threes), (alphas, rest))
-    ]
-    return PlaneValues(graph, tables, *mixed)
+    return PlaneValues(graph, tables, *(list(map(mixed, *pair)) for pair in ((colors, threes), (alphas, rest))))
 
 
 class PlaneValues:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...core import files
 from ...core.decoding import lod, tables
+from ...core.decoding.reached import COVERED
 from ...core.decoding.sheets import locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
@@ -97,6 +98,7 @@ def _source(built: Tables, arrays: dict[str, np.ndarray]) -> str:
         "DETAIL": tail.detail, "WIDTH": built.width, "HEIGHT": built.height,
         "COLUMNS": built.blocks.shape[1], "ROWS": built.blocks.shape[0],
         "LEAVES": tables.candidates(built).shape[1], "SHEET": tail.sheets[0].shape[1], "EPS": EPS,
+        "HOLES": int(layout.holes), "COVERED": COVERED,
         "FADED": " * ".join(["share"] * lod.FADE),
     }  # fmt: skip
     return re.sub(r"@(\w+)@", lambda found: str(words[found[1]]), text)

@@ -20,7 +20,10 @@ def test_text_there_and_back() -> None:
     assert str(LAYOUT) == "4 M12 K4 C001 L3-11 P2"
     plain = replace(LAYOUT, candidates=128, topk=0, deep=(False,), first=1, last=1, per_texel=1)
     assert str(plain) == "4 M128 K0 C0 L1-1 P1"
-    for layout in (LAYOUT, plain, tables.build(stack(4, True), MAPS).layout):
+    holed = replace(LAYOUT, holes=True)
+    assert str(holed) == "4 M12 K4 C001 L3-11 P2 H"
+    assert holed.reads(LAYOUT) and LAYOUT.reads(holed) and not holed.reads(plain)
+    for layout in (LAYOUT, plain, holed, tables.build(stack(4, True), MAPS).layout):
         assert Layout.parse(str(layout)) == layout
 
 
@@ -28,7 +31,8 @@ def test_text_there_and_back() -> None:
     "text",
     [
         "", "1", "3 M12 K4 C001 L3-11 P2", "5 M12 K4 C001 L3-11 P2",  # nothing, other versions
-        "4 M12 K4 C001 L3-11 P2 ", "4 M12 K4 C L3-11 P2", "4 M12 K4 C001 L3 P2", "4 M12 K4 C002 L3-11 P2",
+        "4 M12 K4 C001 L3-11 P2 ", "4 M12 K4 C001 L3-11 P2H", "4 M12 K4 C L3-11 P2", "4 M12 K4 C001 L3 P2",
+        "4 M12 K4 C002 L3-11 P2",
         "4 M0 K4 C001 L3-11 P2", "4 M13 K4 C001 L3-11 P2", "4 M12 K17 C001 L3-11 P2", "4 M12 K4 C001 L0-11 P2",
         "4 M12 K4 C001 L4-3 P2", "4 M12 K4 C001 L3-11 P3", "4 M12 K4 C001 L3-999999999 P2", f"4 M12 K4 C{33 * '0'} L3-11 P2",
     ],

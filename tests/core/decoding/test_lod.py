@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagegs_blender.core.decoding import decode, lod, tables
+from imagegs_blender.core.decoding import decode, lod, reached, tables
+from imagegs_blender.core.devices.cpu.device import render
+from imagegs_blender.core.devices.types import project
 from imagegs_blender.core.encoding import encode
+from imagegs_blender.core.gaussians import Gaussians
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.core.textures import image_files, texture_stack
@@ -47,20 +50,51 @@ def test_levels_are_the_true_mip_levels(data: Path) -> None:
     assert min(quality[3:]) >= quality[0] + 6
 
 
-def test_what_no_gaussian_reaches_does_not_darken_the_levels() -> None:
-    """An island of one bright color: black outside at full detail, and the same color at every level of detail."""
-    everywhere = smooth(128, 128, wrap=False)
+def island(wrap: bool = False, topk: int = 4) -> Gaussians:
+    """Gaussians of one bright color in the middle of 128 x 128 texels."""
+    everywhere = smooth(128, 128, wrap)
     inside = np.flatnonzero(np.abs(everywhere.mean - 0.5).max(axis=1) < 0.2)
-    island = replace(everywhere.take(inside), feature=np.full((len(inside), 6), 0.8, np.float32))
-    assert decode.planes(island)[:, 64, 64].min() > 0.79 and not decode.planes(island)[:, 0, 0].any()
-    np.testing.assert_allclose(decode.whole_planes(island), 0.8, atol=0.01)
-    tail = lod.build(island)
-    for level in range(tail.first, tail.last + 1):
-        np.testing.assert_allclose(lod.planes(island, tail, level), 0.8, atol=0.01, err_msg=f"level {level}")
-    plain = replace(island, topk=0)
-    np.testing.assert_array_equal(
-        decode.whole_planes(plain), decode.planes(plain), err_msg="a sum is 0 where it means 0"
-    )
+    return replace(everywhere.take(inside), feature=np.full((len(inside), 6), 0.8, np.float32), topk=topk)
+
+
+@pytest.mark.parametrize("wrap", [True, False])
+def test_what_no_gaussian_reaches_shows_what_is_around(wrap: bool) -> None:
+    """The same color everywhere, at every level of detail and in every size, where the formula gives black."""
+    gaussians = island(wrap)
+    alone, share = reached.planes(gaussians)
+    assert not alone[:, 0, 0].any() and share[64, 64] > 0.999
+    np.testing.assert_allclose(decode.planes(gaussians), 0.8, atol=0.01)
+    np.testing.assert_allclose(decode.planes(gaussians, 60, 90), 0.8, atol=0.01)
+    tail = lod.build(gaussians)
+    assert tail.holes
+    for level in [0.0, 0.5, *range(1, tail.last + 1)]:
+        np.testing.assert_allclose(lod.planes(gaussians, tail, level), 0.8, atol=0.01, err_msg=f"level {level}")
+
+
+def test_where_gaussians_reach_nothing_changes() -> None:
+    """To the bit; and nowhere in a stream without holes, nor in a plain sum, which is 0 where it means 0."""
+    gaussians = replace(island(), feature=smooth(128, 128).feature[: len(island())])
+    covered = reached.planes(gaussians)[1] >= reached.COVERED
+    assert 0.1 < covered.mean() < 0.9
+    alone = render(*project(gaussians))
+    np.testing.assert_array_equal(decode.planes(gaussians)[:, covered], alone[:, covered])
+    whole = smooth(128, 128)
+    assert not lod.build(whole).holes
+    np.testing.assert_array_equal(decode.planes(whole), render(*project(whole)))
+    plain = island(topk=0)
+    np.testing.assert_array_equal(decode.planes(plain), render(*project(plain)))
+    assert not lod.build(plain).holes and not decode.planes(plain)[:, 0, 0].any()
+
+
+def test_around_a_hole_colors_go_on() -> None:
+    """Two halves of a picture, 32 texels apart: between them, each side's color next to it."""
+    gaussians = smooth(128, 128, wrap=False)
+    column = gaussians.mean[:, 0] * 128
+    sides = gaussians.take(np.flatnonzero(np.abs(column - 64) > 22))
+    feature = np.repeat(np.where(sides.mean[:, :1] < 0.5, 0.2, 0.9), 6, 1).astype(np.float32)
+    row = decode.planes(replace(sides, feature=feature))[0, 64]
+    assert np.abs(row[:40] - 0.2).max() < 0.02 and np.abs(row[88:] - 0.9).max() < 0.02
+    assert (np.diff(row[40:88]) > -0.02).all() and np.diff(row[40:88]).max() < 0.2, "from one side to the other"
 
 
 @pytest.mark.parametrize("wrap", [True, False])
@@ -110,7 +144,7 @@ def test_odd_sizes(width: int, height: int) -> None:
     gaussians = smooth(width, height, wrap=False)
     tail = lod.build(gaussians)
     assert tuple(tail.levels[-1, 2:]) == (1, 1)
-    mean = np.clip(decode.whole_planes(gaussians), 0, 1).mean((1, 2))[:, None, None]
+    mean = np.clip(decode.planes(gaussians), 0, 1).mean((1, 2))[:, None, None]
     np.testing.assert_allclose(lod.planes(gaussians, tail, 16.0, 4, 4), np.broadcast_to(mean, (6, 4, 4)), atol=0.03)
 
 

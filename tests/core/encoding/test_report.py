@@ -33,7 +33,6 @@ def test_records_of_earlier_and_later_versions_open() -> None:
 
 
 def test_the_page_has_a_row_for_every_key() -> None:
-    rows = [
-        line.split("`")[1] for line in (DOCS / "report.md").read_text("utf-8").splitlines() if line.startswith("| `")
-    ]
+    of_a_fit, _ = (DOCS / "report.md").read_text("utf-8").split("## A batch")
+    rows = [line.split("`")[1] for line in of_a_fit.splitlines() if line.startswith("| `")]
     assert sorted(rows) == sorted(WHOLE)

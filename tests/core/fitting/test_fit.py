@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.devices import points
 from imagegs_blender.core.encoding import encode
 from imagegs_blender.core.errors import ImageGSError
+from imagegs_blender.core.fitting.budget import LEAST_STEPS, rounded_up
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.settings import PRESETS, FitSettings
 from imagegs_blender.core.textures import texture_stack
@@ -89,9 +91,27 @@ def test_the_requested_psnr_is_reached_with_few_bytes() -> None:
 
 
 def test_a_time_budget_ends_the_fit_with_a_valid_result() -> None:
-    encoded = encode.encode(textures(), FitSettings.preset("high", num_gaussians=100, time_budget=2, max_steps=10**6))
-    assert encoded.report.steps < 10**6
-    assert stream.read(encoded.data).gaussians.planes == 3
+    encode.encode(textures(), FitSettings.preset("high", num_gaussians=100, max_steps=20))  # kernels are compiled
+    encoded = encode.encode(textures(), FitSettings.preset("high", num_gaussians=100, time_budget=8, max_steps=10**6))
+    assert LEAST_STEPS <= encoded.report.steps < 10**6
+    assert stream.read(encoded.data).gaussians.planes == 3 and encoded.report.num_gaussians == 100
+
+
+@pytest.mark.parametrize("amount", [{"bpp": 4.0}, {"target_psnr": 30.0}])
+def test_a_time_budget_too_short_for_a_picture_names_one_that_works(amount: dict[str, float]) -> None:
+    """Nothing is written then; eight times what is named leaves room for a busy machine."""
+    large = texture_stack.build([SourceMap("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", picture(1024))])
+    with pytest.raises(ImageGSError) as error:
+        encode.encode(large, FitSettings.preset("balanced", time_budget=0.01, **amount))
+    found = re.fullmatch(r"time-budget 0.01 is too short for a picture: at least ([\d.]+) s here", str(error.value))
+    assert found and float(found[1]) > 0.3
+    report = encode.encode(large, FitSettings.preset("balanced", time_budget=8 * float(found[1]), **amount)).report
+    assert report.steps >= LEAST_STEPS and report.psnr["overall"] > 20
+
+
+def test_seconds_are_rounded_up_to_two_digits() -> None:
+    seconds = (0.0312, 0.31, 2.21, 9.99, 12.1, 123.4)
+    assert [rounded_up(value) for value in seconds] == ["0.032", "0.31", "2.3", "10", "13", "124"]
 
 
 def test_requests_that_cannot_be_met_are_one_clear_error() -> None:

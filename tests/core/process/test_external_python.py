@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from imagegs_blender.core.errors import ImageGSError
-from imagegs_blender.core.process import worker
+from imagegs_blender.core.process import interpreter
+from imagegs_blender.core.process.worker import Worker
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.core.textures import texture_stack
 from imagegs_blender.core.version import version
+from tests.core.process import blocking
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +46,10 @@ def test_another_python_runs_fits_if_it_is_of_this_version(python: tuple[str, Pa
     def failure() -> list[str]:
         said = []
         with pytest.raises(ImageGSError) as asked:
-            worker.devices(program)
+            interpreter.devices(program)
         said.append(str(asked.value))
-        job = worker.Job(textures, settings, python=program)
-        job.start()
-        with pytest.raises(ImageGSError) as fitted:
-            job.result()
+        with pytest.raises(ImageGSError) as fitted, Worker(program) as worker:
+            blocking.fit(worker, textures, settings)
         return [*said, str(fitted.value)]
 
     assert failure() == [f"{program}: No module named 'numpy'; in it, pip install \"imagegs-blender[cuda]\""] * 2
@@ -60,10 +60,6 @@ def test_another_python_runs_fits_if_it_is_of_this_version(python: tuple[str, Pa
     wanted = f'in it, pip install "imagegs-blender[cuda]=={version()}"'
     assert failure() == [f"{program}: has imagegs-blender 9.9.9, this is {version()}; {wanted}"] * 2
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: imagegs-blender\nVersion: {version()}\n", "utf-8")
-    assert "CPU" in worker.devices(program)
-    job = worker.Job(textures, settings, python=program)
-    job.start()
-    try:
-        assert job.result().report.device == "cpu"
-    finally:
-        job.cancel()
+    assert "CPU" in interpreter.devices(program)
+    with Worker(program) as worker:
+        assert blocking.fit(worker, textures, settings).report.device == "cpu"

@@ -1,0 +1,82 @@
+"""Compressed materials shown as images, for exporters that know no decoders, and as Gaussians again."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..blend import border
+from ..workflow import as_images, selection
+from .messages import counted, say
+
+
+class _WholeFile:
+    whole_file: bpy.props.BoolProperty(
+        name="Whole File",
+        description="All materials of the file, not only those of the selected objects",
+        default=False,
+    )
+
+    def materials(self, context: bpy.types.Context) -> list[bpy.types.Material]:
+        return list(bpy.data.materials) if self.whole_file else selection.materials(context.selected_objects)
+
+
+class IMAGEGS_OT_show_as_images(_WholeFile, bpy.types.Operator):
+    """Let the selected materials show ordinary images, as FBX, OBJ and USD export need. Saved files keep the Gaussians"""
+
+    bl_idname = "imagegs.show_as_images"
+    bl_label = "Show as Images"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return selection.poll_any_decoder(cls)
+
+    def execute(self, context: bpy.types.Context) -> border.Result:
+        count, messages = as_images.show(self.materials(context))
+        for message in messages:
+            self.report({"ERROR"}, message)
+        if count:
+            text = say("{decoders} shown as images until you press Show as Gaussians")
+            self.report({"INFO"}, text.format(decoders=counted(count, "decoder", "decoders")))
+        elif not messages:
+            self.report(
+                {"WARNING"}, say("No decoder is left to show as images: select objects with compressed materials")
+            )
+        return {"FINISHED"} if count else {"CANCELLED"}
+
+
+class IMAGEGS_OT_show_as_gaussians(_WholeFile, bpy.types.Operator):
+    """Let the selected materials decode Gaussians again. Links that were made to the images meanwhile are kept"""
+
+    bl_idname = "imagegs.show_as_gaussians"
+    bl_label = "Show as Gaussians"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not as_images.is_shown(bpy.data.materials):
+            cls.poll_message_set("No compressed material is shown as images")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> border.Result:
+        count = as_images.hide(self.materials(context))
+        if not count:
+            self.report({"WARNING"}, say("The selected objects show no images: select others, or choose Whole File"))
+            return {"CANCELLED"}
+        text = say("{decoders} shown as Gaussians")
+        self.report({"INFO"}, text.format(decoders=counted(count, "decoder", "decoders")))
+        return {"FINISHED"}
+
+
+_CLASSES = (IMAGEGS_OT_show_as_images, IMAGEGS_OT_show_as_gaussians)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

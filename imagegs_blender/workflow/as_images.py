@@ -1,0 +1,99 @@
+"""Decoders shown as images for a while: decoded once into files of this session, in the place of the decoders' nodes.
+
+A saved file never holds it: the decoders stand in it as before, and in the open file the images come back after the save.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import bpy
+
+from ..blend import border
+from ..blend.decoder import Decoder, decoder_nodes
+from ..blend.properties import STAND_IN
+from ..core.errors import ImageGSError
+from ..scene import replace, stand_ins
+from . import bake
+
+
+def show(materials: Iterable[bpy.types.Material], linked: bool = False) -> tuple[int, list[str]]:
+    """Let these materials show images instead of decoders, at full detail; linked: also those of another file.
+
+    Returns the number of decoders' nodes, and a message for each decoder that can't be decoded: it stays.
+    """
+    count, messages = 0, {}
+    for tree in list(replace.trees(materials, linked)):
+        for instance in list(decoder_nodes(tree)):
+            decoder = Decoder(border.tree_of(instance))
+            if decoder in messages or not any(output.is_linked for output in instance.outputs):
+                continue
+            try:
+                count += bool(stand_ins.put(tree, instance, images(decoder)))
+            except ImageGSError as error:
+                messages[decoder] = str(error)
+    return count, list(messages.values())
+
+
+def hide(materials: Iterable[bpy.types.Material], linked: bool = False) -> int:
+    """The opposite of show(); returns the number of decoders' nodes that are linked again."""
+    return stand_ins.back(list(replace.trees(materials, linked)))
+
+
+def is_shown(materials: Iterable[bpy.types.Material]) -> bool:
+    """Whether any of these materials shows images instead of decoders."""
+    return any(STAND_IN.is_on(node) for tree in replace.trees(materials) for node in tree.nodes)
+
+
+def images(decoder: Decoder) -> dict[str, bpy.types.Image]:
+    """The maps of a decoder as images of files that live as long as this session, by name.
+
+    Each file is written once, also for several decoders of one stream. Raises ImageGSError where the stream is lost, or where
+    a file can't be written.
+    """
+    stamp = hashlib.sha256(decoder.data + repr(decoder.tiles).encode()).hexdigest()[:16]
+    folder = Path(bpy.app.tempdir, "imagegs", stamp)
+    if folder not in _written:
+        folder.mkdir(parents=True, exist_ok=True)
+        _written[folder] = bake.bake(decoder, folder)
+    return bake.load(decoder, _written[folder])
+
+
+_written: dict[Path, dict[str, Path]] = {}
+"""The files of each folder, by map."""
+
+_shown_before_saving: list[bpy.types.Material] = []
+
+
+@bpy.app.handlers.persistent
+def _on_saving(*_: object) -> None:
+    _shown_before_saving[:] = [material for material in bpy.data.materials if is_shown([material])]
+    hide(_shown_before_saving)
+
+
+@bpy.app.handlers.persistent
+def _on_saved(*_: object) -> None:
+    show(_shown_before_saving)
+    _shown_before_saving.clear()
+
+
+@bpy.app.handlers.persistent
+def _on_load(*_: object) -> None:
+    """A recovery file was saved without the handlers."""
+    hide(bpy.data.materials)
+
+
+_HANDLERS = {"save_pre": _on_saving, "save_post": _on_saved, "save_post_fail": _on_saved, "load_post": _on_load}
+
+
+def register() -> None:
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
+
+
+def unregister() -> None:
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).remove(handler)
+    _written.clear()

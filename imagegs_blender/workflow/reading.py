@@ -1,0 +1,89 @@
+"""A stack on its way from Blender to the process that fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ..core.process.job import Job
+from ..core.process.worker import Worker
+from ..core.settings import FitSettings
+from ..core.textures import cells, texture_stack
+from ..scene import coverage, pixels
+from ..scene.coverage import Importance
+from ..scene.material_stack import StackPlan
+
+SMALL = 2048 * 2048
+"""Texels of a stack that are read while another is fitted: of a larger one the memory counts, and the time does not."""
+
+
+class Reading:
+    """Reads the maps of a stack one by one, joins them in a thread, and adds the job to a worker, a piece at a time.
+
+    done       that is over, or can't be done: job() says
+    is_small   it may be read while another stack is fitted
+    shown      what of the texture counts, as Record.shown, once the reading is done
+    """
+
+    def __init__(self, stack: StackPlan, settings: FitSettings, importance: Importance | None, worker: Worker) -> None:
+        self.done, self.shown = False, ""
+        self.is_small = stack.texels <= SMALL
+        self._stack, self._settings, self._importance, self._worker = stack, settings, importance, worker
+        self._pieces = self._read()
+        self._job: Future[Job] = Future()
+
+    def advance(self) -> bool:
+        """Do the next piece; whether there was something to do but to wait."""
+        if self.done:
+            return False
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            pass
+        except Exception as error:  # it is this stack's, whose turn may come later
+            self._job.set_exception(error)
+        self.done = True
+        return True
+
+    def job(self) -> Job:
+        """The job, which the worker has, once the reading is done; raises what went wrong."""
+        return self._job.result(0)
+
+    def close(self) -> None:
+        """It is not wanted any more."""
+        self._pieces.close()
+
+    def _read(self) -> Generator[bool, None, None]:
+        """What advance() says about each piece."""
+        self._worker.start()  # it has much to import
+        stack, sources = self._stack, []
+        for map_plan in stack.maps:
+            sources.append(pixels.read_map(map_plan))
+            yield True
+        weights = coverage.prepare(stack, self._importance) if self._importance else None
+
+        def prepare() -> Job:
+            weight = weights() if weights else None
+            if weight is not None and not weight.all():
+                self.shown = cells.to_text(weight)
+            return Job(texture_stack.build(sources, stack.wrap, weight), self._settings)
+
+        thread = ThreadPoolExecutor(1)
+        prepared = thread.submit(prepare)
+        try:
+            while not prepared.done():
+                yield False
+        except BaseException:
+            prepared.add_done_callback(_discard)
+            raise
+        finally:
+            thread.shutdown(wait=False)
+        job = prepared.result()
+        self._worker.add(job)
+        self._job.set_result(job)
+
+
+def _discard(prepared: Future[Job]) -> None:
+    """A job that nobody waits for any more gives its files back."""
+    if prepared.exception() is None:
+        prepared.result().discard()

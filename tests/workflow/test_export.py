@@ -1,0 +1,246 @@
+"""Other programs' files: exporters meet ordinary images, and everything is as it was afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from PIL import Image
+
+import imagegs_blender
+from imagegs_blender.blend.decoder import Decoder, decoder_nodes, decoders
+from imagegs_blender.blend.properties import STREAM
+from imagegs_blender.core.decoding import decode
+from imagegs_blender.workflow import as_images
+from tests.scene import trees
+from tests.workflow import scene
+
+pytestmark = pytest.mark.usefixtures("addon")
+
+
+@pytest.fixture
+def square(tmp_path: Path) -> bpy.types.Object:
+    item = scene.plane("square", tmp_path)
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0)
+    return item
+
+
+@pytest.fixture
+def exporter() -> Iterator[None]:
+    """The glTF exporter asks the add-ons that are enabled in the preferences."""
+    import addon_utils
+
+    addon_utils.enable("io_scene_gltf2")
+    entry = bpy.context.preferences.addons.new()
+    entry.module = imagegs_blender.__name__
+    yield
+    bpy.context.preferences.addons.remove(entry)
+
+
+def the_decoder() -> Decoder:
+    (decoder,) = decoders()
+    return decoder
+
+
+def paths(tree: bpy.types.NodeTree) -> int:
+    """The number of ways from a material's output backwards to the last node, as the glTF exporter goes them."""
+    (end,) = [node for node in tree.nodes if node.bl_idname == "ShaderNodeOutputMaterial"]
+    known: dict[tuple[Any, ...], int] = {}
+
+    def to_node(socket: bpy.types.NodeSocket, path: tuple[bpy.types.Node, ...]) -> int:
+        return sum(from_output(link.from_socket, path) for link in socket.links)
+
+    def from_output(socket: bpy.types.NodeSocket, path: tuple[bpy.types.Node, ...]) -> int:
+        node = socket.node
+        key = (tuple(part.as_pointer() for part in path), socket.as_pointer())
+        if key not in known:
+            known[key] = 0
+            if node.bl_idname == "ShaderNodeGroup":
+                inside = next(n for n in node.node_tree.nodes if n.bl_idname == "NodeGroupOutput")
+                entered = inside.inputs[list(node.outputs).index(socket)]
+                known[key] = max(1, to_node(entered, (*path, node)))
+            elif node.bl_idname == "NodeGroupInput":
+                known[key] = max(1, to_node(path[-1].inputs[list(node.outputs).index(socket)], path[:-1]))
+            else:
+                known[key] = max(1, sum(to_node(each, path) for each in node.inputs))
+        return known[key]
+
+    return sum(to_node(socket, ()) for socket in end.inputs)
+
+
+@pytest.mark.parametrize("kind", ["NODES", "BAKED"])
+def test_a_walk_through_a_material_ends(square: bpy.types.Object, tmp_path: Path, kind: str) -> None:
+    """The exporter took a billion ways through a decoder's nodes, which took for ever; built, opened, linked."""
+    bpy.ops.imagegs.set_decoder(kind=kind)
+    assert paths(square.active_material.node_tree) < 20
+    body = the_decoder().body
+    assert body is not None and len(body.nodes) > 3, "the nodes are there all the same"
+    path = tmp_path / "saved.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    assert paths(bpy.data.materials["square material"].node_tree) < 20
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(str(path), link=True) as (source, target):
+        target.materials = source.materials
+    assert paths(bpy.data.materials["square material"].node_tree) < 20
+
+
+def decoded() -> dict[str, np.ndarray]:
+    return decode.images(the_decoder().stream)
+
+
+def off_by(image: bpy.types.Image, texels: np.ndarray) -> int:
+    """The largest difference between an image and decoded texels, of 255."""
+    found = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(found)
+    width, height = image.size
+    letters = found.reshape(height, width, -1)[::-1, :, : texels.shape[2]]
+    return int(np.abs(np.rint(255 * letters).astype(int) - texels).max())
+
+
+@pytest.mark.usefixtures("exporter")
+@pytest.mark.parametrize("kind", ["NODES", "BAKED"])
+@pytest.mark.parametrize("options", [
+    {"export_format": "GLTF_SEPARATE"}, {"export_format": "GLB"},
+    {"export_format": "GLB", "export_image_format": "JPEG", "export_jpeg_quality": 100},
+    {"export_format": "GLTF_SEPARATE", "export_image_format": "WEBP", "export_image_quality": 100},
+], ids=["separate", "embedded", "JPEG", "WebP"])  # fmt: skip
+def test_gltf(square: bpy.types.Object, tmp_path: Path, kind: str, options: dict[str, Any]) -> None:
+    bpy.ops.imagegs.set_decoder(kind=kind)
+    before, maps = scene.state(), decoded()
+    path = tmp_path / "out" / ("a.glb" if options["export_format"] == "GLB" else "a.gltf")
+    assert bpy.ops.export_scene.gltf(filepath=str(path), **options) == {"FINISHED"}
+    assert scene.state() == before
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.import_scene.gltf(filepath=str(path))
+    (material,) = bpy.data.materials
+    shader = material.node_tree.nodes["Principled BSDF"]
+    color = shader.inputs["Base Color"].links[0].from_node.image
+    lossy = options.get("export_image_format") in ("JPEG", "WEBP")
+    assert color.name.startswith("square color")
+    assert off_by(color, maps["square color"]) <= (60 if lossy else 1)
+    assert shader.inputs["Roughness"].is_linked
+
+
+@pytest.mark.usefixtures("exporter")
+def test_gltf_that_fails_leaves_all_as_it_was(square: bpy.types.Object, tmp_path: Path) -> None:
+    before = scene.state()
+    (tmp_path / "file").write_text("in the way of a folder")
+    with pytest.raises(RuntimeError):
+        bpy.ops.export_scene.gltf(filepath=str(tmp_path / "file" / "a.gltf"))
+    square.location.x += 1  # whatever comes next
+    bpy.context.view_layer.update()
+    assert scene.state() == before
+
+
+@pytest.mark.usefixtures("exporter")
+def test_gltf_of_a_lost_stream(square: bpy.types.Object, tmp_path: Path) -> None:
+    STREAM.remove(the_decoder().tree)
+    before = scene.state()
+    assert bpy.ops.export_scene.gltf(filepath=str(tmp_path / "a.glb")) == {"FINISHED"}
+    assert scene.state() == before
+
+
+def image_of(material: bpy.types.Material, socket: str = "Base Color") -> bpy.types.Image:
+    return material.node_tree.nodes["Principled BSDF"].inputs[socket].links[0].from_node.image
+
+
+def test_shown_as_images_and_back(square: bpy.types.Object, tmp_path: Path) -> None:
+    """Links made to an image meanwhile go to the decoder; pressing twice shows once."""
+    before = scene.state()
+    assert bpy.ops.imagegs.show_as_images() == {"FINISHED"}
+    assert bpy.ops.imagegs.show_as_images() == {"CANCELLED"}
+    tree = square.active_material.node_tree
+    for socket, name in (("Base Color", "square color"), ("Roughness", "square rough")):
+        image = image_of(square.active_material, socket)
+        assert image.name == f"{name}.png" or image.name.startswith(f"{name}.")
+        assert off_by(image, decoded()[name]) == 0
+    assert as_images.is_shown([square.active_material])
+    shader = tree.nodes["Principled BSDF"]
+    tree.links.new(shader.inputs["Base Color"].links[0].from_socket, shader.inputs["Emission Color"])
+    assert bpy.ops.imagegs.show_as_gaussians() == {"FINISHED"}
+    (instance,) = decoder_nodes(tree)
+    (link,) = shader.inputs["Emission Color"].links
+    assert link.from_node == instance
+    tree.links.remove(link)
+    assert scene.state() == before
+    assert not bpy.ops.imagegs.show_as_gaussians.poll()
+
+
+def test_nothing_else_works_on_the_images(square: bpy.types.Object) -> None:
+    bpy.ops.imagegs.show_as_images()
+    assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"CANCELLED"} and len(decoders()) == 1
+    bpy.ops.imagegs.restore()
+    assert image_of(square.active_material).name == "square color" and not decoders()
+    assert not as_images.is_shown(bpy.data.materials)
+
+
+def test_a_file_saved_meanwhile_holds_gaussians(square: bpy.types.Object, tmp_path: Path) -> None:
+    before = scene.state()
+    bpy.ops.imagegs.show_as_images()
+    path = tmp_path / "saved.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    assert as_images.is_shown(bpy.data.materials), "the open file shows images still"
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    assert not as_images.is_shown(bpy.data.materials)
+    assert trees.dump(bpy.data.materials["square material"].node_tree) == before["square material"]
+    assert not [image.name for image in bpy.data.images if "imagegs" in image.filepath]
+
+
+def test_one_undo(square: bpy.types.Object) -> None:
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.imagegs.show_as_images()
+    bpy.ops.ed.undo_push(message="shown")
+    bpy.ops.ed.undo()
+    assert not as_images.is_shown(bpy.data.materials)
+    bpy.ops.ed.redo()
+    assert as_images.is_shown(bpy.data.materials)
+
+
+def _fbx(path: Path) -> None:
+    bpy.ops.export_scene.fbx(filepath=str(path), path_mode="COPY", embed_textures=True)
+
+
+def _obj(path: Path) -> None:
+    bpy.ops.wm.obj_export(filepath=str(path), path_mode="COPY")
+
+
+def _usd(path: Path) -> None:
+    bpy.ops.wm.usd_export(filepath=str(path), export_textures_mode="NEW")
+
+
+EXPORTERS: dict[str, tuple[Callable[[Path], None], Callable[..., Any]]] = {
+    "fbx": (_fbx, lambda path: bpy.ops.import_scene.fbx(filepath=str(path))),
+    "obj": (_obj, lambda path: bpy.ops.wm.obj_import(filepath=str(path))),
+    "usd": (_usd, lambda path: bpy.ops.wm.usd_import(filepath=str(path))),
+}
+
+
+@pytest.mark.parametrize("suffix", EXPORTERS)
+def test_exporters_without_hook(square: bpy.types.Object, tmp_path: Path, suffix: str) -> None:
+    import addon_utils
+
+    export, load = EXPORTERS[suffix]
+    if suffix == "fbx":
+        addon_utils.enable("io_scene_fbx")
+    if suffix == "usd" and not bpy.app.build_options.usd:
+        pytest.skip("this build of Blender has no USD")
+    texels = decoded()["square color"]
+    bpy.ops.imagegs.show_as_images()
+    export(tmp_path / f"a.{suffix}")
+    bpy.ops.imagegs.show_as_gaussians()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    load(tmp_path / f"a.{suffix}")
+    (material,) = bpy.data.materials
+    assert off_by(image_of(material), texels) <= 1
+
+
+@pytest.mark.usefixtures("exporter")
+def test_a_picture_of_the_gltf_is_a_file_of_its_own(square: bpy.types.Object, tmp_path: Path) -> None:
+    bpy.ops.export_scene.gltf(filepath=str(tmp_path / "a.gltf"), export_format="GLTF_SEPARATE")
+    with Image.open(tmp_path / "square color.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), decoded()["square color"])
