@@ -42,6 +42,7 @@ class Decoder:
 
     @property
     def name(self) -> str:
+        """Of the group; users may change it."""
         return self.tree.name
 
     @property
@@ -108,6 +109,7 @@ class Decoder:
 
     @property
     def record(self) -> Record:
+        """How the stack was made, and what came of it; empty where that was deleted."""
         return Record.of(self.tree)
 
     @property
@@ -322,6 +324,7 @@ _streams: dict[bytes, igs.Stream] = {}
 """Streams parsed lately, by their bytes."""
 
 _MOST_STREAMS = 8
+"""So many are kept: those that a person works with at a time."""
 
 
 def parsed(data: bytes) -> igs.Stream:

@@ -77,6 +77,7 @@ class Sampling:
 
     @property
     def wrap(self) -> bool:
+        """The picture continues at its other side."""
         return self.extension == "REPEAT"
 
     def __str__(self) -> str:
@@ -167,6 +168,8 @@ class StackPlan:
 
 @dataclass(frozen=True)
 class Plan:
+    """The stacks that materials become, and what of them stays as it is."""
+
     stacks: tuple[StackPlan, ...]
     skipped: tuple[Skipped, ...]
 

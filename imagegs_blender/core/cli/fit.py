@@ -23,6 +23,7 @@ from .run_folder import LOG_LEVELS, RunFolder
 
 
 def add_parser(commands: Any) -> None:
+    """Add imagegs fit and its options."""
     p = common.command(
         commands, fit, "fit an image, or a folder of maps that share one texture space, and write a .igs file"
     )
@@ -87,6 +88,7 @@ def _add_run_folder(p: argparse.ArgumentParser) -> None:
 
 
 def fit(args: argparse.Namespace) -> None:
+    """imagegs fit: image files -> .igs, and its report."""
     if args.config:
         config.apply(args.config, args, args.parser)
     if not args.input:

@@ -73,7 +73,7 @@ def staged(settings: FitSettings, stages: int | None) -> FitSettings:
 
 
 class RunFolder:
-    """Observer of a fit that keeps its log, checkpoints and pictures in a folder of its own.
+    """fit.Observer that keeps the log, checkpoints and pictures of a fit in a folder of its own.
 
     Raises ImageGSError where the folder holds a run already (unless it is resumed), has no checkpoint to resume, or where
     the settings make a run that can't be resumed.

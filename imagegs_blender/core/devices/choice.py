@@ -48,7 +48,7 @@ def detect() -> Found:
 
 
 def choose(device: str) -> str:
-    """cpu or cuda, for auto, cpu or cuda. Raises ImageGSError where cuda can't be had, and says what is missing."""
+    """The device, cpu or cuda, for auto, cpu or cuda. Raises ImageGSError where cuda can't be had, and says what is missing."""
     if device == "cpu":
         return "cpu"
     found = detect()
@@ -60,7 +60,7 @@ def choose(device: str) -> str:
 
 
 def main() -> int:
-    """The process of worker.devices(): 0, or 3 where this Python was set up for another version."""
+    """The process of interpreter.devices(): 0, or 3 where this Python was set up for another version."""
     try:
         check_python()
     except ImageGSError as error:

@@ -21,6 +21,7 @@ ELONGATED = 4.0
 """r - 1/r at which a Gaussian gets 2^rot rotation levels."""
 
 MAX_ROTATION_LEVELS = 1 << 16
+"""Directions of half a turn for the thinnest needle; the format fixes the number."""
 
 MIN_SCALE_STEP = 2.0**-15
 """Biases are counted in steps of scales: with this one, all up to CUTOFF are codes that an entropy model can hold."""

@@ -120,10 +120,12 @@ class TextureStack:
 
     @property
     def width(self) -> int:
+        """Texels across that all planes have."""
         return self.planes.shape[2]
 
     @property
     def height(self) -> int:
+        """Texels down that all planes have."""
         return self.planes.shape[1]
 
     @property
@@ -329,6 +331,8 @@ def _f32(value: float) -> float:
 
 
 _BAND = 1 << 16
+"""Texels that are decoded at a time: some hundred KB of floats."""
+
 _DTYPE: dict[Depth, type[np.uint8 | np.uint16 | np.float32]] = {
     Depth.U8: np.uint8,
     Depth.U16: np.uint16,
