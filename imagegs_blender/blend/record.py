@@ -12,9 +12,10 @@ from typing import Any
 
 import bpy
 
-from ..core.encoding.report import OVERALL, FitReport
+from ..core.encoding.report import FitReport
 from ..core.errors import ImageGSError
 from ..core.textures import cells
+from ..core.textures.texture_stack import OVERALL
 from . import border, properties
 
 

@@ -17,7 +17,7 @@ from ..blend import border
 from ..blend.properties import FLAT
 from ..core.errors import ImageGSError
 from ..core.gaussians import MAX_PLANES
-from ..core.textures.texture_stack import ColorSpace, Role
+from ..core.textures.texture_stack import OVERALL, ColorSpace, Role
 from ..core.textures.udim import Tiles
 from . import color_spaces, obstacles, skipped, walk
 from .skipped import Skipped
@@ -148,6 +148,16 @@ class StackPlan:
     def wrap(self) -> bool:
         """The picture continues at its other side: in one sampling at least."""
         return any(sampling.wrap for sampling in self.samplings)
+
+    @property
+    def largest(self) -> MapPlan:
+        """The map of most texels: they all are fitted at its size."""
+        return max(self.maps, key=lambda m: m.width * m.height)
+
+    @property
+    def texels(self) -> int:
+        """Texels of the largest map: bits per pixel are counted over them."""
+        return self.largest.width * self.largest.height
 
     @property
     def tiles(self) -> Tiles | None:
@@ -331,7 +341,7 @@ def _named(stacks: Sequence[list[_Candidate]]) -> list[StackPlan]:
     for candidates in stacks:
         materials = tuple(sorted({material for c in candidates for material, *_ in c.spaces}))
         name = _unique(materials[0], taken)
-        names = {"overall"}  # what reports call all maps together
+        names = {OVERALL}
         numbers = candidates[0].numbers
         tiles = Tiles(numbers, *candidates[0].size) if numbers else None  # the largest comes first
         maps = [_map(c, names, tiles) for c in sorted(candidates, key=lambda c: c.ref)]

@@ -13,7 +13,7 @@ from imagegs_blender.core.igs import stream
 from imagegs_blender.core.quality import metrics
 from imagegs_blender.core.textures import image_files
 from imagegs_blender.core.textures.texture_stack import Depth
-from tests.core.pictures import picture, picture_stack, shown
+from tests.samples import picture, picture_stack, shown
 
 
 def test_a_mask_moves_gaussians_and_quality_to_what_matters(source: Path, tmp_path: Path, imagegs) -> None:
