@@ -38,7 +38,8 @@ def too_small(stack: StackPlan, stream: int | None) -> str | None:
     channels = {m.name: len(m.channels) for m in stack.maps}
     if stream is None or stream >= 2 * fixed_bytes(channels, sum(channels.values())):
         return None
-    return f"too small for this rate: {stack.largest.width} x {stack.largest.height} would get {stream} bytes"
+    size = stack.largest
+    return f"too small for this rate: {size.width} x {size.height} would get {stream} bytes"
 
 
 def sifted(plan: Plan, settings: FitSettings) -> Plan:
