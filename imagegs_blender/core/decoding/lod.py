@@ -84,7 +84,7 @@ def build(
     """The coarse levels of a stack, from a decode at full resolution.
 
     maps      decide which planes need more than 8 bits
-    exact     all do
+    exact     all do, and there is the first level alone: enough for surround() at LOD 0
     decoded   reached.planes(gaussians), where they are known already
 
     Texels begin at the finest level that takes no more memory than the Gaussians' geometry in tables.
@@ -96,7 +96,8 @@ def build(
     while first < min(LAST_FIRST, last) and _bytes(width >> first, height >> first, count) > GEOMETRY * len(gaussians):
         first += 1
 
-    sizes = [(max(1, width >> level), max(1, height >> level)) for level in range(first, last + 1)]
+    levels = range(first, first + 1 if exact else last + 1)
+    sizes = [(max(1, width >> level), max(1, height >> level)) for level in levels]
     boxes, (rows, columns) = _arranged(sizes)
     average, seen, least = _first(gaussians, *sizes[0], decoded)
     fine = fill(average, seen, gaussians.wrap)
