@@ -28,7 +28,7 @@ from imagegs_blender.core.devices.cuda.pipeline import Pipeline
 from imagegs_blender.core.devices.types import Grid, LossWeights, project
 from imagegs_blender.core.fitting.fit import fit
 from imagegs_blender.core.gaussians import Gaussians
-from imagegs_blender.core.igs.codes import ScaleGrid, dequantize, quantize
+from imagegs_blender.core.igs.codes import ScaleGrid, quantize
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.core.textures import texture_stack
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap
@@ -184,7 +184,7 @@ def fit_by_preset(preset: str, planes: int) -> dict[str, Any]:
 
         def snap(gaussians: Gaussians, grids: list[ScaleGrid] = grids, bits: Any = bits) -> Gaussians:
             grids[:] = grids or [ScaleGrid.of(gaussians, bits)]
-            return dequantize(quantize(gaussians, bits, grids[0]))
+            return quantize(gaussians, bits, grids[0]).dequantized()
 
         started = time.perf_counter()
         options = {"num_gaussians": count, "device": "cuda", "max_steps": steps}
@@ -216,7 +216,7 @@ def small_fit() -> None:
     source = textures(96, 3)
     settings = FitSettings.preset("fast", num_gaussians=150, max_steps=40, device="cuda")
     bits = settings.bits.at(96, 96)
-    fit(source, settings, 150, snap=lambda g: dequantize(quantize(g, bits, ScaleGrid.of(g, bits))))
+    fit(source, settings, 150, snap=lambda g: quantize(g, bits, ScaleGrid.of(g, bits)).dequantized())
     fit(source, FitSettings.preset("paper", num_gaussians=100, max_steps=10, device="cuda", add_times=0), 100)
     torch.cuda.synchronize()
     print("small fit done")

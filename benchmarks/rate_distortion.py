@@ -101,7 +101,7 @@ def points(path: Path, args: argparse.Namespace):
 
 
 def eight_bits(m: SourceMap) -> SourceMap:
-    """The map as 8-bit values, which every codec here takes; grey with alpha becomes grey."""
+    """The map as 8-bit values, which every codec here takes; gray with alpha becomes gray."""
     pixels = metrics.to_bytes(m.pixels, m.pixels)
     if m.channels == "LA":
         return replace(m, depth=Depth.U8, pixels=np.ascontiguousarray(pixels[..., :1]), channels="L")

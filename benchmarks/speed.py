@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def fits(args: argparse.Namespace) -> None:
-    """Whole fits: load, fit, quantise, write, measure."""
+    """Whole fits: load, fit, quantize, write, measure."""
     textures = texture_stack.build(image_files.read_maps(args.fit))
     wanted = [
         (preset, PRESETS[preset].max_steps * times) for preset in args.presets for times in (1, args.longer) if times

@@ -28,11 +28,13 @@ import os
 import time
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import bpy
 
 from .core import files
+from .core.cli.progress import ProgressLine
 from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
 from .scene import cost, drop
@@ -112,8 +114,9 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
         loose = {image.name: cost.image(image).disk for image in images if batch_file.is_loose(image)}
         before = batch_file.size_when_saved(images)
         only_smaller = not options.even_if_not_smaller
-        progress = None if options.quiet else _Progress()
-        outcome = compress(plan, settings, progress, importance=importance, only_smaller=only_smaller)
+        with ProgressLine(sys.stdout) as line:
+            told = None if options.quiet else partial(_tell, line)
+            outcome = compress(plan, settings, told, importance=importance, only_smaller=only_smaller)
         before -= _size_of_left(outcome, images)
         for warning in outcome.of(Severity.WARNING):
             print(f"warning: {warning}", file=sys.stderr)
@@ -150,24 +153,10 @@ def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
     return [material for material in bpy.data.materials if material.users and not material.is_grease_pencil]
 
 
-class _Progress:
-    """Prints where the work is: a line that is overwritten on a terminal, else a line every two seconds."""
-
-    def __init__(self) -> None:
-        self._said, self._next = "", 0.0
-
-    def __call__(self, update: Update) -> None:
-        now = time.perf_counter()
-        terminal = sys.stdout.isatty()
-        new = update.stack != self._said
-        p = update.progress
-        if p is None or not (new or terminal or p.step == p.steps or now >= self._next):
-            return
-        self._said, self._next = update.stack, now + 2
-        quality = "" if p.psnr is None else f", {p.psnr:.2f} dB"
-        line = f"[{update.index + 1}/{len(update.names)}] {update.stack}: {p.phase} {p.step}/{p.steps}{quality}"
-        stays = not terminal or p.step == p.steps
-        print(f"\r{line:<78}" if terminal else line, end="\n" if stays else "", flush=True)
+def _tell(line: ProgressLine, update: Update) -> None:
+    """Show where the work is."""
+    if update.progress is not None:
+        line.show(update.progress, f"[{update.index + 1}/{len(update.names)}] {update.stack}: ")
 
 
 def _jobs(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[tuple[Path | None, Path | None]]:

@@ -1,18 +1,25 @@
-"""The pages stay true to the tree: every link leads somewhere, every file that is named exists, and the index is complete."""
+"""The pages stay true to the tree: links lead somewhere, named files exist, commands are understood, the index is complete."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from imagegs_blender.core.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 FILE = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|sh|cu|cuh|osl|glsl|md|toml|sha256|igs))`")
 ELSEWHERE = {"result.igs", "default.yaml", "FILE.igs", "constants.cuh"}
 """Files that a page names and that are not in the tree: outputs, examples, Image-GS's own, generated ones."""
+
+
+FOREIGN = {"--command", "--enable", "--factory-startup", "--python", "--repo"}
+"""Options of Blender that pages name."""
 
 
 def text_of(page: Path) -> str:
@@ -52,6 +59,39 @@ def test_named_files_exist(page: Path) -> None:
         places = (ROOT / name, ROOT / "imagegs_blender" / name, ROOT / "imagegs_blender" / "core" / "devices" / name)
         known = name in ELSEWHERE or (name in names if "/" not in name else any(place.exists() for place in places))
         assert known or (ROOT / name).exists(), name
+
+
+def blocks(page: Path) -> Iterator[str]:
+    """The lines of a page's blocks of code, without comments; a line that goes on counts as one."""
+    for block in re.findall(r"(?ms)^```sh$(.*?)^```$|((?:^    \S.*\n)+)", page.read_text("utf-8")):
+        for line in "".join(block).replace("\\\n", " ").splitlines():
+            yield line.strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_understood(page: Path) -> None:
+    """imagegs as its own parser understands it; of scripts and of the batch, every option is in the file."""
+    for line in blocks(page):
+        if found := re.match(r"(?:\S+/)?imagegs (?:fit|render|info|compare) ", line):
+            words = shlex.split(line, comments=True)[1:]
+            assert main.parser().parse_args(words), found
+        elif found := re.search(
+            r"python ((?:benchmarks|tools)/\w+\.py)|imagegs_blender[./]batch|--command imagegs", line
+        ):
+            text = (ROOT / (found[1] or "imagegs_blender/batch.py")).read_text("utf-8")
+            for option in set(re.findall(r" --([a-z-]+)", line)) - {option[2:] for option in FOREIGN} - {"help"}:
+                assert re.search(rf"[\"-]{option}\"", text), f"{line}: --{option}"
+
+
+def test_options_in_the_text_exist() -> None:
+    """Those of Image-GS have underscores; all others are ours, of a command, a script, or the batch."""
+    folders = (ROOT / "imagegs_blender", ROOT / "benchmarks", ROOT / "tools")
+    sources = "\n".join(path.read_text("utf-8") for folder in folders for path in folder.rglob("*.py"))
+    for page in PAGES:
+        for span in re.findall(r"`([^`\n]+)`", text_of(page)):
+            for option in re.findall(r"(?<!\S)--([a-z][\w-]*)", span):
+                known = "_" in option or f"--{option}" in FOREIGN or re.search(rf"[\"-]{option}\"", sources)
+                assert known, f"{page.name}: --{option}"
 
 
 def test_the_index_names_every_page() -> None:

@@ -126,6 +126,17 @@ def test_core_imports_without_blender() -> None:
     assert len(modules) > 5
 
 
+OPTIONAL = {"coverage"}
+"""Packages that Numba imports where they are installed."""
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "tools"])
+def test_no_script_hides_a_package(folder: str) -> None:
+    """Python looks beside a script first: whoever imports a package of its name would get the script."""
+    scripts = {path.stem for path in (ROOT / folder).glob("*.py")}
+    assert scripts and not scripts & (sys.stdlib_module_names | OPTIONAL)
+
+
 def test_the_version_is_the_manifests() -> None:
     manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
     try:

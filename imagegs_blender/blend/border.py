@@ -6,17 +6,25 @@ single numbers. Each function here says once what Blender itself is sure of, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import bpy
 import numpy as np
+
+from ..core.textures.texture_stack import ColorSpace
 
 Result = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 """What an operator or a gizmo tells Blender about its end."""
 
 Scene: Any = bpy.types.Scene
 """The class of scenes, to which properties can be added that its annotations do not know."""
+
+
+def registered(*classes: type) -> tuple[Callable[[], None], Callable[[], None]]:
+    """register() and unregister() of a module that has these classes, in this order, and nothing else."""
+    factory: Any = bpy.utils.register_classes_factory  # its annotations say that nothing is returned
+    return factory(classes)
 
 
 def scene(context: bpy.types.Context) -> bpy.types.Scene:
@@ -102,6 +110,11 @@ def output_of(node: bpy.types.Node, name: str) -> bpy.types.NodeSocket:
     return node.outputs[name]
 
 
+def by_identifier(sockets: Iterable[bpy.types.NodeSocket], identifier: str) -> bpy.types.NodeSocket | None:
+    """The socket with this identifier, which is unique on a side of a node, as names are not; None where there is none."""
+    return next((socket for socket in sockets if socket.identifier == identifier), None)
+
+
 def node_of(socket: bpy.types.NodeSocket) -> bpy.types.Node:
     """The node that a socket of a tree's node is on."""
     assert socket.node is not None
@@ -153,6 +166,10 @@ def target(link: bpy.types.NodeLink) -> bpy.types.NodeSocket:
     """The input where a link ends."""
     assert link.to_socket is not None
     return link.to_socket
+
+
+SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
+"""Color spaces by their names in Blender's standard configuration."""
 
 
 def color_space(image: bpy.types.Image) -> bpy.types.ColorManagedInputColorspaceSettings:

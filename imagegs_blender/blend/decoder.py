@@ -42,6 +42,7 @@ class Decoder:
 
     @property
     def name(self) -> str:
+        """Of the group; users may change it."""
         return self.tree.name
 
     @property
@@ -93,8 +94,8 @@ class Decoder:
     @property
     def shared(self) -> bpy.types.ShaderNodeTree | None:
         """The group that holds the stream for several decoders; None where the decoder has its own."""
-        nodes = (node for node in self.tree.nodes if isinstance(node, bpy.types.ShaderNodeGroup))
-        return next((node.node_tree for node in nodes if properties.SHARED.is_on(node)), None)
+        nodes = properties.SHARED.nodes(self.tree.nodes, bpy.types.ShaderNodeGroup)
+        return nodes[0].node_tree if nodes else None
 
     def clear(self) -> None:
         """Remove the nodes that are derived from the stream; their groups and images stay in the file."""
@@ -108,6 +109,7 @@ class Decoder:
 
     @property
     def record(self) -> Record:
+        """How the stack was made, and what came of it; empty where that was deleted."""
         return Record.of(self.tree)
 
     @property
@@ -165,8 +167,8 @@ class Decoder:
     @property
     def body_node(self) -> bpy.types.ShaderNodeGroup | None:
         """The group node that stands for all that is derived; None where a version before 2 built the decoder."""
-        nodes = (node for node in self.tree.nodes if isinstance(node, bpy.types.ShaderNodeGroup))
-        return next((node for node in nodes if properties.BODY.is_on(node)), None)
+        nodes = properties.BODY.nodes(self.tree.nodes, bpy.types.ShaderNodeGroup)
+        return nodes[0] if nodes else None
 
     @property
     def body(self) -> bpy.types.ShaderNodeTree | None:
@@ -229,13 +231,11 @@ class Decoder:
 
     def map_nodes(self) -> list[bpy.types.ShaderNodeTexImage]:
         """The nodes of a BAKED decoder that hold a decoded map."""
-        nodes = (node for node in self.nodes() if isinstance(node, bpy.types.ShaderNodeTexImage))
-        return [node for node in nodes if properties.MAP.is_on(node) and node.image]
+        return [node for node in properties.MAP.nodes(self.nodes(), bpy.types.ShaderNodeTexImage) if node.image]
 
     def scripts(self) -> list[bpy.types.ShaderNodeScript]:
         """The script nodes of an OSL decoder."""
-        nodes = (node for node in self.nodes() if isinstance(node, bpy.types.ShaderNodeScript))
-        return [node for node in nodes if properties.SCRIPT.is_on(node)]
+        return properties.SCRIPT.nodes(self.nodes(), bpy.types.ShaderNodeScript)
 
     def derived_images(self) -> list[bpy.types.Image]:
         """The images whose texels are made from the stream; none for OSL, whose script is a file of the session."""
@@ -324,6 +324,7 @@ _streams: dict[bytes, igs.Stream] = {}
 """Streams parsed lately, by their bytes."""
 
 _MOST_STREAMS = 8
+"""So many are kept: those that a person works with at a time."""
 
 
 def parsed(data: bytes) -> igs.Stream:

@@ -8,7 +8,7 @@ them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -38,6 +38,7 @@ MAX_LOD = 16.0
 
 Holder = bpy.types.NodeTree | bpy.types.Node
 T = TypeVar("T")
+N = TypeVar("N", bound=bpy.types.Node)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Property(Generic[T]):
     missing: T | None = None
 
     def is_on(self, holder: Holder) -> bool:
+        """Whether there is a value, be it one that is not allowed."""
         return self._key_on(holder) is not None
 
     def read(self, holder: Holder) -> T:
@@ -94,7 +96,12 @@ class Property(Generic[T]):
         if not value_is_missing:
             holder[self.key] = value
 
+    def nodes(self, nodes: Iterable[bpy.types.Node], kind: type[N]) -> list[N]:
+        """Those of these nodes that are of a kind and have the property."""
+        return [node for node in nodes if isinstance(node, kind) and self.is_on(node)]
+
     def remove(self, holder: Holder) -> None:
+        """Take the value away, under whatever key it is."""
         for key in filter(None, (self.key, self.former)):
             if _has(holder, key):
                 del holder[key]

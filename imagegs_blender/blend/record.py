@@ -12,9 +12,10 @@ from typing import Any
 
 import bpy
 
-from ..core.encoding.report import OVERALL, FitReport
+from ..core.encoding.report import FitReport
 from ..core.errors import ImageGSError
 from ..core.textures import cells
+from ..core.textures.texture_stack import OVERALL
 from . import border, properties
 
 
@@ -60,6 +61,7 @@ class Record:
         return [name for name in self.report.psnr if name != OVERALL]
 
     def to_json(self) -> str:
+        """The text that a .blend holds, without what is empty."""
         document = {
             "settings": dict(self.settings),
             "report": self.report.to_json(),
@@ -119,11 +121,13 @@ class Link:
 
     @classmethod
     def of(cls, link: bpy.types.NodeLink) -> Link:
+        """A link of an open file."""
         (start, end), source, target = border.nodes(link), border.source(link), border.target(link)
         return cls(start.name, source.identifier, end.name, target.identifier, link.is_muted)
 
     @classmethod
     def from_json(cls, document: Any) -> Link:
+        """What dataclasses.asdict() made of one. Raises ValueError where it is anything else."""
         entry = _object(document)
         a, b, c, d = (_text(entry.get(key)) for key in ("from_node", "from_socket", "to_node", "to_socket"))
         return cls(a, b, c, d, bool(entry.get("muted")))
@@ -159,10 +163,12 @@ class Original:
             raise _damaged(f"{border.owner(node).name}, node {node.name}", properties.ORIGINAL.key) from error
 
     def write(self, node: bpy.types.Node) -> None:
+        """Write it on the node that it is about."""
         properties.ORIGINAL.write(node, json.dumps(asdict(self)))
 
     @classmethod
     def from_json(cls, text: str) -> Original:
+        """What write() wrote. Raises ValueError or TypeError where it is anything else."""
         entry = _object(json.loads(text))
         links, vector, parent = entry.get("links", []), entry.get("vector"), entry.get("parent")
         _require(isinstance(links, list) and (parent is None or isinstance(parent, str)))

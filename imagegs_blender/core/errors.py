@@ -17,6 +17,11 @@ def one_line(message: object) -> str:
     return text or (type(message).__name__ if isinstance(message, BaseException) else "no reason given")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of a long message of another library; without a message the name of its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class Cancelled(Exception):
     """The caller's progress callback asked for the work to stop. Nothing has been written."""
 

@@ -27,7 +27,10 @@ EPS = 1e-5
 """Added to the sum of weights. Of the order of the weight at the cutoff, so texels far from all Gaussians fade to 0."""
 
 MAX_TOPK = 16
+"""Largest K: each of them is a register of a kernel, and a comparison of a shader."""
+
 MAX_PLANES = 32
+"""Most planes of a stack: eight maps of four channels."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from .errors import ImageGSError
 from .gaussians import MAX_TOPK
 
 MAX_BITS = 32
+"""Most bits of a number: those of a float32."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,8 @@ class FitSettings:
 
 
 AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
+"""Settings that say how much a fit may take; with none of them it is DEFAULT_BPP."""
+
 DEVICES = ("auto", "cpu", "cuda")
 INIT_MODES = ("gradient", "saliency", "random", "mask")
 RESTORING: dict[str, Any] = {
@@ -201,6 +204,8 @@ RESTORING: dict[str, Any] = {
 """What restore changes in a preset: few Gaussians at first and many small additions, to end where it is enough."""
 
 MAX_GAUSSIANS = 1 << 22
+"""Most Gaussians of a stream: a quarter of the texels of a picture of 4096 x 4096."""
+
 DEFAULT_BPP = 0.75
 
 _RANGES = {

@@ -68,9 +68,4 @@ class IMAGEGS_OT_bake(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def register() -> None:
-    bpy.utils.register_class(IMAGEGS_OT_bake)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(IMAGEGS_OT_bake)
+register, unregister = border.registered(IMAGEGS_OT_bake)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from ..blend import border
-from ..core.encoding.report import OVERALL
 from ..core.errors import ImageGSError
 from ..core.settings import PRESETS, FitSettings
+from ..core.textures.texture_stack import OVERALL
 from ..workflow import run, selection, uv_changes
 from ..workflow.compress import Outcome, planned
 from ..workflow.notices import Severity
@@ -207,14 +207,4 @@ def _redraw(context: bpy.types.Context) -> None:
                     region.tag_redraw()
 
 
-_CLASSES = (IMAGEGS_OT_compress, IMAGEGS_OT_recompress, IMAGEGS_OT_cancel)
-
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = border.registered(IMAGEGS_OT_compress, IMAGEGS_OT_recompress, IMAGEGS_OT_cancel)

@@ -34,9 +34,4 @@ class IMAGEGS_OT_copy_report(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def register() -> None:
-    bpy.utils.register_class(IMAGEGS_OT_copy_report)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(IMAGEGS_OT_copy_report)
+register, unregister = border.registered(IMAGEGS_OT_copy_report)

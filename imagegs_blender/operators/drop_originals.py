@@ -43,9 +43,4 @@ class IMAGEGS_OT_drop_originals(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def register() -> None:
-    bpy.utils.register_class(IMAGEGS_OT_drop_originals)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(IMAGEGS_OT_drop_originals)
+register, unregister = border.registered(IMAGEGS_OT_drop_originals)

@@ -79,14 +79,4 @@ class IMAGEGS_OT_import_stream(bpy.types.Operator):
         return {"FINISHED"}
 
 
-_CLASSES = (IMAGEGS_OT_export_stream, IMAGEGS_OT_import_stream)
-
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = border.registered(IMAGEGS_OT_export_stream, IMAGEGS_OT_import_stream)

@@ -37,9 +37,4 @@ def _is_linked(material: bpy.types.Material) -> bool:
     return material.library is not None or material.override_library is not None
 
 
-def register() -> None:
-    bpy.utils.register_class(IMAGEGS_OT_make_local)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(IMAGEGS_OT_make_local)
+register, unregister = border.registered(IMAGEGS_OT_make_local)

@@ -32,9 +32,4 @@ class IMAGEGS_OT_restore(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def register() -> None:
-    bpy.utils.register_class(IMAGEGS_OT_restore)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(IMAGEGS_OT_restore)
+register, unregister = border.registered(IMAGEGS_OT_restore)

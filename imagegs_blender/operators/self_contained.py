@@ -44,9 +44,4 @@ class IMAGEGS_OT_self_contained(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def register() -> None:
-    bpy.utils.register_class(IMAGEGS_OT_self_contained)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(IMAGEGS_OT_self_contained)
+register, unregister = border.registered(IMAGEGS_OT_self_contained)

@@ -53,9 +53,4 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def register() -> None:
-    bpy.utils.register_class(IMAGEGS_OT_set_decoder)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(IMAGEGS_OT_set_decoder)
+register, unregister = border.registered(IMAGEGS_OT_set_decoder)

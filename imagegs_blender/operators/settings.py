@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import bpy
 
 from ..blend import border
@@ -25,13 +23,6 @@ IMPORTANCE_ITEMS = [
     ("ATTRIBUTE", "Vertex Paint", "A color attribute of the meshes: light parts get more detail, dark parts less"),
 ]
 
-_OPTIONS = {field.name for field in fields(FitSettings)}
-
-
-_RATES = [
-    item for item in RATE_ITEMS if {"SIZE": "max_bytes", "QUALITY": "target_psnr"}.get(item[0], "bpp") in _OPTIONS
-]
-
 
 def _set_lod(self: IMAGEGS_PG_settings, context: bpy.types.Context) -> None:
     for tree in replace.trees(selection.materials(context.selected_objects)):
@@ -46,7 +37,7 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
         name="Preset", description="How much time to spend", items=PRESET_ITEMS, default="balanced"
     )
     rate: bpy.props.EnumProperty(
-        name="Set", description="What decides how large the result becomes", items=_RATES, default=_RATES[0][0]
+        name="Set", description="What decides how large the result becomes", items=RATE_ITEMS, default="SIZE"
     )
     max_kilobytes: bpy.props.FloatProperty(
         name="KB per Material",

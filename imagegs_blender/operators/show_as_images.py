@@ -69,14 +69,4 @@ class IMAGEGS_OT_show_as_gaussians(_WholeFile, bpy.types.Operator):
         return {"FINISHED"}
 
 
-_CLASSES = (IMAGEGS_OT_show_as_images, IMAGEGS_OT_show_as_gaussians)
-
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = border.registered(IMAGEGS_OT_show_as_images, IMAGEGS_OT_show_as_gaussians)

@@ -10,12 +10,12 @@ from ..blend import border
 from ..core.textures.texture_stack import ColorSpace
 
 _KEPT = {
-    "sRGB": ColorSpace.SRGB,
-    "Linear Rec.709": ColorSpace.LINEAR,
+    border.SPACES[ColorSpace.SRGB]: ColorSpace.SRGB,
+    border.SPACES[ColorSpace.LINEAR]: ColorSpace.LINEAR,
     "scene_linear": ColorSpace.LINEAR,  # Linear Rec.709, where that is the working space: see obstacle()
 }
 
-_WORKING = "Linear Rec.709"
+_WORKING = border.SPACES[ColorSpace.LINEAR]
 """The space that shaders work in unless a file says otherwise, which Blender 5 lets it."""
 
 _FROM_DISPLAYS = ("AgX Base", "Filmic", "Khronos PBR Neutral", "ACES 1.3", "ACES 2.0")

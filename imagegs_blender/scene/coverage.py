@@ -68,8 +68,7 @@ def prepare(stack: StackPlan, importance: Importance) -> Callable[[], np.ndarray
         if importance.image is not None or importance.attribute is not None:
             raise ImageGSError(f"{stack.name}: importance can't be set for UDIM tiles; set Importance to None")
         return lambda: None
-    largest = max(stack.maps, key=lambda m: m.width * m.height)
-    size = (largest.height, largest.width)
+    size = (stack.largest.height, stack.largest.width)
     uses = Uses.of(stack)
     used = drawing(uses) if importance.ignore_unused else None
     gray = None if importance.image is None else _gray(importance.image)

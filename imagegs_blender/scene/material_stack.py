@@ -17,7 +17,7 @@ from ..blend import border
 from ..blend.properties import FLAT
 from ..core.errors import ImageGSError
 from ..core.gaussians import MAX_PLANES
-from ..core.textures.texture_stack import ColorSpace, Role
+from ..core.textures.texture_stack import OVERALL, ColorSpace, Role
 from ..core.textures.udim import Tiles
 from . import color_spaces, obstacles, skipped, walk
 from .skipped import Skipped
@@ -77,6 +77,7 @@ class Sampling:
 
     @property
     def wrap(self) -> bool:
+        """The picture continues at its other side."""
         return self.extension == "REPEAT"
 
     def __str__(self) -> str:
@@ -150,6 +151,16 @@ class StackPlan:
         return any(sampling.wrap for sampling in self.samplings)
 
     @property
+    def largest(self) -> MapPlan:
+        """The map of most texels: they all are fitted at its size."""
+        return max(self.maps, key=lambda m: m.width * m.height)
+
+    @property
+    def texels(self) -> int:
+        """Texels of the largest map: bits per pixel are counted over them."""
+        return self.largest.width * self.largest.height
+
+    @property
     def tiles(self) -> Tiles | None:
         """The UDIM tiles that all maps are made of."""
         return self.maps[0].tiles
@@ -157,6 +168,8 @@ class StackPlan:
 
 @dataclass(frozen=True)
 class Plan:
+    """The stacks that materials become, and what of them stays as it is."""
+
     stacks: tuple[StackPlan, ...]
     skipped: tuple[Skipped, ...]
 
@@ -331,7 +344,7 @@ def _named(stacks: Sequence[list[_Candidate]]) -> list[StackPlan]:
     for candidates in stacks:
         materials = tuple(sorted({material for c in candidates for material, *_ in c.spaces}))
         name = _unique(materials[0], taken)
-        names = {"overall"}  # what reports call all maps together
+        names = {OVERALL}
         numbers = candidates[0].numbers
         tiles = Tiles(numbers, *candidates[0].size) if numbers else None  # the largest comes first
         maps = [_map(c, names, tiles) for c in sorted(candidates, key=lambda c: c.ref)]

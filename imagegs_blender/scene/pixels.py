@@ -18,7 +18,7 @@ from ..core.textures.srgb import to_linear, to_srgb
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo, Role, SourceMap
 from ..core.textures.udim import Tiles
 from .color_spaces import is_converted
-from .material_stack import MapPlan, StackPlan
+from .material_stack import MapPlan
 
 _SUFFIXES = {
     "PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "TARGA": (".tga",), "TARGA_RAW": (".tga",),
@@ -30,16 +30,8 @@ _INTEGER_FORMATS = ("PNG", "JPEG2000")
 """Blender's file formats whose samples of more than 8 bits, which it holds as floats, are integers of 16 bits."""
 
 
-def read(stack: StackPlan) -> list[SourceMap]:
-    """The maps of a planned stack, with the role, color space and channels that the plan gives them.
-
-    Raises ImageGSError, naming the image, where one can't be read.
-    """
-    return [read_map(map_plan) for map_plan in stack.maps]
-
-
 def read_map(plan: MapPlan) -> SourceMap:
-    """One map as its Image Texture nodes hand it out, row 0 at the top.
+    """A planned map as its Image Texture nodes hand it out, with the role, color space and channels of the plan.
 
     From the original file or packed bytes where image_files knows the format, else from Blender's own buffer.
     Raises ImageGSError, naming the image, where it can't be read.

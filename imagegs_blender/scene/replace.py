@@ -132,8 +132,7 @@ def trees(materials: Iterable[bpy.types.Material], linked: bool = False) -> Iter
 
 def originals(tree: bpy.types.NodeTree) -> list[bpy.types.ShaderNodeTexImage]:
     """The replaced Image Texture nodes of a tree."""
-    nodes = (node for node in tree.nodes if isinstance(node, bpy.types.ShaderNodeTexImage))
-    return [node for node in nodes if ORIGINAL.is_on(node)]
+    return ORIGINAL.nodes(tree.nodes, bpy.types.ShaderNodeTexImage)
 
 
 def remove_unused_decoders() -> None:
@@ -215,7 +214,7 @@ def _put_back(tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage, orig
     instance = tree.nodes.get(original.decoder)
     decoder = instance if instance is not None and is_decoder_node(instance) else None
     for link in original.links:
-        source = _socket(border.outputs(node), link.from_socket)
+        source = border.by_identifier(border.outputs(node), link.from_socket)
         target = _find(tree, link.to_node, link.to_socket, "inputs")
         if source is None or target is None:
             continue
@@ -268,8 +267,4 @@ def _output_name(map_name: str, identifier: str) -> str:
 
 def _find(tree: bpy.types.NodeTree, node: str, identifier: str, side: str) -> bpy.types.NodeSocket | None:
     owner = tree.nodes.get(node)
-    return None if owner is None else _socket(getattr(owner, side), identifier)
-
-
-def _socket(sockets: Iterable[bpy.types.NodeSocket], identifier: str) -> bpy.types.NodeSocket | None:
-    return next((socket for socket in sockets if socket.identifier == identifier), None)
+    return None if owner is None else border.by_identifier(getattr(owner, side), identifier)

@@ -164,12 +164,12 @@ def _border(source: bpy.types.NodeSocket, path: Path) -> tuple[bpy.types.NodeSoc
     if node.bl_idname == "NodeReroute":
         return node.inputs[0], path
     if node.bl_idname == "NodeGroupInput" and path:
-        return _by_identifier(path[-1].inputs, source.identifier), path[:-1]
+        return border.by_identifier(path[-1].inputs, source.identifier), path[:-1]
     if isinstance(node, bpy.types.ShaderNodeGroup) and not is_decoder_node(node):
         inner = [] if node.node_tree is None else list(node.node_tree.nodes)
         ends = (n for n in inner if isinstance(n, bpy.types.NodeGroupOutput))
         end = next((n for n in ends if n.is_active_output), None)
-        return (_by_identifier(end.inputs, source.identifier) if end else None), (*path, node)
+        return (border.by_identifier(end.inputs, source.identifier) if end else None), (*path, node)
     return None
 
 
@@ -233,7 +233,3 @@ def _describe(source: bpy.types.NodeSocket, path: Path) -> str:
             return f"Mapping({texture_space(coordinates, path)}, {node.vector_type}, {values})"
     trail = "/".join(n.name for n in path)
     return f"{border.owner(node).name}/{trail}{'/' if trail else ''}{node.name}.{source.identifier}"
-
-
-def _by_identifier(sockets: bpy.types.NodeInputs, identifier: str) -> bpy.types.NodeSocket | None:
-    return next((socket for socket in sockets if socket.identifier == identifier), None)

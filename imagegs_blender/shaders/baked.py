@@ -27,8 +27,6 @@ from .nodes import node_group, udim
 from .nodes.graph import Graph
 from .nodes.projection import projected
 
-_SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
-
 
 def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
     """Put one image node for each map into a group that has the sockets of a decoder and nothing else.
@@ -48,7 +46,7 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
             deep = info.depth is not Depth.U8
             image = parts.image(info.name, deep)
             space = ColorSpace.LINEAR if _is_linearized(info) else info.color_space
-            border.set_color_space(image, _SPACES[space])
+            border.set_color_space(image, border.SPACES[space])
             image.alpha_mode = "CHANNEL_PACKED"
             texels = graph.image(image, vector, info.name, extension, projection)
             texels.node.interpolation = "Linear"

@@ -122,6 +122,7 @@ def show(decoder: Decoder, tables: Tables) -> None:
 
 
 def set_vector(node: bpy.types.ShaderNodeCombineXYZ, vector: tuple[float, float, float]) -> None:
+    """Let a node give this vector."""
     for socket, value in zip(border.inputs(node), vector, strict=True):
         border.set_value(socket, value)
 

@@ -42,9 +42,4 @@ class IMAGEGS_PT_compare(bpy.types.Panel):
             layout.label(text="Unused texels do not count", icon="INFO")
 
 
-def register() -> None:
-    bpy.utils.register_class(IMAGEGS_PT_compare)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(IMAGEGS_PT_compare)
+register, unregister = border.registered(IMAGEGS_PT_compare)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import bpy
 from mathutils import Matrix
@@ -79,14 +79,4 @@ def _region(context: bpy.types.Context) -> bpy.types.Region:
     return context.region
 
 
-_CLASSES: tuple[Any, ...] = (IMAGEGS_GT_divider, IMAGEGS_GGT_divider)
-
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = border.registered(IMAGEGS_GT_divider, IMAGEGS_GGT_divider)

@@ -165,12 +165,11 @@ def _draw_plan(layout: bpy.types.UILayout, plan: Plan) -> None:
 
 def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan) -> None:
     box = layout.box().column(align=True)
-    largest = max(stack.maps, key=lambda m: m.width * m.height)
     channels = sum(len(m.channels) for m in stack.maps)
     row = box.row()
     row.label(translate=False, text=", ".join(stack.materials), icon="MATERIAL")
     size = _("{width} x {height}, {channels} channels").format(
-        width=largest.width, height=largest.height, channels=channels
+        width=stack.largest.width, height=stack.largest.height, channels=channels
     )
     row.label(text=size)
     for m in stack.maps:
@@ -295,14 +294,4 @@ def _in_shader_editor(cls: type, context: bpy.types.Context) -> bool:
     return isinstance(space, bpy.types.SpaceNodeEditor) and space.tree_type == "ShaderNodeTree"
 
 
-_CLASSES = (*_places(_Panel, "compress"), *_places(_Memory, "file"))
-
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = border.registered(*_places(_Panel, "compress"), *_places(_Memory, "file"))

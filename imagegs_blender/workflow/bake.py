@@ -13,11 +13,9 @@ from ..blend.properties import MAP, STAND_IN
 from ..core import files
 from ..core.decoding import decode
 from ..core.textures import image_files
-from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo
+from ..core.textures.texture_stack import Depth, MapInfo
 from ..core.textures.udim import Tiles
 from ..scene import cost, replace, stand_ins
-
-_SPACES = {ColorSpace.SRGB: "sRGB", ColorSpace.LINEAR: "Linear Rec.709", ColorSpace.RAW: "Non-Color"}
 
 
 def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | None = None) -> dict[str, Path]:
@@ -86,7 +84,7 @@ def _load(path: Path, info: MapInfo, tiles: Tiles | None) -> bpy.types.Image:
         image.tiles[0].number = tiles.numbers[0]
         for number in tiles.numbers[1:]:
             image.tiles.new(number)
-    border.set_color_space(image, _SPACES[info.color_space])
+    border.set_color_space(image, border.SPACES[info.color_space])
     image.alpha_mode = "CHANNEL_PACKED"
     return image
 

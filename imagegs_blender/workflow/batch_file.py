@@ -15,6 +15,7 @@ from ..core.errors import ImageGSError, one_line
 from .saving import lean_file
 
 _SEEK_TABLE_END = bytes.fromhex("b1ea928f")
+"""The last bytes of a compressed .blend (zstd's seekable format, 0x8F92EAB1)."""
 
 
 def load(path: Path) -> None:

@@ -86,8 +86,8 @@ def _row(done: Done, material: str) -> dict[str, Any]:
         "maps": [m.name for m in maps],
         "images": {m.name: m.image.name for m in maps},
         "feeds": {m.name: list(m.labels) for m in maps},
-        "width": max(maps, key=lambda m: m.width * m.height).width,
-        "height": max(maps, key=lambda m: m.width * m.height).height,
+        "width": done.stack.largest.width,
+        "height": done.stack.largest.height,
         **{key: getattr(done.report, key) for key in _FROM_THE_FIT},
         "seconds": done.seconds,
     }

@@ -29,8 +29,13 @@ _PAUSE = 1.0
 """Seconds after which a picture that is being changed is packed."""
 
 _POINTS = 48
+"""Dots that an ellipse is drawn as."""
+
 _MOST_ELLIPSES = 20_000
+"""Of a stack with more Gaussians, the largest."""
+
 _LARGE = 2048
+"""Pixels a side up to which a picture of ellipses is enlarged, at most four times."""
 
 
 @dataclass(frozen=True)

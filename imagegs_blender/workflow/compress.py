@@ -59,6 +59,7 @@ class Update:
 
     @property
     def stack(self) -> str:
+        """The name of the stack in progress."""
         return self.names[self.index]
 
     @property
@@ -90,6 +91,7 @@ class Outcome:
     notices: list[Notice] = field(default_factory=list)
 
     def of(self, severity: Severity) -> list[Notice]:
+        """The notices of a severity."""
         return [notice for notice in self.notices if notice.severity is severity]
 
 

@@ -12,7 +12,6 @@ from ..core.textures import cells, texture_stack
 from ..scene import coverage, pixels
 from ..scene.coverage import Importance
 from ..scene.material_stack import StackPlan
-from . import worth
 
 SMALL = 2048 * 2048
 """Texels of a stack that are read while another is fitted: of a larger one the memory counts, and the time does not."""
@@ -28,7 +27,7 @@ class Reading:
 
     def __init__(self, stack: StackPlan, settings: FitSettings, importance: Importance | None, worker: Worker) -> None:
         self.done, self.shown = False, ""
-        self.is_small = worth.texels_of(stack) <= SMALL
+        self.is_small = stack.texels <= SMALL
         self._stack, self._settings, self._importance, self._worker = stack, settings, importance, worker
         self._pieces = self._read()
         self._job: Future[Job] = Future()

@@ -52,6 +52,7 @@ class Queue:
         tell(complete(decoder for decoder in decoders() if decoder.uid == uid))
 
     def complete_all(self) -> None:
+        """Complete all that wait, now."""
         while self.waiting:
             self.complete_next()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import bpy
 
 from ..blend.decoder import Decoder, one_each
-from ..core.encoding.report import OVERALL
+from ..core.textures.texture_stack import OVERALL
 from ..scene import cost
 from ..scene.cost import Cost
 from . import selection

@@ -19,14 +19,9 @@ def bytes_now(stack: StackPlan) -> int:
     return cost.images(ref.find() for ref in {m.image for m in stack.maps}).disk
 
 
-def texels_of(stack: StackPlan) -> int:
-    """Texels of the largest map."""
-    return max(m.width * m.height for m in stack.maps)
-
-
 def stream_bytes(stack: StackPlan, settings: FitSettings) -> int | None:
     """Bytes that the stack's stream will have at most; None where quality or a number of Gaussians decides."""
-    limits = [settings.max_bytes, None if settings.bpp is None else int(settings.bpp * texels_of(stack) / 8)]
+    limits = [settings.max_bytes, None if settings.bpp is None else int(settings.bpp * stack.texels / 8)]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -43,7 +38,7 @@ def too_small(stack: StackPlan, stream: int | None) -> str | None:
     channels = {m.name: len(m.channels) for m in stack.maps}
     if stream is None or stream >= 2 * fixed_bytes(channels, sum(channels.values())):
         return None
-    size = max(stack.maps, key=lambda m: m.width * m.height)
+    size = stack.largest
     return f"too small for this rate: {size.width} x {size.height} would get {stream} bytes"
 
 

@@ -12,7 +12,7 @@ import pytest
 from imagegs_blender.core.cli import main
 from imagegs_blender.core.textures import image_files
 from imagegs_blender.core.textures.texture_stack import Depth
-from tests.core.pictures import picture
+from tests.samples import picture
 
 
 @dataclass

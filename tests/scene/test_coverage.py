@@ -15,11 +15,6 @@ from imagegs_blender.scene.coverage import LEAST, MARGIN, Importance
 from tests.workflow import scene
 
 
-@pytest.fixture(autouse=True)
-def empty() -> None:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-
-
 def plan(item: bpy.types.Object) -> material_stack.StackPlan:
     (stack,) = material_stack.plan([item.active_material]).stacks
     return stack

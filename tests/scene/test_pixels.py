@@ -28,8 +28,7 @@ def read(image: bpy.types.Image, *links: tuple[str, str, str]) -> SourceMap:
     material, tree = trees.material("m")
     trees.texture(tree, image, *links)
     (stack,) = material_stack.plan([material]).stacks
-    (source,) = pixels.read(stack)
-    return source
+    return pixels.read_map(*stack.maps)
 
 
 def saved(array: np.ndarray, path: Path, space: str = "sRGB") -> bpy.types.Image:
@@ -76,7 +75,7 @@ def test_only_channels_in_use_and_alpha_that_the_file_lacks(tmp_path: Path) -> N
     node = trees.texture(tree, image, ("Alpha", "Principled BSDF", "Alpha"))
     separate = trees.add(tree, "ShaderNodeSeparateColor", node.outputs["Color"])
     tree.links.new(separate.outputs["Blue"], tree.nodes["Principled BSDF"].inputs["Metallic"])
-    (source,) = pixels.read(material_stack.plan([material]).stacks[0])
+    source = pixels.read_map(*material_stack.plan([material]).stacks[0].maps)
     assert source.channels == "BA"
     np.testing.assert_array_equal(source.pixels[..., 0], LEAF[..., 2])
     assert (source.pixels[..., 1] == 255).all()
@@ -228,7 +227,7 @@ def test_floats_of_any_color_space_are_read_as_blender_holds_them(tmp_path: Path
     image.colorspace_settings.name = "Linear Rec.2020"
     material, tree = trees.material("m")
     trees.texture(tree, image, ("Color", "Principled BSDF", "Base Color"))
-    (source,) = pixels.read(material_stack.plan([material]).stacks[0])
+    source = pixels.read_map(*material_stack.plan([material]).stacks[0].maps)
     held = np.array(image.pixels[:], np.float32).reshape(32, 32, 4)[::-1, :, :3]
     assert source.color_space is ColorSpace.LINEAR and np.array_equal(source.pixels, held)
     image.colorspace_settings.name = "Linear Rec.709"

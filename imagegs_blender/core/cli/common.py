@@ -29,6 +29,7 @@ def command(commands: Any, run: Callable[[argparse.Namespace], None], text: str)
 
 
 def json_option(p: argparse.ArgumentParser) -> None:
+    """The option --json."""
     p.add_argument("--json", action="store_true", help="print one JSON object on stdout")
 
 
@@ -61,6 +62,7 @@ def side(path: str) -> tuple[dict[str, np.ndarray], dict[str, Role]]:
 
 
 def scaled(size: int, factor: float) -> int:
+    """A side times a factor, at least 1 texel. Raises ImageGSError above LARGEST_SIDE."""
     result = max(1, round(size * factor))
     if result > LARGEST_SIDE:
         raise ImageGSError(f"{result} texels a side: the limit is {LARGEST_SIDE}; choose a smaller size")
@@ -68,6 +70,7 @@ def scaled(size: int, factor: float) -> int:
 
 
 def print_json(report: Mapping[str, object]) -> None:
+    """One line of JSON on stdout; infinity, the PSNR of identical maps, is null."""
     print(json.dumps(_plain(report), allow_nan=False))
 
 
@@ -83,6 +86,7 @@ def _plain(value: object) -> object:
 
 
 def print_quality(report: Mapping[str, Mapping[str, float]]) -> None:
+    """A line for each map of a report: PSNR, SSIM, the angle of normals, and the measures that were asked for."""
     width = max(len(name) for name in report["psnr"])
     for name, decibels in report["psnr"].items():
         angle = report.get("normal_angle", {}).get(name)

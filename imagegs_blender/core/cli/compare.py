@@ -10,6 +10,7 @@ from . import common
 
 
 def add_parser(commands: Any) -> None:
+    """Add imagegs compare and its options."""
     p = common.command(
         commands,
         compare,

@@ -13,8 +13,6 @@ from ..settings import AMOUNTS
 _ELSEWHERE = {"eval", "render_height"}
 """Keys of Image-GS's file that are commands and options of their own here: accepted, without effect on a fit."""
 
-_REQUESTS = {*AMOUNTS}
-
 
 def apply(path: str, args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Fill the options in args that the command line left open, from the file at path.
@@ -25,8 +23,8 @@ def apply(path: str, args: argparse.Namespace, parser: argparse.ArgumentParser) 
     """
     actions = {action.dest: action for action in parser._actions}  # noqa: SLF001  argparse has no other list
     values = _read(path)
-    if any(getattr(args, amount) is not None for amount in _REQUESTS):
-        values = {key: value for key, value in values.items() if key not in _REQUESTS}
+    if any(getattr(args, amount) is not None for amount in AMOUNTS):
+        values = {key: value for key, value in values.items() if key not in AMOUNTS}
     if values.get("eval"):
         raise ImageGSError(f"{path}: eval: a finished fit is rendered by imagegs render")
     root = values.pop("data_root", "")

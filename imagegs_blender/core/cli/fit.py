@@ -16,13 +16,14 @@ from ..errors import ImageGSError
 from ..quality import perceptual
 from ..settings import FitSettings
 from ..textures import image_files, texture_stack
-from ..textures.texture_stack import SourceMap, TextureStack
+from ..textures.texture_stack import OVERALL, SourceMap, TextureStack
 from . import common, config, options, run_folder, saliency_network, upsampling
-from .progress import Progress
+from .progress import ProgressLine
 from .run_folder import LOG_LEVELS, RunFolder
 
 
 def add_parser(commands: Any) -> None:
+    """Add imagegs fit and its options."""
     p = common.command(
         commands, fit, "fit an image, or a folder of maps that share one texture space, and write a .igs file"
     )
@@ -87,6 +88,7 @@ def _add_run_folder(p: argparse.ArgumentParser) -> None:
 
 
 def fit(args: argparse.Namespace) -> None:
+    """imagegs fit: image files -> .igs, and its report."""
     if args.config:
         config.apply(args.config, args, args.parser)
     if not args.input:
@@ -99,14 +101,15 @@ def fit(args: argparse.Namespace) -> None:
     perceptual.check(args.metrics or (), args.lpips_weights)
     maps = image_files.read_maps(args.input)
     target = upsampling.downsampled(maps, _ratio(args))
-    stack = _stack(target, args)
+    stack = _stack(target, args, settings)
     run, settings = _run_folder(args, settings)
     output = _output(args, run)
     if args.output:
         files.check_writable(output)
-    with Progress(quiet=args.quiet) as progress:
+    with ProgressLine(sys.stderr) as line:
         try:
-            encoded = encode.encode(stack, settings, progress, run, {m.name: m.pixels for m in target})
+            tell = None if args.quiet else line.show
+            encoded = encode.encode(stack, settings, tell, run, {m.name: m.pixels for m in target})
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{run.folder} holds the run so far" if run else "nothing was written") from None
     report = replace(encoded.report, **_perceptual(encoded.decoded, target, args))
@@ -139,13 +142,15 @@ def _perceptual(decoded: Decoded, maps: list[SourceMap], args: argparse.Namespac
     return {name.replace("-", "_"): values for name, values in asked.items()}
 
 
-def _stack(maps: list[SourceMap], args: argparse.Namespace) -> TextureStack:
+def _stack(maps: list[SourceMap], args: argparse.Namespace, settings: FitSettings) -> TextureStack:
     """The maps as one stack, with the importance map that was asked for."""
     stack = texture_stack.build(maps, wrap=args.wrap)
     if args.init_mode == "mask" and args.mask:
         return replace(stack, importance=image_files.read_importance(args.mask, stack.width, stack.height))
     if args.init_mode == "saliency" and args.saliency_weights:
-        return replace(stack, importance=saliency_network.predict(stack, args.saliency_weights, args.smap_filter_size))
+        return replace(
+            stack, importance=saliency_network.predict(stack, args.saliency_weights, settings.smap_filter_size)
+        )
     return stack
 
 
@@ -193,5 +198,5 @@ def _print(output: Path, report: FitReport) -> None:
     if report.psnr_inside is not None:
         print(f"PSNR where it matters {report.psnr_inside:.2f} dB, elsewhere {report.psnr_outside:.2f} dB")
     for name, quality in report.upsampled.items():
-        overall = {measure: values["overall"] for measure, values in quality.items() if measure != "normal_angle"}
+        overall = {measure: values[OVERALL] for measure, values in quality.items() if measure != "normal_angle"}
         print(f"at the input's size, {name}: PSNR {overall['psnr']:.2f} dB   SSIM {overall['ssim']:.4f}")

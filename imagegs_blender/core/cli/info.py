@@ -11,6 +11,7 @@ from . import common
 
 
 def add_parser(commands: Any) -> None:
+    """Add imagegs info and its options."""
     p = common.command(commands, info, "say what a .igs file holds")
     p.add_argument("file", metavar="FILE.igs", help="file to describe")
     common.json_option(p)

@@ -27,7 +27,10 @@ _POINTS = 24
 """Corners of the polygon that an ellipse is drawn as."""
 
 _OLD, _NEW = (239, 71, 111, 200), (6, 214, 160, 230)
+"""Red and green, RGBA: dots on Gaussians."""
+
 _HEAT = np.array([[0, 0, 0], [90, 15, 110], [215, 60, 55], [250, 175, 45], [255, 255, 255]], np.float32)
+"""Colors of values from 0 to 1, evenly apart: black, violet, red, orange, white."""
 
 
 def rendered(planes: np.ndarray, m: MapInfo, wrap: bool = False) -> np.ndarray:

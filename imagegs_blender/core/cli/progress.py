@@ -1,35 +1,55 @@
-"""Progress of a fit on stderr."""
+"""Progress of a fit for people: a line that is rewritten in its place on a terminal, else a new one every few seconds."""
 
 from __future__ import annotations
 
 import math
-import sys
 import time
-from typing import Self
+from typing import Self, TextIO
 
-from ..encoding import encode
+from ..encoding.encode import Progress
+
+_PAUSE_ON_TERMINAL, _PAUSE = 0.1, 5.0
+"""Seconds between two lines."""
+
+_WIDTH = 78
+"""Columns that a line on a terminal is filled up to: it covers the one before."""
 
 
-class Progress:
-    """Shows the progress of a fit on stderr: one line rewritten on a terminal, else a line every few seconds."""
+class ProgressLine:
+    """What is shown of work under way. Used as a context: what is printed behind it begins a line of its own."""
 
-    def __init__(self, quiet: bool) -> None:
-        self.quiet, self.tty = quiet, sys.stderr.isatty()
-        self.seconds_between = 0.1 if self.tty else 5.0
-        self.phase, self.shown = "", -math.inf
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._on_terminal = stream, stream.isatty()
+        self._about, self._shown, self._is_open = "", -math.inf, False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.tty and self.phase:
-            print(file=sys.stderr)
+        self._end()
 
-    def __call__(self, p: encode.Progress) -> None:
-        due = p.phase != self.phase or p.step == p.steps or time.monotonic() - self.shown >= self.seconds_between
-        if self.quiet or not due:
+    def show(self, progress: Progress, about: str = "") -> None:
+        """Show how far a fit is, behind the words that say which one it is.
+
+        Steps are left out where the last line is too recent, but neither the first one of a phase nor the last one.
+        """
+        is_last = progress.step == progress.steps
+        words = f"{about}{progress.phase}"
+        pause = _PAUSE_ON_TERMINAL if self._on_terminal else _PAUSE
+        if words == self._about and not is_last and time.monotonic() - self._shown < pause:
             return
-        self.phase, self.shown = p.phase, time.monotonic()
-        quality = "" if p.psnr is None else f"  {p.psnr:.2f} dB"
-        line = f"{p.phase}  {p.step}/{p.steps}{quality}  {p.seconds:.0f} s"
-        print(f"\r{line:<70}" if self.tty else line, end="" if self.tty else "\n", file=sys.stderr, flush=True)
+        self._about, self._shown = words, time.monotonic()
+        quality = "" if progress.psnr is None else f", {progress.psnr:.2f} dB"
+        line = f"{words} {progress.step}/{progress.steps}{quality}, {progress.seconds:.0f} s"
+        if self._on_terminal:
+            print(f"\r{line:<{_WIDTH}}", end="", file=self._stream, flush=True)
+            self._is_open = True
+        else:
+            print(line, file=self._stream, flush=True)
+        if is_last:
+            self._end()
+
+    def _end(self) -> None:
+        if self._is_open:
+            print(file=self._stream)
+        self._is_open = False

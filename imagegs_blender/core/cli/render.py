@@ -22,6 +22,7 @@ from .common import scaled
 
 
 def add_parser(commands: Any) -> None:
+    """Add imagegs render and its options."""
     p = common.command(commands, render, "decode a .igs file to one image per map: .png for integers, .exr for floats")
     p.add_argument("file", metavar="FILE.igs", help="file to decode")
     p.add_argument(

@@ -34,7 +34,7 @@ from ..igs import stream
 from ..quality import metrics
 from ..settings import FitSettings
 from ..textures import image_files, texture_stack
-from ..textures.texture_stack import Depth
+from ..textures.texture_stack import OVERALL, Depth
 from . import pictures
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -73,7 +73,7 @@ def staged(settings: FitSettings, stages: int | None) -> FitSettings:
 
 
 class RunFolder:
-    """Observer of a fit that keeps its log, checkpoints and pictures in a folder of its own.
+    """fit.Observer that keeps the log, checkpoints and pictures of a fit in a folder of its own.
 
     Raises ImageGSError where the folder holds a run already (unless it is resumed), has no checkpoint to resume, or where
     the settings make a run that can't be resumed.
@@ -155,7 +155,7 @@ class RunFolder:
             self._show_gaussians(encoded.stream.gaussians, "final")
         if self.keep.stages:
             self._stage(self.keep.stages - 1, encoded.data, decoded)
-        self.log.info(f"finished: {report.bytes} bytes, PSNR {report.psnr['overall']:.2f} dB, {report.steps} steps")
+        self.log.info(f"finished: {report.bytes} bytes, PSNR {report.psnr[OVERALL]:.2f} dB, {report.steps} steps")
         files.write(self.folder / "report.json", json.dumps(report.to_json(), indent=1, default=float).encode())
         for handler in self.log.handlers:
             handler.close()
@@ -180,7 +180,7 @@ class RunFolder:
         quality = metrics.compare(self.originals, decoded)
         self.log.info(
             f"step {fit.step}: loss {loss.total:.6f}, L1 {loss.l1:.6f}, L2 {loss.l2:.6f}, "
-            f"PSNR {quality['psnr']['overall']:.2f} dB, SSIM {quality['ssim']['overall']:.4f}"
+            f"PSNR {quality['psnr'][OVERALL]:.2f} dB, SSIM {quality['ssim'][OVERALL]:.4f}"
         )
 
     def _show(self, gaussians: Gaussians, target: np.ndarray, when: str) -> None:

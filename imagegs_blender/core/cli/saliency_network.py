@@ -35,8 +35,8 @@ _READ_OUT = (64, 256, 512, 1024, 2048)
 Weights = Mapping[str, "torch.Tensor"]
 
 
-def predict(stack: TextureStack, folder: str | Path, smoothing: float | None = None) -> np.ndarray:
-    """(H, W) float32, 0..1: the saliency of the stack's color map, smoothed by `smoothing` texels (default 20).
+def predict(stack: TextureStack, folder: str | Path, smoothing: float) -> np.ndarray:
+    """(H, W) float32, 0..1: the saliency of the stack's color map, smoothed by `smoothing` texels.
 
     Raises ImageGSError where there is no color map, torch is missing, or a file is missing or of another network.
     """
@@ -53,7 +53,7 @@ def predict(stack: TextureStack, folder: str | Path, smoothing: float | None = N
         read_out = [*_readouts(picture, weights[0]), *_readouts(picture, weights[1])]
         seen = _decode(read_out, weights[2])[0, 0].numpy()
     large = resize(np.ascontiguousarray(seen, np.float32), stack.width, stack.height, False)
-    return normalized(gaussian_filter(large, 20.0 if smoothing is None else smoothing))
+    return normalized(gaussian_filter(large, smoothing))
 
 
 def shapes() -> tuple[dict[str, tuple[int, ...]], ...]:

@@ -23,15 +23,17 @@ NONE = -1
 
 @register_jitable
 def code_of(i: Any, sx: Any, sy: Any) -> Any:
+    """The code of Gaussian i, moved by (sx, sy) periods."""
     return COPIES * i + 3 * (sx + 1) + sy + 1
 
 
 @register_jitable
 def gaussian_of(code: Any) -> Any:
+    """i, of a code that is not NONE."""
     return code // COPIES
 
 
 @register_jitable
 def shift_of(code: Any) -> Any:
-    """(sx, sy), periods."""
+    """(sx, sy) in periods, of a code that is not NONE."""
     return code % COPIES // 3 - 1, code % 3 - 1

@@ -48,10 +48,12 @@ class Layout:
 
     @property
     def plane_count(self) -> int:
+        """C, the planes of the stack."""
         return len(self.deep)
 
     @property
     def channel_count(self) -> int:
+        """Channels of the features: one or two for each plane."""
         return len(self.deep) + sum(self.deep)
 
     @property

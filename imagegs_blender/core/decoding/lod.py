@@ -12,7 +12,7 @@ true mip levels of two stacks of 32.3 and 31.9 dB: 34.1 and 33.5 dB at L = 1, 35
 The levels lie in one sheet, each with a border of one texel (the other side of a texture that repeats, else the edge
 itself), so that a shader adds up four closest texels and needs no wrap; sheets.locate says which plane is in which channel.
 Averages are taken of the stored values: colors stay sRGB-encoded and straight (hidden colors continue the visible
-ones, see stack.build), normals are X and Y, so their Z comes out unit length. Texels that no Gaussian reaches, parts of a
+ones, see texture_stack.build), normals are X and Y, so their Z comes out unit length. Texels that no Gaussian reaches, parts of a
 texture that no mesh shows, do not count, and what is around goes on in their place: black would bleed into what is shown.
 
 So these texels know what is around a hole, and show it in the picture of the Gaussians, too, at every LOD. Where Gaussians

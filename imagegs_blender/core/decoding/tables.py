@@ -38,6 +38,8 @@ from .layout import BYTE, HIGH_BYTE, TWO_BYTES, Layout
 from .sheets import deep_planes, locate
 
 NULL_LOG_WEIGHT = -1e4
+"""p0 of the null Gaussian: far beyond the cutoff, wherever it is."""
+
 MAX_ROWS = 1 << 21
 """Gaussians, copies included: beyond, index / row length is no longer exact enough in float32."""
 

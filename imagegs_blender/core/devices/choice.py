@@ -13,7 +13,7 @@ from importlib import metadata
 
 import numpy as np
 
-from ..errors import ImageGSError
+from ..errors import ImageGSError, first_line
 from ..settings import FitSettings
 from ..version import check_python
 from .cpu.dense import Dense
@@ -48,7 +48,7 @@ def detect() -> Found:
 
 
 def choose(device: str) -> str:
-    """cpu or cuda, for auto, cpu or cuda. Raises ImageGSError where cuda can't be had, and says what is missing."""
+    """The device, cpu or cuda, for auto, cpu or cuda. Raises ImageGSError where cuda can't be had, and says what is missing."""
     if device == "cpu":
         return "cpu"
     found = detect()
@@ -60,7 +60,7 @@ def choose(device: str) -> str:
 
 
 def main() -> int:
-    """The process of worker.devices(): 0, or 3 where this Python was set up for another version."""
+    """The process of interpreter.devices(): 0, or 3 where this Python was set up for another version."""
     try:
         check_python()
     except ImageGSError as error:
@@ -114,13 +114,13 @@ def _missing() -> str | None:
     try:
         import torch
     except Exception as error:  # a broken installation fails in many ways: OSError for a library, RuntimeError, ...
-        return f"PyTorch can't be imported ({_line(error)}); reinstall it"
+        return f"PyTorch can't be imported ({first_line(error)}); reinstall it"
     if torch.version.cuda is None:
         return _BUILD.format(torch.__version__)
     try:
         torch.cuda.init()
     except Exception as error:
-        return f"PyTorch finds no usable NVIDIA GPU or driver ({_line(error)})"
+        return f"PyTorch finds no usable NVIDIA GPU or driver ({first_line(error)})"
     capability = torch.cuda.get_device_capability()
     if capability < (7, 5):
         return f"{torch.cuda.get_device_name()} has compute capability {capability[0]}.{capability[1]}, 7.5 is needed"
@@ -134,7 +134,3 @@ def _missing() -> str | None:
 
 
 _BUILD = "PyTorch {} is built without CUDA: install a build with CUDA (pytorch.org/get-started)"
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -40,5 +40,5 @@ class Device(Protocol):
         ...
 
     def draw(self, density: Any, count: int, rng: np.random.Generator) -> np.ndarray:
-        """(count, 2) float32 texture coordinates, as sampling.draw() has them; density (H, W) or what error() gave."""
+        """(count, 2) float32 texture coordinates, as points.draw() has them; density (H, W) or what error() gave."""
         ...

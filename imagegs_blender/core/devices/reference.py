@@ -52,7 +52,7 @@ MOST_SHARE = 0.99
 
 
 class Reference:
-    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1."""
+    """What every device must agree with: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1."""
 
     def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None) -> None:
         self.target, self.grid = target.astype(np.float64), grid
@@ -60,9 +60,11 @@ class Reference:
         self.texel_weights = texels / texels.mean()
 
     def render(self, splats: Splats) -> np.ndarray:
+        """(C, height, width) float32."""
         return blend(*weights(splats, self.grid), splats.feature, self.grid)
 
     def gradient(self, splats: Splats, loss_weights: LossWeights) -> tuple[Loss, Splats]:
+        """The loss of splats against the target, and its gradient with respect to each of their numbers, float64."""
         w, normalizer = weights(splats, self.grid)
         feature = splats.feature.astype(np.float64)
         out = (w / normalizer) @ feature  # (P, C)
@@ -70,7 +72,7 @@ class Reference:
         g = g.reshape(len(g), -1).T  # dL/dout (P, C)
 
         g_feature = (w / normalizer).T @ g
-        toward = g @ feature.T  # dL/dw_i before normalisation: g . f_i
+        toward = g @ feature.T  # dL/dw_i before normalization: g . f_i
         if self.grid.topk:
             toward = (toward - (g * out).sum(1, keepdims=True)) / normalizer
         gq = -w * toward  # dw/dq = -w

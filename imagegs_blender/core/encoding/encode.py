@@ -21,11 +21,11 @@ from ..igs.stream import Stream
 from ..quality import metrics
 from ..settings import MAX_GAUSSIANS, FitSettings
 from ..textures import texture_stack
-from ..textures.texture_stack import TextureStack
+from ..textures.texture_stack import OVERALL, TextureStack
 from . import holes, search
 from .packing import Packed, Packer
 from .rate import Rate
-from .report import OVERALL, FitReport
+from .report import FitReport
 from .search import Attempt
 
 __all__ = ["Encoded", "Progress", "encode"]

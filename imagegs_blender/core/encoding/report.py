@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..igs.stream import Stream
-
-OVERALL = "overall"
-"""The entry of psnr and ssim that stands for all maps together; every other entry is a map's name."""
+from ..textures.texture_stack import OVERALL
 
 _KEYS = {"ms_ssim": "ms-ssim"}
 """Fields whose key in JSON has another spelling; every other key is the field's name."""
@@ -26,8 +24,8 @@ class FitReport:
     steps           optimizer steps taken; of a search for a PSNR, those of the last fit
     device          where it ran, in words: "cpu", or "cuda" and the GPU's name
     unused          share (0..1) of the texels of weight 0, which no measure counts
-    psnr            dB on 8-bit values, by map and OVERALL; infinity where nothing differs, None without an original
-    ssim            0..1, by map and OVERALL
+    psnr            dB on 8-bit values, by map and overall (OVERALL); infinity where nothing differs, None without an original
+    ssim            0..1, by map and overall
     normal_angle    mean angle between normals, degrees, by normal map
     psnr_inside     dB over the texels of at least half the largest importance; only with an importance map
     psnr_outside    dB over the other texels

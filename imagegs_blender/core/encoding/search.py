@@ -17,6 +17,7 @@ _WASTE = 0.8
 """dB above the target that rounding can give back well; beyond, fewer Gaussians are better."""
 
 _ATTEMPTS = 4
+"""Fits at most."""
 
 _SLOWEST, _FASTEST = 0.5, 6.0
 """dB for twice the Gaussians: a slope between two fits is believed within these."""

@@ -11,6 +11,8 @@ import numpy as np
 from ..settings import FitSettings
 
 _BLOCK = 8
+"""Texels a side of a block of a JPEG."""
+
 _BLOCK_SHARE = 0.6
 """Share of a JPEG's error that the fit should leave out: the rest can't be told from the picture. Measured, see
 docs/restoration.md."""

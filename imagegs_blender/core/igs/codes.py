@@ -21,6 +21,7 @@ ELONGATED = 4.0
 """r - 1/r at which a Gaussian gets 2^rot rotation levels."""
 
 MAX_ROTATION_LEVELS = 1 << 16
+"""Directions of half a turn for the thinnest needle; the format fixes the number."""
 
 MIN_SCALE_STEP = 2.0**-15
 """Biases are counted in steps of scales: with this one, all up to CUTOFF are codes that an entropy model can hold."""
@@ -57,7 +58,20 @@ class Codes:
 
     def dequantized(self) -> Gaussians:
         """The Gaussians that the codes stand for."""
-        return dequantize(self)
+        head, ranges = self.head, self.head.ranges
+        components = self.feature * ranges.feature_step
+        return Gaussians(
+            mean=((self.mean + 0.5) / 2**head.pos_bits).astype(np.float32),
+            scale=np.exp(ranges.scale_low + self.scale * ranges.scale_step).astype(np.float32),
+            rotation=(np.pi * (self.rotation + 0.5) / self.rotation_levels).astype(np.float32),
+            feature=(ranges.feature_center + components @ (ranges.feature_basis / BASIS_ONE)).astype(np.float32),
+            bias=(self.bias * ranges.scale_step).astype(np.float32),
+            width=head.width,
+            height=head.height,
+            wrap=head.wrap,
+            topk=head.topk,
+            gamma=head.gamma,
+        )
 
     def take(self, index: np.ndarray) -> Codes:
         """The Gaussians at index, in that order."""
@@ -104,24 +118,6 @@ def quantize(
         rotation=rotation,
         bias=np.rint(gaussians.bias / scales.step).astype(np.int32),
         feature=np.rint(components / step).astype(np.int32),
-    )
-
-
-def dequantize(codes: Codes) -> Gaussians:
-    """The Gaussians that the codes stand for."""
-    head, ranges = codes.head, codes.head.ranges
-    components = codes.feature * ranges.feature_step
-    return Gaussians(
-        mean=((codes.mean + 0.5) / 2**head.pos_bits).astype(np.float32),
-        scale=np.exp(ranges.scale_low + codes.scale * ranges.scale_step).astype(np.float32),
-        rotation=(np.pi * (codes.rotation + 0.5) / codes.rotation_levels).astype(np.float32),
-        feature=(ranges.feature_center + components @ (ranges.feature_basis / BASIS_ONE)).astype(np.float32),
-        bias=(codes.bias * ranges.scale_step).astype(np.float32),
-        width=head.width,
-        height=head.height,
-        wrap=head.wrap,
-        topk=head.topk,
-        gamma=head.gamma,
     )
 
 

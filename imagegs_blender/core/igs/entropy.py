@@ -14,6 +14,7 @@ import constriction
 import numpy as np
 
 from ..errors import ImageGSError
+from .cursor import Cursor
 from .invalid import require
 
 _Categorical = constriction.stream.model.Categorical
@@ -62,6 +63,7 @@ class Writer:
         self.models.append(value)
 
     def payload(self) -> bytes:
+        """The bytes of CODE so far."""
         return self._coder.get_compressed().astype("<u4").tobytes()
 
 
@@ -70,17 +72,17 @@ class Reader:
 
     def __init__(self, models: bytes, payload: bytes) -> None:
         require(len(payload) % 4 == 0, "a payload's length is not a multiple of 4")
-        self._models, self._at = models, 0
+        self._models = Cursor(models, "a model")
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(payload, "<u4").astype(np.uint32))
 
     def column(self, count: int) -> np.ndarray:
         """(count,) int32."""
         if count == 0:
             return np.empty(0, np.int32)
-        low, high, first, length = struct.unpack("<iihB", self._take(11))
+        low, high, first, length = self._models.unpack("<iihB")
         _check_range(low, high)
         require(length > 0, "a model is empty")
-        shares = _unpack_shares(self._take((length * 3 + 1) // 2), length)
+        shares = _unpack_shares(self._models.take((length * 3 + 1) // 2), length)
         if low == high:
             return np.full(count, low, np.int32)
         model = _Categorical(_probabilities(low, high, first, shares), perfect=False)
@@ -106,23 +108,18 @@ class Reader:
         return lefts
 
     def number(self) -> int:
-        return self._take(1)[0]
+        """0 .. 255."""
+        return self._models.take(1)[0]
 
     def finish(self) -> None:
         """All models must have been asked for."""
-        require(self._at == len(self._models), "models are left over")
+        require(self._models.at_end(), "models are left over")
 
     def _decode(self, *arguments: Any) -> np.ndarray:
         try:
             return self._coder.decode(*arguments)
         except AssertionError as error:  # constriction's word for bytes that no encoder makes
             raise ImageGSError("not a valid .igs stream: its payload does not fit its models") from error
-
-    def _take(self, size: int) -> bytes:
-        part = self._models[self._at : self._at + size]
-        require(len(part) == size, "a model is cut short")
-        self._at += size
-        return part
 
 
 def _check_range(low: int, high: int) -> None:

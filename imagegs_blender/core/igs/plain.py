@@ -19,6 +19,7 @@ from .head import Head
 from .invalid import require
 
 _MAX_SCALE = 1e6
+"""Largest standard deviation in a file, texels; the format fixes it."""
 
 
 @dataclass(frozen=True)

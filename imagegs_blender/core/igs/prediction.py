@@ -6,8 +6,13 @@ import numpy as np
 from numba import njit, prange
 
 NEIGHBORS = 3
+"""Gaussians that a guess is the mean of."""
+
 LOOK_BACK = 48
+"""Gaussians before one, in the stream, among which these are found."""
+
 GAIN_ONE = 64
+"""The gain of a column that takes the guess as it is; 0 takes none of it. The format fixes all three."""
 
 
 @njit(parallel=True, cache=True)

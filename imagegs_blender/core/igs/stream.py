@@ -107,11 +107,6 @@ def quantized(gaussians: Gaussians, maps: Sequence[MapInfo], bits: QuantizeBits 
     return Stream.of(plain.quantize(gaussians, bits) if bits.wide else quantize(gaussians, bits), maps)
 
 
-def pack(codes: Codes | Plain, maps: Sequence[MapInfo]) -> bytes:
-    """Codes in any order -> bytes. read() gives them back exactly, in the order of Stream.of()."""
-    return Stream.of(codes, maps).to_bytes()
-
-
 def read(data: bytes) -> Stream:
     """Parse a .igs file. Raises ImageGSError, naming the fault, for anything malformed; never allocates by a bad length."""
     data = bytes(data)
@@ -174,7 +169,7 @@ def _read_flags(data: bytes) -> int:
 
 
 def _read_head(data: bytes, flags: int) -> tuple[Head, tuple[MapInfo, ...]]:
-    cursor = Cursor(data)
+    cursor = Cursor(data, "its head")
     head = Head.read(cursor, plain=bool(flags & _PLAIN))
     found = maps.read(cursor, head.planes)
     if flags & _GAMMA:

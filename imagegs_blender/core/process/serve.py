@@ -20,6 +20,7 @@ from . import job, precompile
 from .child import from_parent, to_parent
 
 _LINES_PER_SECOND = 8
+"""Of progress, at most: as often as a window shows it."""
 
 Tell = Callable[[Mapping[str, Any]], None]
 

@@ -35,6 +35,7 @@ _LAYERS = (
 _WHOSE = "LPIPS's weights for AlexNet"
 
 _MEAN, _DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+"""Of red, green and blue, -1..1, as LPIPS 0.1 scales them for a network that was trained on ImageNet."""
 
 
 class Lpips:

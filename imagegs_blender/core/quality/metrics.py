@@ -10,7 +10,7 @@ from numba import njit, prange
 
 from ..errors import ImageGSError
 from ..ssim import SSIM_C1, SSIM_C2, window
-from ..textures.texture_stack import Role, value_range
+from ..textures.texture_stack import OVERALL, Role, value_range
 
 
 def compare(
@@ -54,9 +54,9 @@ def compare(
         if roles.get(name) is Role.NORMAL:
             shown = slice(None) if skipped is None else ~skipped
             angles[name] = normal_angle(original[shown], b[name][shown])
-    result = {"psnr": {"overall": _decibels(error, samples), **psnrs}}
+    result = {"psnr": {OVERALL: _decibels(error, samples), **psnrs}}
     if similarity:
-        result["ssim"] = {"overall": float(np.mean(similarities)), **ssims}
+        result["ssim"] = {OVERALL: float(np.mean(similarities)), **ssims}
     return {**result, "normal_angle": angles} if angles else result
 
 
@@ -97,8 +97,8 @@ def to_bytes(pixels: np.ndarray, original: np.ndarray) -> np.ndarray:
 
 
 def _check(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> None:
-    if "overall" in a:
-        raise ImageGSError("overall: a map can't have this name, it stands for all maps; rename the file")
+    if OVERALL in a:
+        raise ImageGSError(f"{OVERALL}: a map can't have this name, it stands for all maps; rename the file")
     for name in [*a, *b]:
         if name not in a or name not in b:
             raise ImageGSError(f"{name}: only one side has this map; compare sets with the same maps")

@@ -16,6 +16,9 @@ from .resample import fill, resize
 LARGEST_SIDE = 16384
 """Largest width and height of a map, texels."""
 
+OVERALL = "overall"
+"""The name that reports give to all maps of a stack together: no map may have it."""
+
 NORMAL_Z_ERROR = 2.5 / 255
 """The Z of a normal map is dropped where the one rebuilt from X and Y differs by no more than this (RMS)."""
 
@@ -117,10 +120,12 @@ class TextureStack:
 
     @property
     def width(self) -> int:
+        """Texels across that all planes have."""
         return self.planes.shape[2]
 
     @property
     def height(self) -> int:
+        """Texels down that all planes have."""
         return self.planes.shape[1]
 
     @property
@@ -237,8 +242,10 @@ def _check(maps: Sequence[SourceMap]) -> None:
     for m in maps:
         if m.name in names:
             raise ImageGSError(f"{m.name}: two maps have this name; rename one")
-        if m.name == "overall":
-            raise ImageGSError("overall: a map can't have this name, reports use it for all maps together; rename it")
+        if m.name == OVERALL:
+            raise ImageGSError(
+                f"{OVERALL}: a map can't have this name, reports use it for all maps together; rename it"
+            )
         names.add(m.name)
         if m.pixels.ndim != 3 or m.pixels.shape[2] != len(m.channels) or m.pixels.dtype != _DTYPE[m.depth]:
             raise ImageGSError(f"{m.name}: {m.pixels.dtype} {m.pixels.shape} is not a {m.depth} {m.channels} image")
@@ -324,6 +331,8 @@ def _f32(value: float) -> float:
 
 
 _BAND = 1 << 16
+"""Texels that are decoded at a time: some hundred KB of floats."""
+
 _DTYPE: dict[Depth, type[np.uint8 | np.uint16 | np.float32]] = {
     Depth.U8: np.uint8,
     Depth.U16: np.uint16,

@@ -68,6 +68,7 @@ class Reader:
         return Value(self.graph, node.outputs[0])
 
     def texel(self, table: str, vector: Value) -> Texel:
+        """The texel of a table at texture coordinates."""
         extension = "EXTEND" if table in (BLOCKS, CELLS) or self.tables.layout.per_texel == 2 else "REPEAT"
         found = self.graph.image(self.images[table], vector, table, extension)
         TABLE.write(found.node, table)
@@ -120,6 +121,7 @@ class Reader:
         return self.graph.mix(first, self._place(texel, 1), (key * 0.5).fraction() * 2.0)
 
     def features(self, place: Value) -> list[Texel]:
+        """The features of the Gaussian whose texels are at a place, sheet by sheet."""
         return [self.texel(f"{FEATURES} {i}", place) for i in range(len(self.tables.features))]
 
     def _place(self, texel: Texel, half: int) -> Value:

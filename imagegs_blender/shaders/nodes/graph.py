@@ -18,6 +18,7 @@ from ...blend import border
 from ...blend.properties import FLAT
 
 COLUMN, ROW, MARGIN = 190, 46, 160
+"""How far apart nodes stand in the editor, across and down, and frames across."""
 
 
 class Value:
@@ -108,13 +109,14 @@ class Graph:
 
     @contextmanager
     def frame(self, label: str) -> Iterator[None]:
-        """Nodes created inside belong to one labelled frame."""
+        """Nodes created inside belong to one labeled frame."""
         self._frame = self._next("NodeFrame")
         border.change(self._frame, label=label, name=label)
         yield
         self._frame = None
 
     def node(self, kind: str, label: str = "") -> Any:
+        """A node of a kind, by its name in Blender."""
         node = self._next(kind)
         node.hide = True
         node.label = label
@@ -148,10 +150,12 @@ class Graph:
             self.tree.links.new(source, target)
 
     def inputs(self) -> dict[str, Value]:
+        """What the group is given, by socket."""
         node = self.node("NodeGroupInput")
         return {socket.name: Value(self, socket) for socket in node.outputs if socket.name}
 
     def output(self, values: dict[str, Value]) -> None:
+        """What the group gives, by socket."""
         node = self.node("NodeGroupOutput")
         for name, value in values.items():
             self.link(value.socket, node.inputs[name])
@@ -165,19 +169,23 @@ class Graph:
         return self._apply(node, operands, "Value")
 
     def vector_math(self, operation: str, *operands: Operand, result: str = "Vector") -> Value:
+        """Vector Math; the result is that of its outputs."""
         node = self.node("ShaderNodeVectorMath")
         border.change(node, operation=operation)
         return self._apply(node, operands, result)
 
     def constant(self, number: float) -> Value:
+        """A number as a Value."""
         node = self.node("ShaderNodeValue")
         border.set_value(node.outputs[0], number)
         return Value(self, node.outputs[0])
 
     def combine(self, x: Operand, y: Operand = 0.0, z: Operand = 0.0) -> Value:
+        """The vector of three scalars."""
         return self._apply(self.node("ShaderNodeCombineXYZ"), (x, y, z), "Vector")
 
     def separate(self, value: Value) -> tuple[Value, Value, Value]:
+        """The three scalars of a vector, see Value.lanes."""
         if value.socket not in self._lanes:
             node = self.node("ShaderNodeSeparateXYZ")
             self.link(value.socket, node.inputs[0])

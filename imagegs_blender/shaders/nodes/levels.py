@@ -22,7 +22,7 @@ from .graph import Graph, Texel, Value, set_sockets
 
 
 def limited(level: Value, tables: Tables) -> Value:
-    """max(LOD, Tail.detail), in a node that tables.update_images() finds again."""
+    """max(LOD, Tail.detail), in a node that table_images.show() finds again."""
     found = level.max(float(tables.tail.detail))
     node = border.node_of(found.socket)
     node.label = "Max Detail"

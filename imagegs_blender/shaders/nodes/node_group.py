@@ -37,6 +37,7 @@ from .projection import projected
 from .sorting_network import largest
 
 BELOW_ONE = 1 - 2.0**-24
+"""The largest float32 below 1: a point on the far border is not the first of the next repetition."""
 
 
 def shell(
@@ -191,10 +192,12 @@ class PlaneValues:
         self.graph, self.tables, self.texels, self.alphas = graph, tables, texels, alphas
 
     def scalar(self, plane: int) -> Value:
+        """One plane."""
         sheet, channel = locate(plane, self.tables.layout.plane_count)
         return self.alphas[sheet] if channel == ALPHA else self.texels[sheet].lanes[channel]
 
     def vector(self, planes: Sequence[int]) -> Value:
+        """Three planes, without a node where they lie together."""
         slots = [locate(plane, self.tables.layout.plane_count) for plane in planes]
         if [channel for _, channel in slots] == [0, 1, 2] and len({sheet for sheet, _ in slots}) == 1:
             return self.texels[slots[0][0]]

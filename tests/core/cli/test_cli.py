@@ -20,16 +20,16 @@ from imagegs_blender.core.quality import metrics
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.core.textures import image_files, texture_stack
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap
+from tests.samples import QUICK
 
 ROOT = Path(__file__).resolve().parents[3]
-QUICK = ["--preset", "fast", "--num-gaussians", "120", "--max-steps", "30"]
 
 
-def picture(width: int, height: int, channels: int) -> np.ndarray:
+def waves(width: int, height: int, channels: int) -> np.ndarray:
     """Smooth waves, 0..1 float32: something that a hundred Gaussians can follow."""
     y, x = np.mgrid[0:height, 0:width] * np.array([6 / height, 6 / width])[:, None, None]
-    waves = [0.5 + 0.4 * np.sin(x + 0.9 * c) * np.cos(y - 0.5 * c) for c in range(channels)]
-    return np.stack(waves, axis=2).astype(np.float32)
+    planes = [0.5 + 0.4 * np.sin(x + 0.9 * c) * np.cos(y - 0.5 * c) for c in range(channels)]
+    return np.stack(planes, axis=2).astype(np.float32)
 
 
 def names(folder: Path) -> list[str]:
@@ -45,12 +45,12 @@ def as_u8(pixels: np.ndarray) -> np.ndarray:
 def maps_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four maps of three depths and two sizes."""
     folder = tmp_path_factory.mktemp("maps")
-    leaf = as_u8(picture(96, 64, 4))
+    leaf = as_u8(waves(96, 64, 4))
     leaf[:20, :30, 3] = 0
     image_files.write(folder / "leaf_basecolor.png", leaf, Depth.U8, "RGBA")
-    image_files.write(folder / "leaf_rough.jpg", as_u8(picture(48, 32, 1)), Depth.U8, "L")
-    image_files.write(folder / "leaf_height.png", np.rint(picture(96, 64, 1) * 65535).astype(np.uint16), Depth.U16, "L")
-    image_files.write(folder / "leaf_glow.exr", picture(48, 32, 3) * 12, Depth.F16, "RGB")
+    image_files.write(folder / "leaf_rough.jpg", as_u8(waves(48, 32, 1)), Depth.U8, "L")
+    image_files.write(folder / "leaf_height.png", np.rint(waves(96, 64, 1) * 65535).astype(np.uint16), Depth.U16, "L")
+    image_files.write(folder / "leaf_glow.exr", waves(48, 32, 3) * 12, Depth.F16, "RGB")
     return folder
 
 
@@ -111,7 +111,7 @@ def test_render_at_another_size(fitted, tmp_path: Path, imagegs, option: list, s
 
 
 def test_one_picture_to_one_file(tmp_path: Path, imagegs) -> None:
-    image_files.write(tmp_path / "waves.png", as_u8(picture(64, 48, 3)), Depth.U8, "RGB")
+    image_files.write(tmp_path / "waves.png", as_u8(waves(64, 48, 3)), Depth.U8, "RGB")
     options = ["--bpp", 3, "--preset", "fast", "--max-steps", 40]
     done = imagegs("fit", tmp_path / "waves.png", "-o", tmp_path / "w.igs", *options)
     assert done.code == 0 and "waves" in done.out
@@ -248,7 +248,7 @@ def test_ctrl_c_ends_the_fit_and_writes_nothing(tmp_path: Path, maps_folder: Pat
 
 def test_a_map_can_not_name_a_file_outside_the_folder(tmp_path: Path, imagegs) -> None:
     """A .igs comes from anywhere: its names are made safe before they become paths."""
-    pixels = as_u8(picture(96, 64, 3))
+    pixels = as_u8(waves(96, 64, 3))
     evil = SourceMap("../../evil:1.png", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", pixels)
     encoded = encode.encode(texture_stack.build([evil]), FitSettings.preset("fast", num_gaussians=20, max_steps=5))
     (tmp_path / "evil.igs").write_bytes(encoded.data)

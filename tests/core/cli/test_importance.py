@@ -13,7 +13,7 @@ from imagegs_blender.core.igs import stream
 from imagegs_blender.core.quality import metrics
 from imagegs_blender.core.textures import image_files
 from imagegs_blender.core.textures.texture_stack import Depth
-from tests.core.pictures import picture, picture_stack, shown
+from tests.samples import picture, picture_stack, shown
 
 
 def test_a_mask_moves_gaussians_and_quality_to_what_matters(source: Path, tmp_path: Path, imagegs) -> None:
@@ -56,10 +56,10 @@ def test_eml_net_weights_predict_and_wrong_ones_are_refused(tmp_path: Path) -> N
 
     torch.save({"state_dict": state | {"combined.0.weight": torch.zeros(1, 9, 3, 3)}}, tmp_path / "res_decoder.pth")
     with pytest.raises(ImageGSError, match=r"combined.0.weight has shape \(1, 9, 3, 3\), not \(1, 10, 3, 3\)"):
-        saliency_network.predict(picture_stack(), tmp_path)
+        saliency_network.predict(picture_stack(), tmp_path, 2.0)
     (tmp_path / "res_decoder.pth").write_bytes(b"no weights")
     with pytest.raises(ImageGSError, match="not a file of PyTorch weights"):
-        saliency_network.predict(picture_stack(), tmp_path)
+        saliency_network.predict(picture_stack(), tmp_path, 2.0)
     (tmp_path / "res_decoder.pth").unlink()
     with pytest.raises(ImageGSError, match="file not found"):
-        saliency_network.predict(picture_stack(), tmp_path)
+        saliency_network.predict(picture_stack(), tmp_path, 2.0)

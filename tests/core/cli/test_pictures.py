@@ -6,7 +6,7 @@ import numpy as np
 
 from imagegs_blender.core.cli import pictures
 from imagegs_blender.core.gaussians import Gaussians
-from tests.core.pictures import picture_stack
+from tests.samples import picture_stack
 
 
 def test_ellipses_lie_where_the_gaussians_are() -> None:

@@ -19,7 +19,7 @@ from imagegs_blender.core.quality import metrics
 from imagegs_blender.core.settings import PRESETS
 from imagegs_blender.core.textures import image_files
 from imagegs_blender.core.textures.texture_stack import Depth
-from tests.core.pictures import QUICK, picture, shown
+from tests.samples import QUICK, picture, shown
 
 ROOT = Path(__file__).resolve().parents[3]
 

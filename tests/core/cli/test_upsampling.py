@@ -10,7 +10,7 @@ import pytest
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.quality import metrics
 from imagegs_blender.core.textures import image_files
-from tests.core.pictures import picture
+from tests.samples import picture
 
 
 def test_fitting_a_small_picture_reports_the_large_one(source: Path, tmp_path: Path, imagegs) -> None:

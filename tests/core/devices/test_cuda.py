@@ -48,7 +48,7 @@ def test_kernels_agree_with_reference(topk: int, planes: int, wrap: bool, losses
             assert getattr(measured, part) == pytest.approx(getattr(expected, part), rel=1e-5)
         for part in PARTS:
             ours, theirs = getattr(gradient, part), getattr(slope, part)
-            # with K = 1 a weight almost cancels against its own normaliser: what is left is float32 noise of small numbers
+            # with K = 1 a weight almost cancels against its own normalizer: what is left is float32 noise of small numbers
             tolerance = 5e-3 if topk == 1 else 1e-5
             np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max(), err_msg=f"{loss} {part}")
 

@@ -55,7 +55,7 @@ def test_cpu_agrees_with_reference(topk: int, wrap: bool, loss: str) -> None:
     assert measured.l2 == pytest.approx(expected.l2, rel=1e-5)
     for part in PARTS:
         ours, theirs = getattr(gradient, part), getattr(slope, part)
-        # with K = 1 a weight almost cancels against its own normaliser: what is left is float32 noise of small numbers
+        # with K = 1 a weight almost cancels against its own normalizer: what is left is float32 noise of small numbers
         tolerance = 5e-3 if topk == 1 else 5e-5
         np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max(), err_msg=part)
 

@@ -14,7 +14,7 @@ from imagegs_blender.core.igs import stream
 from imagegs_blender.core.quality import metrics
 from imagegs_blender.core.settings import PRESETS, FitSettings
 from imagegs_blender.core.textures import texture_stack
-from tests.core.pictures import color, picture, picture_stack
+from tests.samples import color, picture, picture_stack
 
 
 def test_the_largest_k_is_stored_and_decoded() -> None:

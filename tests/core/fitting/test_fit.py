@@ -17,22 +17,13 @@ from imagegs_blender.core.igs import stream
 from imagegs_blender.core.settings import PRESETS, FitSettings
 from imagegs_blender.core.textures import texture_stack
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap, TextureStack
-
-
-def picture(side: int = 96) -> np.ndarray:
-    """(side, side, 3) uint8: smooth shading, a sharp disc and a thin line; nothing periodic."""
-    y, x = np.mgrid[0:side, 0:side] / side
-    shade = np.stack([x, 0.5 + 0.5 * np.sin(3 * x + 4 * y), 1 - y], 2)
-    disc = (x - 0.6) ** 2 + (y - 0.4) ** 2 < 0.05
-    shade[disc] = [0.9, 0.2, 0.1]
-    shade[np.abs(x - 0.3 * y - 0.2) < 0.015] = 0
-    return (shade * 255).astype(np.uint8)
+from tests.samples import color, picture
 
 
 def textures(wrap: bool = False) -> TextureStack:
-    color = SourceMap("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", picture())
-    gloss = SourceMap("gloss", Role.DATA, ColorSpace.RAW, Depth.U8, "L", picture()[..., :1])
-    return texture_stack.build([color, gloss], wrap)
+    """96 x 96 texels, of which nothing is periodic."""
+    gloss = SourceMap("gloss", Role.DATA, ColorSpace.RAW, Depth.U8, "L", picture(96)[..., :1])
+    return texture_stack.build([color(picture(96)), gloss], wrap)
 
 
 def test_the_result_looks_like_the_picture() -> None:
@@ -41,7 +32,7 @@ def test_the_result_looks_like_the_picture() -> None:
     assert encoded.report.num_gaussians == 400
     assert encoded.report.bytes == len(encoded.data)
     decoded = decode.images(stream.read(encoded.data))
-    error = np.mean((decoded["color"].astype(float) - picture()) ** 2)
+    error = np.mean((decoded["color"].astype(float) - picture(96)) ** 2)
     assert 10 * np.log10(255**2 / error) == pytest.approx(encoded.report.psnr["color"], abs=1e-6)
 
 

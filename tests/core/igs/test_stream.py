@@ -33,19 +33,19 @@ MAPS = (
 def test_round_trip_bit_for_bit(count: int, planes: int, bits: QuantizeBits) -> None:
     codes = quantize.quantize(uneven(count, planes), bits)
     maps = MAPS if planes >= 6 else ()
-    data = stream.pack(codes, maps)
+    data = stream.Stream.of(codes, maps).to_bytes()
     read = stream.read(data)
     order = np.argsort(morton.code(*codes.mean.T), kind="stable")
     for name in ("mean", "scale", "rotation", "bias", "feature"):
         np.testing.assert_array_equal(getattr(read.codes, name), getattr(codes, name)[order], err_msg=name)
     assert read.maps == maps
-    assert stream.pack(read.codes, read.maps) == data
+    assert read.to_bytes() == data
 
 
 def test_codes_are_near_the_gaussians() -> None:
     """Quantized at 16/12/10/12 bits, every Gaussian keeps its shape: compared as covariance, which has no symmetric twins."""
     g = uneven(2000, 6)
-    restored = quantize.dequantize(quantize.quantize(g, QuantizeBits()))
+    restored = quantize.quantize(g, QuantizeBits()).dequantized()
     assert np.abs(restored.mean - g.mean).max() <= 0.5 / 2**16 + 1e-7
     assert np.abs(restored.feature - g.feature).max() < 2 / 2**12
     relative = np.abs(restored.conic() - g.conic()).max(1) / np.abs(g.conic()).max(1)
@@ -57,7 +57,7 @@ def test_snapped_gaussians_keep_their_codes() -> None:
     bits = QuantizeBits(12, 6, 5, 6)
     scales = quantize.ScaleGrid.of(g, bits)
     codes = quantize.quantize(g, bits, scales)
-    again = quantize.quantize(quantize.dequantize(codes), bits, scales)
+    again = quantize.quantize(codes.dequantized(), bits, scales)
     for name in ("mean", "scale", "rotation", "bias"):
         np.testing.assert_array_equal(getattr(again, name), getattr(codes, name), err_msg=name)
 
@@ -124,7 +124,7 @@ def test_plain_numbers_come_back_bit_for_bit(bits: QuantizeBits) -> None:
     data = stream.write(g, MAPS, bits)
     read = stream.read(data)
     assert read.maps == MAPS and read.gaussians.gamma == 2.0
-    assert stream.pack(read.codes, read.maps) == data
+    assert read.to_bytes() == data
     assert stream.write(read.gaussians, MAPS, bits) == data
     counted = 500 * (2 * bits.pos + 3 * bits.scale + bits.rot + 6 * bits.feat) / 8  # Image-GS's count, and the bias
     assert counted <= len(data) <= counted + 400

@@ -18,8 +18,8 @@ from imagegs_blender.core.errors import Cancelled, ImageGSError
 from imagegs_blender.core.process.job import Job
 from imagegs_blender.core.process.worker import Worker
 from imagegs_blender.core.settings import FitSettings
-from tests.core.pictures import picture_stack
 from tests.core.process import blocking
+from tests.samples import picture_stack
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = FitSettings.preset("fast", num_gaussians=80, max_steps=60)

@@ -11,7 +11,7 @@ from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.quality import lpips
 from imagegs_blender.core.textures import image_files
 from imagegs_blender.core.textures.texture_stack import Depth
-from tests.core.pictures import picture
+from tests.samples import picture
 
 
 def test_ms_ssim_and_flip_come_with_the_report(tmp_path: Path, imagegs) -> None:

@@ -59,11 +59,11 @@ def test_float_maps_keep_float32_accuracy_over_their_range() -> None:
 
 
 def test_equal_and_constant_channels_are_not_stored_again() -> None:
-    grey = noise(1, np.uint8)
+    gray = noise(1, np.uint8)
     maps = [
-        make("ao", Role.DATA, Depth.U8, "RGB", np.repeat(grey, 3, axis=2)),
-        make("rough", Role.DATA, Depth.U8, "L", grey.copy()),
-        make("orm", Role.DATA, Depth.U8, "RGB", np.dstack([grey * 0 + 255, noise(1, np.uint8, 1), grey * 0])),
+        make("ao", Role.DATA, Depth.U8, "RGB", np.repeat(gray, 3, axis=2)),
+        make("rough", Role.DATA, Depth.U8, "L", gray.copy()),
+        make("orm", Role.DATA, Depth.U8, "RGB", np.dstack([gray * 0 + 255, noise(1, np.uint8, 1), gray * 0])),
         make("level", Role.DATA, Depth.F32, "L", np.full((H, W, 1), 0.1, np.float32)),
     ]
     textures = texture_stack.build(maps)

@@ -11,6 +11,7 @@ from ...gaussians import CUTOFF
 from ..types import Grid, Splats
 
 BLOCK = 16
+"""Texels a side of a block: a row of it is a row of lanes (simd.py)."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Sixteen float32 lanes as one value inside Numba kernels.
 
-Numba vectorises a loop only where LLVM can prove that arrays do not alias; in kernels that walk many short rows it often
+Numba vectorizes a loop only where LLVM can prove that arrays do not alias; in kernels that walk many short rows it often
 can't. Here a row of sixteen texels is one value of type `f32x16` (LLVM's <16 x float>), and each function below emits the
 vector instruction it names. LLVM lowers it to one AVX-512, two AVX2 or four NEON registers, so one kernel serves every
 processor.

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ...errors import ImageGSError
+from ...errors import ImageGSError, first_line
 from . import nvrtc
 
 Launch = Callable[[str, tuple[int, int, int], int, Sequence[Any]], None]
@@ -73,9 +73,8 @@ class Gpu:
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            line = str(error).strip().splitlines()[0]
             advice = "update the driver or PyTorch, or use device cpu"
-            raise ImageGSError(f"CUDA could not capture a step in a graph ({line}); {advice}") from error
+            raise ImageGSError(f"CUDA could not capture a step in a graph ({first_line(error)}); {advice}") from error
         return graph.replay
 
     def wait(self) -> None:
@@ -83,8 +82,7 @@ class Gpu:
         try:
             torch.cuda.current_stream().synchronize()
         except RuntimeError as error:
-            line = str(error).strip().splitlines()[0]
-            raise ImageGSError(f"the GPU failed ({line}); use device cpu, and please report it") from error
+            raise ImageGSError(f"the GPU failed ({first_line(error)}); use device cpu, and please report it") from error
 
     def memory(self) -> tuple[int, int]:
         """(free, total) bytes of the device."""

@@ -7,6 +7,7 @@ import ctypes
 from ...ssim import SSIM_RADIUS
 
 WARP = 32
+"""Threads that run in step, on every NVIDIA GPU."""
 
 GROUPS = 5
 """mean, scale, rotation, bias, feature: each has its own rate and count of steps."""
@@ -22,10 +23,17 @@ SCAN_CHUNK = 4 * SCAN_THREADS
 """Numbers that a thread block of a scan sums up: four a thread."""
 
 RANK_THREADS = 128
+"""Threads of a thread block that orders the entries of a block of texels."""
+
 ROW_THREADS = 128
+"""Threads of a thread block of all kernels that have a thread, or a warp, for each splat or number."""
+
 LOSS_THREADS = 1024
+"""Threads that sum up the loss: one thread block, so that the order of the sum is fixed."""
 
 SSIM_THREADS = 128
+"""Threads of a thread block that walks down a strip, one for each column."""
+
 SSIM_PANEL = SSIM_THREADS - 4 * SSIM_RADIUS
 """Columns whose gradient a thread block computes; its other threads blur what is beside them."""
 

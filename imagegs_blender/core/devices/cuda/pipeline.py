@@ -7,7 +7,7 @@ step can be captured in a CUDA graph. Block lists that outgrow their memory leav
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -211,27 +211,28 @@ class Pipeline:
 
     def removal(self, features: torch.Tensor, growth: torch.Tensor) -> None:
         """growth (n,) float64: how much the weighted sum of squared errors would grow without each splat."""
-        self.needed.zero_()
         planes = _address(self.planes.target), _address(self.planes.texels), ctypes.c_longlong(self.planes.size)
-        for index, band in enumerate(self.bands):
+        for index, band in enumerate(self._counted_bands()):
             self._blend("removal", band, features, *planes, _address(self._gradient))
             self._run(
                 "sum_entries", self.n, ROW_THREADS, _address(self._by_splat), _int(self.n), _int(self.capacity),
                 _address(self._gradient), _int(index > 0), _address(growth),
             )  # fmt: skip
-            torch.maximum(self.needed, self._by_splat[-1:], out=self.needed)
 
     def count_entries(self) -> None:
         """needed[0] becomes the entries of the largest band."""
-        self.needed.zero_()
-        for band in self.bands:
+        for band in self._counted_bands():
             self._count(band)
-            torch.maximum(self.needed, self._by_splat[-1:], out=self.needed)
 
     def _each(self, kernel: str, features: torch.Tensor, *arguments: Any) -> None:
+        for band in self._counted_bands():
+            self._blend(kernel, band, features, *arguments)
+
+    def _counted_bands(self) -> Iterator[Field]:
+        """The bands, one after the other; needed[0] becomes the most entries that the lists of one had."""
         self.needed.zero_()
         for band in self.bands:
-            self._blend(kernel, band, features, *arguments)
+            yield band
             torch.maximum(self.needed, self._by_splat[-1:], out=self.needed)
 
     def _blend(

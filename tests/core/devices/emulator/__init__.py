@@ -65,7 +65,7 @@ extern "C" int launch(const char* name, unsigned x, unsigned y, unsigned z, int 
 
 
 class Emulator:
-    """Machine: what cuda.py asks of a GPU, on the CPU."""
+    """Machine: what the CUDA device asks of a GPU, on the CPU."""
 
     device = "cpu"
     name = "emulated"

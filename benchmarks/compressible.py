@@ -1,6 +1,6 @@
 """How much of the textures of real files is compressed, and why the rest is not: megapixels, by reason.
 
-    python benchmarks/coverage.py FOLDER [--files] [--json FILE]
+    python benchmarks/compressible.py FOLDER [--files] [--json FILE]
 
 Every .blend below FOLDER is planned as batch.py would plan it, and what is planned is read, in a process of its own: a
 crash costs one file. Nothing is fitted or written. Each image in an image node of a used material counts once per file.
@@ -90,7 +90,7 @@ def _table(rows: list[Row], files: int) -> str:
 
 def look(file: str, result: str) -> None:
     """Write the rows of a file; runs in a process of its own."""
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file, Numba would take it for coverage.py
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # the package of this checkout
     import bpy
 
     import imagegs_blender
