@@ -1,14 +1,13 @@
 """Where the nodes of a decoder stand: in an inner group, its body, that no saved file holds.
 
     decoder:   Group Input -> body -> Group Output, whose own values are the average color of each map
-                                      Group Output, the same without links
 
 The body, the groups inside it, and their images are runtime data to Blender, which leaves such data out of files. A group
 node without its group has no sockets, so in the saved file the output's own values show: the average color, with this
 add-on until the body is built, without it for good.
 
-Renderers take the active output, the one with links. Python that walks node trees takes the first, which has none: it finds
-the average color, where through the nodes of a body lead a billion paths. give_average() leads everybody there.
+A body has two outputs. Renderers take the active one, which is linked. Python that walks node trees takes the first, which
+has the average color and no links: through the nodes of a body lead a billion paths. give_average() leads everybody there.
 
 A linked decoder belongs to another file. Nothing of this file may stand inside it, since Undo would free that under its
 nodes. So it is built in its own tree, from blank datablocks that its file holds for this (Parts).
@@ -79,10 +78,8 @@ def attach(decoder: Decoder, body: bpy.types.ShaderNodeTree, colors: Mapping[str
     """Let a decoder decode with a body, and show these colors, by output, wherever the body is missing."""
     tree = decoder.tree
     decoder.clear()
-    add_dead_end(tree)
     start, node, end = map(tree.nodes.new, ("NodeGroupInput", "ShaderNodeGroup", "NodeGroupOutput"))
-    assert isinstance(node, bpy.types.ShaderNodeGroup) and isinstance(end, bpy.types.NodeGroupOutput)
-    end.is_active_output = True
+    assert isinstance(node, bpy.types.ShaderNodeGroup)
     node.node_tree, node.label = body, "Decoded"
     BODY.write(node, True)
     node.width, node.location, end.location = 300, (250, 0), (600, 0)
@@ -93,25 +90,24 @@ def attach(decoder: Decoder, body: bpy.types.ShaderNodeTree, colors: Mapping[str
     show(decoder, colors)
 
 
-def add_dead_end(tree: bpy.types.ShaderNodeTree) -> None:
-    """Put the first Group Output into a decoder, the one that gets no links."""
-    node = tree.nodes.new("NodeGroupOutput")
-    node.label, node.location = "Average, for exporters", (600, -300)
-
-
 def show(decoder: Decoder, colors: Mapping[str, tuple[float, float, float]]) -> None:
-    """Let these be the colors that a decoder shows wherever its body is missing, by output."""
-    for end in (node for node in decoder.tree.nodes if node.bl_idname == "NodeGroupOutput"):
-        for name, color in colors.items():
-            socket = end.inputs[name]
-            border.set_value(socket, (*color, 1.0) if socket.type == "RGBA" else color[0])
+    """Let these be the colors that a decoder shows wherever its body is missing or gives the average, by output."""
+    for tree in filter(None, (decoder.tree, decoder.body)):
+        for end in _ends(tree):
+            for name, color in colors.items():
+                socket = border.input_of(end, name)
+                border.set_value(socket, (*color, 1.0) if socket.type == "RGBA" else color[0])
 
 
 def give_average(decoder: Decoder, yes: bool) -> None:
     """Let a decoder give the average color of each map, or decode again."""
-    ends = [node for node in decoder.tree.nodes if isinstance(node, bpy.types.NodeGroupOutput)]
+    ends = _ends(decoder.body or decoder.tree)
     if len(ends) == 2:  # built by this version
         ends[0 if yes else 1].is_active_output = True
+
+
+def _ends(tree: bpy.types.ShaderNodeTree) -> list[bpy.types.NodeGroupOutput]:
+    return [node for node in tree.nodes if isinstance(node, bpy.types.NodeGroupOutput)]
 
 
 def detach(decoder: Decoder) -> None:

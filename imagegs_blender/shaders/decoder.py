@@ -23,7 +23,7 @@ from ..core.textures import texture_stack
 from ..core.textures.texture_stack import MapInfo
 from ..core.textures.udim import Tiles
 from . import baked, table_images
-from .body import BODY_TREE, Parts, add_dead_end, attach, detach, drop_blank, show
+from .body import BODY_TREE, Parts, attach, detach, drop_blank, show
 from .nodes import node_group, udim
 from .osl import script_node
 
@@ -186,7 +186,6 @@ def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Ta
     planes = average(tables.tail)
     if decoder.linked:
         decoder.clear()
-        add_dead_end(decoder.tree)
         fill(Parts(decoder), decoder.tree, maps, tables)
         show(decoder, udim.outside(maps, planes))
     else:

@@ -6,7 +6,7 @@ timer or a handler notices, the decoders come back.
 
 from __future__ import annotations
 
-import itertools
+import inspect
 import traceback
 from types import CodeType
 from typing import Any
@@ -30,7 +30,8 @@ class Extension:
 
     def pre_export_hook(self, export_settings: dict[str, Any]) -> None:
         """Before the exporter reads anything."""
-        self._exporter = next(itertools.islice(traceback.walk_stack(None), 2, None))[0].f_code  # its operator
+        caller = inspect.stack(context=0)[2].frame  # the exporter's operator calls what calls this
+        self._exporter = caller.f_code
         self._shown = [material for material in bpy.data.materials if not as_images.is_shown([material])]
         _watch(self)
         for decoder in decoders():

@@ -60,7 +60,7 @@ def paths(tree: bpy.types.NodeTree) -> int:
         if key not in known:
             known[key] = 0
             if node.bl_idname == "ShaderNodeGroup":
-                inside = next(n for n in node.node_tree.nodes if n.bl_idname == "NodeGroupOutput")
+                inside = next(n for n in node.node_tree.nodes if n.bl_idname == "NodeGroupOutput")  # as it does
                 entered = inside.inputs[list(node.outputs).index(socket)]
                 known[key] = max(1, to_node(entered, (*path, node)))
             elif node.bl_idname == "NodeGroupInput":

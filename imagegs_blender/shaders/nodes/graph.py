@@ -155,8 +155,9 @@ class Graph:
         return {socket.name: Value(self, socket) for socket in node.outputs if socket.name}
 
     def output(self, values: dict[str, Value]) -> None:
-        """What the group gives, by socket."""
-        node = self.node("NodeGroupOutput")
+        """What the group gives, by socket. A first output without links is for programs that walk node trees."""
+        _, node = self.node("NodeGroupOutput", "Average"), self.node("NodeGroupOutput")
+        node.is_active_output = True
         for name, value in values.items():
             self.link(value.socket, node.inputs[name])
 
