@@ -3,8 +3,9 @@
     python benchmarks/small_stacks.py [--stacks 10] [--size 256] [--rounds 3] [--package FOLDER] [--keep FILE.blend]
 
 Each stack has a base color, a normal and a roughness map: of the folders in $IMAGEGS_DATA/stacks, cropped and resized,
-or made of smooth noise where that is not set. A first, untimed run fills the kernel cache. Then each round runs the batch
-in a fresh process; its wall and CPU seconds are printed, of all its processes, and a checksum of the streams.
+or made of smooth noise where that is not set. A first, untimed run of one stack fills the kernel cache. Then each round
+runs the batch in a fresh process. Its wall and CPU seconds are printed, of all its processes, and a checksum of the
+streams.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def main() -> None:
         _python(ROOT, __file__, "--task", "make", source, args.stacks, args.size)
         options = ["--bpp", args.bpp, "--preset", args.preset, "--even-if-not-smaller", "--quiet"]
         command = ["-m", "imagegs_blender.batch", source, "--output", target, *options]
-        _python(args.package, *command)
+        _python(args.package, *command, "--materials", "stack 0")
         for _ in range(args.rounds):
             start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
             _python(args.package, *command)
