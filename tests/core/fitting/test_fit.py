@@ -92,7 +92,7 @@ def test_the_requested_psnr_is_reached_with_few_bytes() -> None:
 
 def test_a_time_budget_ends_the_fit_with_a_valid_result() -> None:
     encode.encode(textures(), FitSettings.preset("high", num_gaussians=100, max_steps=20))  # kernels are compiled
-    encoded = encode.encode(textures(), FitSettings.preset("high", num_gaussians=100, time_budget=8, max_steps=10**6))
+    encoded = encode.encode(textures(), FitSettings.preset("high", num_gaussians=100, time_budget=20, max_steps=10**6))
     assert LEAST_STEPS <= encoded.report.steps < 10**6
     assert stream.read(encoded.data).gaussians.planes == 3 and encoded.report.num_gaussians == 100
 
