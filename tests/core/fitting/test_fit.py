@@ -94,7 +94,8 @@ def test_a_time_budget_ends_the_fit_with_a_valid_result() -> None:
     encode.encode(textures(), FitSettings.preset("high", num_gaussians=100, max_steps=20))  # kernels are compiled
     encoded = encode.encode(textures(), FitSettings.preset("high", num_gaussians=100, time_budget=20, max_steps=10**6))
     assert LEAST_STEPS <= encoded.report.steps < 10**6
-    assert stream.read(encoded.data).gaussians.planes == 3 and encoded.report.num_gaussians == 100
+    assert stream.read(encoded.data).gaussians.planes == 3
+    assert 100 <= encoded.report.num_gaussians <= 110  # a fit cut short covers holes with a few wide ones
 
 
 @pytest.mark.parametrize("amount", [{"bpp": 4.0}, {"target_psnr": 30.0}])
