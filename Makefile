@@ -1,5 +1,5 @@
 # make demo [BLEND=scene.blend]   compress a scene and show it before and after: build/demo
-# make test                       every test
+# make test [JOBS=2]              every test, in this many processes
 # make lint                       ruff's checks, its format, and the types: all that must pass beside the tests
 # make format                     let ruff format every file
 # make types                      the types alone, by mypy
@@ -10,6 +10,7 @@
 # Each sets itself up in .venv. PYTHON=... chooses the interpreter (CPython 3.11 or 3.13), VENV=... the environment.
 
 VENV ?= .venv
+JOBS ?= 2
 export VENV PYTHON BLEND
 
 .PHONY: help demo test lint format types gui-test extension dev-link clean
@@ -25,7 +26,7 @@ demo:
 
 test:
 	@bash tools/setup.sh blender,test
-	"$$VENV/bin/python" -m pytest
+	"$$VENV/bin/python" -m pytest --numprocesses $(JOBS) --dist loadfile
 
 lint:
 	@bash tools/setup.sh blender,test
