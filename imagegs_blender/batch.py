@@ -150,7 +150,7 @@ def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
         return selection.materials(obj for obj in layer.objects if obj.select_get())
     if options.materials:
         return [material for material in bpy.data.materials if material.name in options.materials]
-    return [material for material in bpy.data.materials if material.users and not material.is_grease_pencil]
+    return selection.of_file()
 
 
 def _tell(line: ProgressLine, update: Update) -> None:

@@ -16,11 +16,12 @@ from . import (
     set_decoder,
     settings,
     show_as_images,
+    show_originals,
 )
 
 _MODULES = (
     settings, preferences, compress, restore, drop_originals, make_local, copy_report, compare, set_decoder, self_contained,
-    bake, show_as_images, igs_files,
+    bake, show_as_images, show_originals, igs_files,
 )  # fmt: skip
 
 

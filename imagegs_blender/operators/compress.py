@@ -100,9 +100,9 @@ class _Press(_Base):
         _redraw(context)
 
     def _materials(self, context: bpy.types.Context) -> list[bpy.types.Material]:
-        materials = selection.materials(context.selected_objects)
+        materials = selection.chosen(context)
         if not materials:
-            raise ImageGSError("no materials are selected: select objects that have materials")
+            raise ImageGSError(selection.NOTHING[selection.scope(context)])
         return materials
 
     def _settings(self, context: bpy.types.Context) -> FitSettings:
@@ -147,10 +147,10 @@ class _Press(_Base):
 
 
 class IMAGEGS_OT_compress(_Press, bpy.types.Operator):
-    """Turn the image textures of the selected objects' materials into small sets of 2D Gaussians. Undo brings them back"""
+    """Turn the image textures of the chosen materials into small sets of 2D Gaussians. Undo brings them back"""
 
     bl_idname = "imagegs.compress"
-    bl_label = "Compress Selected Materials"
+    bl_label = "Compress Materials"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
@@ -158,14 +158,18 @@ class IMAGEGS_OT_compress(_Press, bpy.types.Operator):
         if run.current is not None:
             cls.poll_message_set(BUSY)
             return False
-        if not selection.materials(context.selected_objects):
-            cls.poll_message_set("Select objects that have materials")
+        materials = selection.chosen(context)
+        if not materials:
+            cls.poll_message_set(selection.NOTHING[selection.scope(context)])
+            return False
+        if selection.is_all_compressed(materials):
+            cls.poll_message_set("Everything is compressed: Recompress does it again, with the settings below")
             return False
         return True
 
 
 class IMAGEGS_OT_recompress(_Press, bpy.types.Operator):
-    """Compress the selected objects' materials anew, from their kept originals, with the settings above"""
+    """Compress the chosen materials anew, from their kept originals, with the settings above"""
 
     bl_idname = "imagegs.recompress"
     bl_label = "Recompress"

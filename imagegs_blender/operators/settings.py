@@ -5,11 +5,9 @@ from __future__ import annotations
 import bpy
 
 from ..blend import border
-from ..blend.decoder import decoder_nodes
 from ..core.settings import DEFAULT_BPP, FitSettings
-from ..scene import replace
 from ..scene.coverage import Importance
-from ..workflow import selection
+from ..workflow import levels, selection
 from .preferences import PRESET_ITEMS, device
 
 RATE_ITEMS = [
@@ -24,10 +22,12 @@ IMPORTANCE_ITEMS = [
 ]
 
 
-def _set_lod(self: IMAGEGS_PG_settings, context: bpy.types.Context) -> None:
-    for tree in replace.trees(selection.materials(context.selected_objects)):
-        for node in decoder_nodes(tree):
-            border.set_value(node.inputs["LOD"], self.lod)
+def _lod(self: IMAGEGS_PG_settings) -> float:
+    return min(levels.levels(selection.chosen(bpy.context)), default=0.0)
+
+
+def _set_lod(self: IMAGEGS_PG_settings, level: float) -> None:
+    levels.set_levels(selection.chosen(bpy.context), level)
 
 
 class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
@@ -79,8 +79,8 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
 
     lod: bpy.props.FloatProperty(
         name="LOD",
-        description="Level of detail of the selected materials: 0 is full detail, each level halves the resolution",
-        default=0.0, min=0.0, max=16.0, soft_max=8.0, precision=1, update=_set_lod,
+        description="Level of detail of the chosen materials: 0 is full detail, each level halves the resolution",
+        min=0.0, max=16.0, soft_max=8.0, precision=1, get=_lod, set=_set_lod,
     )  # fmt: skip
 
     def fit_settings(self) -> FitSettings:

@@ -15,7 +15,7 @@ from ..operators.messages import shown as _
 from ..operators.settings import IMAGEGS_PG_settings
 from ..scene.material_stack import Plan, StackPlan
 from ..scene.skipped import lines as skipped_lines
-from ..workflow import as_images, forecast, rebuild, run, selection, summary, uv_changes
+from ..workflow import as_images, forecast, levels, rebuild, run, selection, summary, uv_changes
 from ..workflow.compress import Phase
 from .text import wrapped
 
@@ -36,12 +36,8 @@ class _Panel(_Base):
             return
         for problem in rebuild.problems():
             wrapped(layout.column(align=True), problem, icon="ERROR")
-        materials = selection.materials(context.selected_objects)
-        column = layout.column()
-        column.scale_y = 1.6
-        column.operator("imagegs.compress", icon="TEXTURE")
-        if not materials:
-            layout.label(text="Select objects that have materials", icon="INFO")
+        materials = selection.chosen(context)
+        _draw_scope(layout, context, materials)
         settings: IMAGEGS_PG_settings = border.ours(context.scene).imagegs
         _draw_settings(layout, settings)
         if materials:
@@ -69,6 +65,31 @@ class _Memory(_Base):
         else:
             layout.label(text="Nothing is compressed yet", icon="INFO")
         _draw_memory(layout, border.scene(context))
+
+
+def _draw_scope(layout: bpy.types.UILayout, context: bpy.types.Context, materials: list[bpy.types.Material]) -> None:
+    """What the buttons are about, and the big button."""
+    scope = selection.scope(context)
+    column = layout.column(align=True)
+    column.prop(context.scene, "imagegs_scope", text="")
+    if not materials:
+        wrapped(column, _(selection.NOTHING[scope]), icon="INFO")
+    elif scope == selection.ACTIVE:
+        column.label(translate=False, text=materials[0].name, icon="MATERIAL")
+    else:
+        column.label(text=counted(len(materials), "material", "materials"), icon="MATERIAL")
+    row = layout.row(align=True)
+    row.scale_y = 1.6
+    row.operator("imagegs.compress", text=_BUTTON[scope], icon="TEXTURE")
+    if selection.decoders(materials):
+        row.operator("imagegs.recompress", text="", icon="FILE_REFRESH")
+
+
+_BUTTON = {
+    selection.ACTIVE: "Compress Active Material",
+    selection.SELECTED: "Compress Selected Materials",
+    selection.FILE: "Compress Whole File",
+}
 
 
 def _draw_progress(layout: bpy.types.UILayout, work: run.Run) -> None:
@@ -196,7 +217,7 @@ def _draw_compressed(
     header.label(text=_("Compressed: {count}").format(count=len(used)))
     if body is None:
         return
-    body.prop(border.ours(context.scene).imagegs, "lod", slider=True)
+    _draw_lod(body, context, materials)
     row = body.row(align=True)
     row.prop(context.scene, "imagegs_lod_by_distance")
     if border.ours(context.scene).imagegs_lod_by_distance:
@@ -214,14 +235,24 @@ def _draw_compressed(
     grid.operator("imagegs.restore", icon="LOOP_BACK")
     grid.operator("imagegs.drop_originals", icon="TRASH")
     grid.operator("imagegs.bake", icon="RENDER_STILL")
-    if as_images.is_shown(materials):
+    if as_images.shows_originals(materials):
+        grid.operator("imagegs.show_originals", icon="HIDE_OFF", depress=True)
+    elif as_images.is_shown(materials):
         wrapped(grid, _("Shown as images: saved files keep the Gaussians"))
         grid.operator("imagegs.show_as_gaussians", icon="NODETREE", depress=True)
     else:
+        grid.operator("imagegs.show_originals", icon="HIDE_OFF")
         grid.operator("imagegs.show_as_images", icon="IMAGE_DATA")
     row = grid.row(align=True)
     row.operator("imagegs.export_stream", icon="EXPORT")
     row.operator("imagegs.import_stream", icon="IMPORT")
+
+
+def _draw_lod(layout: bpy.types.UILayout, context: bpy.types.Context, materials: list[bpy.types.Material]) -> None:
+    """The finest LOD of all; moving the slider gives all of them one."""
+    found = levels.levels(materials)
+    text = _("LOD") if len(found) < 2 else _("LOD ({least:g} to {most:g})").format(least=min(found), most=max(found))
+    layout.prop(border.ours(context.scene).imagegs, "lod", text=text, slider=True)
 
 
 def _draw_kinds(layout: bpy.types.UILayout, decoders: list[Decoder]) -> None:

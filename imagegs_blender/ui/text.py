@@ -6,7 +6,7 @@ from typing import Literal
 
 import bpy
 
-Icon = Literal["BLANK1", "ERROR"]
+Icon = Literal["BLANK1", "ERROR", "INFO"]
 
 
 def wrapped(layout: bpy.types.UILayout, text: str, width: int = 46, icon: Icon = "BLANK1") -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import as_images, comparison, distance, forecast, levels, rebuild, run, saving, uv_changes
+from . import as_images, comparison, distance, forecast, levels, rebuild, run, saving, selection, uv_changes
 
-_MODULES = (as_images, forecast, comparison, distance, levels, rebuild, saving, run, uv_changes)
+_MODULES = (as_images, forecast, comparison, distance, levels, rebuild, saving, run, selection, uv_changes)
 
 
 def register() -> None:

@@ -244,3 +244,23 @@ def test_a_picture_of_the_gltf_is_a_file_of_its_own(square: bpy.types.Object, tm
     bpy.ops.export_scene.gltf(filepath=str(tmp_path / "a.gltf"), export_format="GLTF_SEPARATE")
     with Image.open(tmp_path / "square color.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), decoded()["square color"])
+
+
+def test_originals_are_looked_at_and_nothing_is_lost(square: bpy.types.Object, tmp_path: Path) -> None:
+    before = scene.state()
+    material = square.active_material
+    assert bpy.ops.imagegs.show_originals() == {"FINISHED"}
+    assert image_of(material).name == "square color" and as_images.shows_originals([material])
+    assert bpy.ops.imagegs.show_as_images() == {"CANCELLED"}
+    path = tmp_path / "saved.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True)
+    assert as_images.shows_originals([material]), "they are shown after saving, too"
+    assert bpy.ops.imagegs.show_originals() == {"FINISHED"}
+    assert scene.state() == before
+    bpy.ops.imagegs.show_as_images()
+    bpy.ops.imagegs.show_originals()
+    assert image_of(material).name == "square color"
+    bpy.ops.imagegs.show_as_gaussians()
+    assert scene.state() == before
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    assert not as_images.is_shown(bpy.data.materials) and len(decoders()) == 1
