@@ -45,6 +45,12 @@ def layout(panel: bpy.types.Panel | bpy.types.AddonPreferences) -> bpy.types.UIL
     return panel.layout
 
 
+def show_tab(region: bpy.types.Region, category: str) -> None:
+    """Show a tab of a sidebar that has been drawn with it. Raises TypeError where it has no such tab."""
+    anyone: Any = region  # the annotations know no tabs, which are made at runtime
+    anyone.active_panel_category = category
+
+
 def ours(scene: bpy.types.Scene | None) -> Any:
     """A scene under a type that has the properties which the add-on has added to it."""
     assert scene is not None

@@ -137,7 +137,7 @@ def _fit() -> None:
                 continue
             for region in area.regions:
                 if region.type == "UI":
-                    region.active_panel_category = "Image-GS"
+                    border.show_tab(region, "Image-GS")
                 elif region.type == "WINDOW":
                     with bpy.context.temp_override(window=window, area=area, region=region):
                         bpy.ops.image.view_all(fit_view=True)
