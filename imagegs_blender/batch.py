@@ -104,7 +104,7 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
     problems += [
         {"material": name, "error": "no material of this name"} for name in options.materials or () if name not in known
     ]
-    plan = planned(materials)
+    plan = planned(materials, own_amounts=not options.same_rate)
     if output is None:
         plan = plan if options.even_if_not_smaller else worth.sifted(plan, settings)
         print(f"{bpy.data.filepath}\n{plan.text(options.verbose)}")
@@ -221,6 +221,11 @@ def _parser(program: str) -> argparse.ArgumentParser:
         type=float,
         metavar="DB",
         help="the smallest streams of this PSNR, in dB, within the bytes allowed",
+    )
+    add(
+        "--same-rate",
+        action="store_true",
+        help="leave out of account that materials have a size or quality of their own",
     )
     add("--time-budget", type=float, metavar="SECONDS", help="seconds per stack: ends in time, with what is reached")
     add("--preset", default="balanced", help=f"one of {', '.join(PRESETS)} (%(default)s)")

@@ -196,6 +196,12 @@ def local_image(name: str) -> bpy.types.Image:
     return images[name, None]
 
 
+def local_material(name: str) -> bpy.types.Material:
+    """A material of this file, not of a library, by its name. Raises KeyError where there is none."""
+    materials: Any = bpy.data.materials  # the annotations do not know that None stands for this file
+    return materials[name, None]
+
+
 def texels(image: bpy.types.Image, flat: np.ndarray) -> None:
     """Read an image's texels into flat, (width * height * channels,) float32, row 0 at the bottom."""
     array: Any = image.pixels

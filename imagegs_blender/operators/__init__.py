@@ -11,6 +11,8 @@ from . import (
     igs_files,
     make_local,
     preferences,
+    presets,
+    reach_quality,
     restore,
     self_contained,
     set_decoder,
@@ -20,8 +22,8 @@ from . import (
 )
 
 _MODULES = (
-    settings, preferences, compress, restore, drop_originals, make_local, copy_report, compare, set_decoder, self_contained,
-    bake, show_as_images, show_originals, igs_files,
+    settings, preferences, presets, compress, reach_quality, restore, drop_originals, make_local, copy_report, compare,
+    set_decoder, self_contained, bake, show_as_images, show_originals, igs_files,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from ..blend import border
 from ..core.errors import ImageGSError
 from ..core.settings import PRESETS, FitSettings
 from ..core.textures.texture_stack import OVERALL
+from ..scene.material_stack import Plan
 from ..workflow import run, selection, uv_changes
 from ..workflow.compress import Outcome, planned
 from ..workflow.notices import Severity
@@ -34,7 +35,7 @@ else:
     _Base = object  # the buttons are the operators
 
 
-class _Press(_Base):
+class Press(_Base):
     """What compressing for the first time and again have in common."""
 
     again = False
@@ -49,7 +50,7 @@ class _Press(_Base):
     def execute(self, context: bpy.types.Context) -> border.Result:
         """Compress in one go: scripts and background mode."""
         try:
-            plan = planned(self._materials(context), self.again)
+            plan = self._plan(context)
             return self._finish(run.compress(plan, self._settings(context), **self._options(context)))
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
@@ -61,7 +62,7 @@ class _Press(_Base):
             self.report({"WARNING"}, say(BUSY))
             return {"CANCELLED"}
         try:
-            plan = planned(self._materials(context), self.again)
+            plan = self._plan(context)
             self._run = run.start(plan, self._settings(context), **self._options(context))
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
@@ -98,6 +99,10 @@ class _Press(_Base):
         run.end()
         border.window_manager(context).event_timer_remove(self._timer)
         _redraw(context)
+
+    def _plan(self, context: bpy.types.Context) -> Plan:
+        """What is to be compressed; a rate that a script passes is for all materials."""
+        return planned(self._materials(context), self.again, not self.properties.is_property_set("bpp"))
 
     def _materials(self, context: bpy.types.Context) -> list[bpy.types.Material]:
         materials = selection.chosen(context)
@@ -146,7 +151,7 @@ class _Press(_Base):
         return {"FINISHED"}
 
 
-class IMAGEGS_OT_compress(_Press, bpy.types.Operator):
+class IMAGEGS_OT_compress(Press, bpy.types.Operator):
     """Turn the image textures of the chosen materials into small sets of 2D Gaussians. Undo brings them back"""
 
     bl_idname = "imagegs.compress"
@@ -168,7 +173,7 @@ class IMAGEGS_OT_compress(_Press, bpy.types.Operator):
         return True
 
 
-class IMAGEGS_OT_recompress(_Press, bpy.types.Operator):
+class IMAGEGS_OT_recompress(Press, bpy.types.Operator):
     """Compress the chosen materials anew, from their kept originals, with the settings above"""
 
     bl_idname = "imagegs.recompress"

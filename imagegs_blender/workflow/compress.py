@@ -95,11 +95,15 @@ class Outcome:
         return [notice for notice in self.notices if notice.severity is severity]
 
 
-def planned(materials: Iterable[bpy.types.Material], again: bool = False) -> Plan:
-    """What compressing these materials means; again: from the originals that they keep, where they are compressed."""
+def planned(materials: Iterable[bpy.types.Material], again: bool = False, own_amounts: bool = True) -> Plan:
+    """What compressing these materials means.
+
+    again         from the originals that they keep, where they are compressed
+    own_amounts   materials that have a size or quality of their own get it
+    """
     materials = list(materials)
     with replace.originals_shown(materials) if again else nullcontext():
-        return material_stack.plan(materials)
+        return material_stack.plan(materials, own_amounts)
 
 
 def steps(
@@ -124,7 +128,7 @@ def steps(
     fits: list[_Fit] = []
     with ExitStack() as ending:
         worker = ending.enter_context(Worker(**(worker_options or {})))
-        readings = [Reading(stack, settings, importance, worker) for stack in plan.stacks]
+        readings = [Reading(stack, stack.settings(settings), importance, worker) for stack in plan.stacks]
         for reading in readings:
             ending.callback(reading.close)
         for index, (stack, reading) in enumerate(zip(plan.stacks, readings, strict=True)):
@@ -158,7 +162,7 @@ def steps(
         for fit in fits:
             start = time.perf_counter()
             with _caught(fit.stack, outcome):
-                fit.decoders = _decoders(fit.stack, fit.encoded, settings, fit.shown)
+                fit.decoders = _decoders(fit.stack, fit.encoded, fit.stack.settings(settings), fit.shown)
             fit.seconds += time.perf_counter() - start
             yield Update(names, fit.index, Phase.BUILDING)
         built = [fit for fit in fits if fit.decoders]

@@ -67,6 +67,9 @@ class Layout:
         self._say(text or kind.name, icon)
         return SimpleNamespace(**dict.fromkeys(kind.properties.keys()))
 
+    def menu(self, idname: str, text: str = "") -> None:
+        self._say(text or getattr(bpy.types, idname).bl_label)
+
     def _say(self, text: str, icon: str = "NONE") -> None:
         assert icon in ICONS, icon
         self.words.append(text)
