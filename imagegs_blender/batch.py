@@ -33,6 +33,7 @@ from typing import Any
 
 import bpy
 
+from .blend import amount
 from .core import files
 from .core.cli.progress import ProgressLine
 from .core.errors import ImageGSError
@@ -64,7 +65,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
     except ImageGSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    results = [_try(source, output, settings, options) for source, output in jobs]
+    with amount.known():
+        results = [_try(source, output, settings, options) for source, output in jobs]
     if options.report:
         try:
             files.write(options.report, json.dumps(batch_result.document(settings, results), indent=2).encode())

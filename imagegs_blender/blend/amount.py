@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import bpy
@@ -69,6 +71,19 @@ def own(name: str) -> dict[str, float]:
     """The amount of its own that a material of the open file has, as Amount.amount(); empty where it has none."""
     remembered = getattr(bpy.data.materials.get((name, None)), "imagegs", None)  # nothing is known before register()
     return remembered.amount() if remembered is not None and remembered.has_own else {}
+
+
+@contextmanager
+def known() -> Iterator[None]:
+    """What materials remember can be read, also where the add-on is not registered, for as long as the context lasts."""
+    if hasattr(bpy.types.Material, "imagegs"):
+        yield
+        return
+    register()
+    try:
+        yield
+    finally:
+        unregister()
 
 
 def register() -> None:
