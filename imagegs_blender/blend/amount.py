@@ -17,6 +17,15 @@ _RATE_ITEMS = [
 ]
 
 
+DECISIVE = {"SIZE": "max_kilobytes", "BPP": "bpp", "QUALITY": "target_psnr"}
+"""The property that decides, by rate."""
+
+
+def as_setting(rate: str, value: float) -> dict[str, float]:
+    """The property that decides as a setting of a fit, by name."""
+    return {"max_bytes": round(1000 * value)} if rate == "SIZE" else {DECISIVE[rate]: value}
+
+
 class Amount:
     """Properties of a group: `rate` says which of the others decides."""
 
@@ -41,14 +50,12 @@ class Amount:
 
     def amount(self) -> dict[str, float]:
         """The amount as a setting of a fit, by name."""
-        if self.rate == "SIZE":
-            return {"max_bytes": round(self.max_kilobytes * 1000)}
-        return {"target_psnr": self.target_psnr} if self.rate == "QUALITY" else {"bpp": self.bpp}
+        return as_setting(self.rate, getattr(self, self.decisive))
 
     @property
     def decisive(self) -> str:
         """The name of the property that decides."""
-        return {"SIZE": "max_kilobytes", "BPP": "bpp", "QUALITY": "target_psnr"}[self.rate]
+        return DECISIVE[self.rate]
 
 
 class IMAGEGS_PG_material(Amount, bpy.types.PropertyGroup):

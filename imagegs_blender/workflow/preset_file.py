@@ -8,18 +8,18 @@ from typing import Any
 
 from ..core.errors import ImageGSError
 
-NAMES = (
-    "preset", "rate", "max_kilobytes", "bpp", "target_psnr", "seed", "even_if_not_smaller", "ignore_unused", "importance",
-    "importance_attribute",
-)  # fmt: skip
-"""What a preset holds of the panel's settings: all but an image, which another file would not have."""
+NAMES = {
+    "preset": str, "rate": str, "max_kilobytes": float, "bpp": float, "target_psnr": float, "seed": int,
+    "even_if_not_smaller": bool, "ignore_unused": bool, "importance": str, "importance_attribute": str,
+}  # fmt: skip
+"""What a preset holds of the panel's settings, and their types: all but an image, which another file would not have."""
 
 OBJECT = "settings"
 """The name that the lines give to what they set."""
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """The values of a preset by name, and the names in it that this version does not know.
+    """The values of a preset by name, and the names in it that this version does not know, or not with such a value.
 
     Raises ImageGSError where the file can't be read, or is no preset of this add-on.
     """
@@ -34,8 +34,9 @@ def read(path: Path) -> tuple[dict[str, Any], list[str]]:
     for line in lines:
         match line:
             case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name), attr=key)], value=value) if name == OBJECT:
-                if key in NAMES:
-                    values[key] = _constant(value, path, key)
+                found = _constant(value, path, key)
+                if key in NAMES and isinstance(found, (int, float) if NAMES[key] is float else NAMES[key]):
+                    values[key] = found
                 else:
                     unknown.append(key)
     if not values:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import bpy
@@ -9,8 +13,10 @@ import pytest
 
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.workflow import preset_file
+from tests.workflow import scene
 
 pytestmark = pytest.mark.usefixtures("addon")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -64,3 +70,22 @@ def test_files_that_are_none(tmp_path: Path, content: str, message: str) -> None
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ImageGSError, match="can't be read"):
         preset_file.read(tmp_path / "gone.py")
+
+
+def test_the_batch_takes_it(saved: Path, tmp_path: Path) -> None:
+    """Other options come before what the preset says."""
+    scene.plane("square", tmp_path)
+    blend, report = tmp_path / "scene.blend", tmp_path / "report.json"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    saved.write_text(saved.read_text().replace("'high'", "'fast'") + "\nsettings.of_tomorrow = 3\n")
+    command = [sys.executable, "-m", "imagegs_blender.batch", str(blend), "-o", str(tmp_path / "out.blend"), "--quiet"]
+    command += ["--even-if-not-smaller", "--preset-file", str(saved), "--report", str(report)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for options, wanted in (([], (38.5, None, 7)), (["--bpp", "8", "--seed", "2"], (None, 8.0, 2))):
+        run = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, env=environment)
+        assert run.returncode == 0, run.stderr
+        assert "of_tomorrow left out" in run.stderr
+        found = json.loads(report.read_text())["settings"]
+        assert (found["target_psnr"], found["bpp"], found["seed"]) == wanted and found["name"] == "fast"
+    run = subprocess.run([*command[:-3], str(blend)], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert run.returncode == 1 and "is no preset" in run.stderr

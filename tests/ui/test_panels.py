@@ -66,7 +66,7 @@ def test_uncompressed(square: bpy.types.Object, rate: str, importance: str) -> N
     settings.rate, settings.importance = rate, importance
     layout = panel()
     assert "Found: 1 texture stack" in layout.text and "square color" in layout.text and "basecolor" in layout.text
-    assert "File: " in layout.text and "up to" in layout.text or rate == "QUALITY"
+    assert ("File: " in layout.text and "up to" in layout.text) or rate == "QUALITY"
     assert "Takes about " in layout.text and not AFTERWARDS & set(layout.buttons)
     assert {"SIZE": "max_kilobytes", "BPP": "bpp", "QUALITY": "target_psnr"}[rate] in layout.properties
 
