@@ -49,7 +49,7 @@ def _draw_plan(layout: bpy.types.UILayout, plan: Plan) -> None:
         stacks = counted(len(plan.stacks), "texture stack", "texture stacks")
         header.label(text=_("Found: {stacks}").format(stacks=stacks))
         for stack in plan.stacks if body is not None else ():
-            _draw_stack(body, stack)
+            _draw_stack(body, stack, is_open=len(plan.stacks) <= 2)
     if left:
         header, body = layout.panel("imagegs_left", default_closed=False)
         header.label(text=_("Left as they are: {count}").format(count=len(left)))
@@ -61,21 +61,21 @@ def _draw_plan(layout: bpy.types.UILayout, plan: Plan) -> None:
                 body.operator("imagegs.make_local", icon="LINKED")
 
 
-def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan) -> None:
-    box = layout.box().column(align=True)
-    channels = sum(len(m.channels) for m in stack.maps)
-    wrapped(box, ", ".join(stack.materials), icon="MATERIAL")
-    box.label(
-        text=_("{width} x {height}, {channels} channels").format(
-            width=stack.largest.width, height=stack.largest.height, channels=channels
-        ),
-        icon="BLANK1",
-    )
-    half = columns() // 2
+def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan, is_open: bool) -> None:
+    """A line that unfolds to the maps of a stack."""
+    width = columns()
+    header, body = layout.panel(f"imagegs_stack {stack.name}", default_closed=not is_open)
+    header.label(translate=False, text=shortened(stack.name, width - 14), icon="MATERIAL")
+    header.label(translate=False, text=f"{stack.largest.width} x {stack.largest.height}")
+    if body is None:
+        return
+    box = body.column(align=True)
+    if len(stack.materials) > 1:
+        wrapped(box, ", ".join(stack.materials))
     for m in stack.maps:
         image = bpy.data.images.get((m.image.name, m.image.library or None))
-        row = box.row()
-        name, feeds = shortened(m.image.name, half - 2), shortened(", ".join(m.labels), half)
+        row = box.split(factor=0.5)
+        name, feeds = shortened(m.image.name, width // 2 - 2), shortened(", ".join(m.labels), width // 2 + 3)
         if image is not None and image.preview is not None:
             row.label(translate=False, text=name, icon_value=image.preview.icon_id)
         else:

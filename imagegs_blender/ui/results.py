@@ -22,18 +22,13 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context, materials: list
     if body is None:
         return
     _draw_lod(body, context, materials)
-    _draw_kinds(body, context, [decoder for decoder in used if decoder.is_sound])
-    _draw_actions(body, materials)
-    header, reports = body.panel("imagegs_reports", default_closed=len(used) > 4)
-    header.label(text="Report")
-    if reports is None:
-        return
+    sound = [decoder for decoder in used if decoder.is_sound]
+    _draw_kinds(body, context, sound)
+    _draw_actions(body, materials, sound)
     can_recompress = selection.has_originals(materials)
     for decoder in used:
-        _draw_summary(reports, decoder, can_recompress)
-        if uv_changes.is_outgrown(decoder):
-            _draw_outgrown(reports, can_recompress)
-    reports.operator("imagegs.copy_report", icon="COPYDOWN")
+        _draw_summary(body, decoder, can_recompress, is_open=len(used) == 1)
+    body.operator("imagegs.copy_report", icon="COPYDOWN")
 
 
 def _draw_lod(layout: bpy.types.UILayout, context: bpy.types.Context, materials: list[bpy.types.Material]) -> None:
@@ -46,7 +41,9 @@ def _draw_lod(layout: bpy.types.UILayout, context: bpy.types.Context, materials:
     row.prop(context.scene, "imagegs_lod_by_distance")
     if border.ours(context.scene).imagegs_lod_by_distance:
         row.prop(context.scene, "imagegs_lod_bias", text="Bias")
-    column.prop(context.scene, "imagegs_max_detail")
+    row = column.split(factor=0.45)
+    row.label(text="Max Detail")
+    row.prop(context.scene, "imagegs_max_detail", text="")
 
 
 def _draw_kinds(layout: bpy.types.UILayout, context: bpy.types.Context, decoders: list[Decoder]) -> None:
@@ -57,53 +54,70 @@ def _draw_kinds(layout: bpy.types.UILayout, context: bpy.types.Context, decoders
     for kind in KINDS:
         name = kind.title() if kind != "OSL" else kind
         row.operator("imagegs.set_decoder", text=name, depress=kind in kinds).kind = kind
-    for kind in sorted(kinds):
+    for kind in (kind for kind in KINDS if kind in kinds):
         wrapped(column, render_cost.text(kind, decoders, border.scene(context)), icon="MEMORY")
-    packed = bool(decoders) and all(decoder.self_contained for decoder in decoders)
-    layout.operator("imagegs.self_contained", icon="PACKAGE", depress=packed).keep = not packed
 
 
-def _draw_actions(layout: bpy.types.UILayout, materials: list[bpy.types.Material]) -> None:
+def _draw_actions(layout: bpy.types.UILayout, materials: list[bpy.types.Material], decoders: list[Decoder]) -> None:
+    as_originals = as_images.shows_originals(materials)
     column = layout.column(align=True)
     column.operator("imagegs.compare", icon="IMAGE_ALPHA")
-    if as_images.shows_originals(materials):
-        column.operator("imagegs.show_originals", icon="HIDE_OFF", depress=True)
-    elif as_images.is_shown(materials):
-        column.operator("imagegs.show_as_gaussians", icon="NODETREE", depress=True)
-        wrapped(column, _("Shown as images: saved files keep the Gaussians"), icon="INFO")
-    else:
-        column.operator("imagegs.show_originals", icon="HIDE_OFF")
-        column.operator("imagegs.show_as_images", icon="IMAGE_DATA")
+    column.operator("imagegs.show_originals", icon="HIDE_OFF", depress=as_originals)
     column.operator("imagegs.recompress", icon="FILE_REFRESH")
     column.operator("imagegs.restore", icon="LOOP_BACK")
     column.operator("imagegs.drop_originals", icon="TRASH")
+    is_shown = as_images.is_shown(materials) and not as_originals
+    header, body = layout.panel("imagegs_share", default_closed=not is_shown)
+    header.label(text="Export and Share")
+    if body is None:
+        return
+    column = body.column(align=True)
+    if is_shown:
+        column.operator("imagegs.show_as_gaussians", icon="NODETREE", depress=True)
+        wrapped(column, _("Shown as images: saved files keep the Gaussians"), icon="INFO")
+    else:
+        column.operator("imagegs.show_as_images", icon="IMAGE_DATA")
+    packed = bool(decoders) and all(decoder.self_contained for decoder in decoders)
+    column.operator("imagegs.self_contained", icon="PACKAGE", depress=packed).keep = not packed
     column.operator("imagegs.bake", icon="RENDER_STILL")
     row = column.row(align=True)
     row.operator("imagegs.export_stream", icon="EXPORT")
     row.operator("imagegs.import_stream", icon="IMPORT")
 
 
-def _draw_summary(layout: bpy.types.UILayout, decoder: Decoder, can_recompress: bool) -> None:
+def _draw_summary(layout: bpy.types.UILayout, decoder: Decoder, can_recompress: bool, is_open: bool) -> None:
+    """A line that unfolds to the report; what is wrong is shown in any case."""
     s = summary.of(decoder)
-    box = layout.box().column(align=True)
     width = columns()
-    box.label(translate=False, text=shortened(decoder.name, width), icon="NODETREE")
+    header, body = layout.panel(f"imagegs_report {decoder.name}", default_closed=not is_open)
+    is_low = s.psnr is not None and s.psnr < reach.LOW
+    header.label(
+        translate=False,
+        text=shortened(decoder.short_name, width - 12),
+        icon="ERROR" if s.problem or is_low else "NODETREE",
+    )
     if s.problem:
-        wrapped(box, s.problem, icon="ERROR")
+        wrapped(layout.column(align=True), s.problem, icon="ERROR")
         return
+    header.label(text=summary.decibels(s.psnr))
+    if uv_changes.is_outgrown(decoder):
+        _draw_outgrown(layout, can_recompress)
+    if body is None:
+        return
+    box = body.column(align=True)
     if decoder.linked:
         box.label(text="Linked from another file", icon="LINKED")
     if s.before.disk:
         sizes = (summary.size(s.before.disk), summary.size(s.after.disk), s.ratio)
-        wrapped(box, _("Disk {} to {} ({:.1f} times smaller)").format(*sizes))
+        wrapped(box, _("Disk {} to {}, {:.1f} times smaller").format(*sizes))
     box.label(
         text=_("Memory {} to {}").format(summary.size(s.before.memory), summary.size(s.after.memory)), icon="BLANK1"
     )
     for name, feeds, value, angle in s.maps:
-        row = box.row()
-        row.label(text=shortened(feeds or name, width // 2 - 2), icon="BLANK1")
+        row = box.split(factor=0.6)
+        row.label(text=shortened(feeds or name, int(0.6 * width)), icon="BLANK1")
         row.label(text=summary.decibels(value) + ("" if angle is None else f", {angle:.1f}\N{DEGREE SIGN}"))
-    if s.psnr is not None and s.psnr < reach.LOW:
+    if is_low:
         wrapped(box, _("{:.1f} dB in all: visible up close").format(s.psnr), icon="ERROR")
         size = reach.size(s)
         if size is not None and can_recompress and not decoder.linked:

@@ -24,7 +24,7 @@ _EEVEE = {NODES: "1 to 1.3", BAKED: "1 to 1.7"}
 def text(kind: str, decoders: Iterable[Decoder], scene: bpy.types.Scene) -> str:
     """The cost of the decoders of a kind, in words."""
     memory = sum(cost.decoder(decoder).memory for decoder in decoders if decoder.kind == kind)
-    return f"{kind.title() if kind != OSL else kind}: {summary.size(memory)} of memory, {_time(kind, scene)}"
+    return f"{kind.title() if kind != OSL else kind}: {summary.size(memory)}, {_time(kind, scene)}"
 
 
 def _time(kind: str, scene: bpy.types.Scene) -> str:
@@ -32,10 +32,10 @@ def _time(kind: str, scene: bpy.types.Scene) -> str:
     if engine == "CYCLES":
         cycles: Any = scene  # Cycles adds its settings when it is enabled
         if cycles.cycles.device == "GPU":
-            return "render time on a GPU was not measured"
-        return f"renders in {_CYCLES_CPU[kind]} times the time of images (Cycles, CPU)"
+            return "render time on a GPU not measured"
+        return f"{_CYCLES_CPU[kind]} times the render time of images"
     if engine.startswith("BLENDER_EEVEE"):
         if kind == OSL:
             return "not shown by EEVEE: choose Nodes or Baked"
-        return f"renders in {_EEVEE[kind]} times the time of images (EEVEE without a graphics card)"
-    return f"render time in {engine.title()} was not measured"
+        return f"{_EEVEE[kind]} times the render time of images"
+    return f"render time in {engine.title()} not measured"

@@ -32,6 +32,10 @@ class Layout:
 
     column = row
 
+    def split(self, factor: float = 0.0) -> Layout:
+        assert 0 < factor < 1
+        return self
+
     def box(self) -> Layout:
         return self
 

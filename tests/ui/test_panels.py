@@ -110,7 +110,7 @@ def test_compressed(decoder: Decoder) -> None:
 def test_compressed_by_the_button(square: bpy.types.Object) -> None:
     bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
     layout = panel()
-    assert "times smaller)" in layout.text and " dB" in layout.text and "restore" in layout.buttons
+    assert "times smaller" in layout.text and " dB" in layout.text and "restore" in layout.buttons
     assert replace.originals(square.active_material.node_tree)
 
 
