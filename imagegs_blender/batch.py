@@ -36,6 +36,7 @@ import bpy
 from .blend import amount
 from .core import files
 from .core.cli.progress import ProgressLine
+from .core.encoding.encode import Progress
 from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
 from .scene import cost, drop
@@ -43,7 +44,7 @@ from .scene.coverage import Importance
 from .scene.material_stack import Plan
 from .scene.skipped import Skipped
 from .workflow import batch_file, batch_result, preset_file, selection, worth
-from .workflow.compress import Outcome, Update, planned
+from .workflow.compress import Outcome, Phase, Update, planned
 from .workflow.notices import Severity
 from .workflow.rebuild import rebuild_tables
 from .workflow.run import compress
@@ -178,7 +179,9 @@ def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
 
 def _tell(line: ProgressLine, update: Update) -> None:
     """Show where the work is."""
-    if update.progress is not None:
+    if update.phase is Phase.PREPARING:
+        line.show(Progress(Phase.PREPARING.value, round(100 * update.part), 100, None, 0.0))
+    elif update.progress is not None:
         line.show(update.progress, f"[{update.index + 1}/{len(update.names)}] {update.stack}: ")
 
 

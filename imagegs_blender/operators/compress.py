@@ -11,7 +11,7 @@ from ..core.errors import ImageGSError
 from ..core.settings import PRESETS, FitSettings
 from ..core.textures.texture_stack import OVERALL
 from ..scene.material_stack import Plan
-from ..workflow import run, selection, uv_changes
+from ..workflow import pace, run, selection, uv_changes
 from ..workflow.compress import Outcome, planned
 from ..workflow.notices import Severity
 from .messages import counted, say
@@ -130,6 +130,7 @@ class Press(_Base):
 
     def _finish(self, outcome: Outcome) -> border.Result:
         uv_changes.refresh()
+        pace.learn(outcome.done, self._settings(bpy.context))
         for severity in (Severity.ERROR, Severity.WARNING):
             for notice in outcome.of(severity):
                 word: Any = severity.name  # in the words of Blender's reports

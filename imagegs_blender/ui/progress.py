@@ -14,6 +14,11 @@ def draw(layout: bpy.types.UILayout, work: run.Run) -> None:
     """The bars of a run, in the place of the panel."""
     update = work.update
     column = layout.column()
+    if update is not None and update.phase is Phase.PREPARING:
+        wrapped(column, _("Preparing for this computer: this happens once"), icon="INFO")
+        column.progress(factor=work.part, text=f"{work.part:.0%}")
+        _draw_end(layout)
+        return
     left = work.seconds_left
     text = f"{work.whole:.0%}"
     if left is not None:
@@ -33,7 +38,11 @@ def draw(layout: bpy.types.UILayout, work: run.Run) -> None:
                 row.label(translate=False, text=name, icon="DOT")
         if update.phase is Phase.BUILDING:
             box.label(text=_(work.phase), icon="BLANK1")
-    wrapped(column, _("Nothing changes before it is finished"), icon="INFO")
+    _draw_end(layout)
+
+
+def _draw_end(layout: bpy.types.UILayout) -> None:
+    wrapped(layout, _("Nothing changes before it is finished"), icon="INFO")
     row = layout.row()
     row.scale_y = 1.4
     row.operator("imagegs.cancel", icon="CANCEL", text="Cancel (Esc)")

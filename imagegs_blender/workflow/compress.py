@@ -37,6 +37,7 @@ class Phase(Enum):
     """What is being done. All stacks are read and fitted, one after the other, before the first decoder is built."""
 
     READING = "reading textures"
+    PREPARING = "preparing for this computer (once)"
     FITTING = "fitting"
     BUILDING = "building decoders"
 
@@ -49,6 +50,7 @@ class Update:
     index      of the stack in progress, from 0
     progress   of its fit; None while that has nothing new to say
     waiting    there is nothing to do here but to wait
+    part       how much of PREPARING is done, 0..1
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class Update:
     phase: Phase
     progress: Progress | None = None
     waiting: bool = False
+    part: float = 0.0
 
     @property
     def stack(self) -> str:
@@ -142,6 +145,9 @@ def steps(
                     worker.listen()
                     waiting = not (ahead and ahead.advance())
                     reports = job.progress()
+                    if worker.preparing is not None:
+                        yield Update(names, index, Phase.PREPARING, waiting=waiting, part=worker.preparing)
+                        continue
                     yield Update(names, index, Phase.FITTING, reports[-1] if reports else None, waiting)
                 encoded = job.result()
                 reason = worth.loss(stack, len(encoded.data)) if only_smaller else None

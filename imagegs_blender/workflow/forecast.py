@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import bpy
@@ -13,10 +12,7 @@ from ..core.settings import FitSettings
 from ..scene import material_stack
 from ..scene.cost import Cost
 from ..scene.material_stack import Plan, StackPlan
-from . import worth
-
-_SECONDS_PER_STEP, _WITH_SSIM = 9e-9, 2.3e-8
-"""Processor seconds of a step for each texel and plane that it looks at; measured on two cores of a 2020s x86-64 machine."""
+from . import pace, worth
 
 _MAX_KEPT = 8
 """Plans in memory: for the selections that a person goes back and forth between."""
@@ -65,11 +61,7 @@ def plan(materials: list[bpy.types.Material], settings: FitSettings | None = Non
 
 def estimate(plan: Plan, settings: FitSettings) -> Estimate:
     """Size and time of compressing a plan, before anything is read."""
-    seconds = 0.0
-    each = _WITH_SSIM if settings.ssim else _SECONDS_PER_STEP / settings.row_stride
-    for stack in plan.stacks:
-        planes = sum(len(m.channels) for m in stack.maps)
-        seconds += 3 + settings.max_steps * stack.texels * planes * each / (os.cpu_count() or 1)
+    seconds = sum(pace.seconds(stack, settings) for stack in plan.stacks)
     sizes = [worth.stream_bytes(stack, settings) for stack in plan.stacks]
     known = [size for size in sizes if size is not None]
     size = sum(known) if len(known) == len(sizes) else None
