@@ -322,3 +322,27 @@ def test_originals_are_looked_at_and_nothing_is_lost(square: bpy.types.Object, t
     assert scene.state() == before
     bpy.ops.wm.open_mainfile(filepath=str(path))
     assert not as_images.is_shown(bpy.data.materials) and len(decoders()) == 1
+
+
+@pytest.mark.usefixtures("exporter")
+def test_a_map_of_which_two_channels_are_used(tmp_path: Path) -> None:
+    """Roughness in green and metal in blue, as glTF has them: both are in the file, and where they were."""
+    item = scene.plane("square", tmp_path)
+    tree = item.active_material.node_tree
+    shader = tree.nodes["Principled BSDF"]
+    picture = trees.image("packed", tmp_path, "RGB", space="Non-Color")
+    node = trees.texture(tree, picture)
+    separate = trees.add(tree, "ShaderNodeSeparateColor", node.outputs["Color"])
+    tree.links.new(separate.outputs["Green"], shader.inputs["Roughness"])
+    tree.links.new(separate.outputs["Blue"], shader.inputs["Metallic"])
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
+    (info,) = [m for m in the_decoder().stream.maps if m.name == "packed"]
+    assert info.channels == "GB"
+    texels = decoded()["packed"]
+    bpy.ops.export_scene.gltf(filepath=str(tmp_path / "a.gltf"), export_format="GLTF_SEPARATE")
+    with Image.open(tmp_path / "packed.png") as saved:
+        np.testing.assert_array_equal(np.asarray(saved.convert("RGB"))[..., 1:], texels)
+    (tmp_path / "baked").mkdir()
+    assert bpy.ops.imagegs.bake(directory=str(tmp_path / "baked")) == {"FINISHED"}
+    with Image.open(tmp_path / "baked" / "packed.png") as saved:
+        np.testing.assert_array_equal(np.asarray(saved)[..., 1:], texels)
