@@ -206,7 +206,8 @@ class Decoder:
         """Its own tree and those of the groups inside it, each once, its own first."""
         trees = [self.tree]
         for tree in trees:  # grows
-            inner = (getattr(node, "node_tree", None) for node in tree.nodes if not properties.SHARED.is_on(node))
+            groups = (node for node in tree.nodes if isinstance(node, bpy.types.ShaderNodeGroup))
+            inner = (node.node_tree for node in groups if not properties.SHARED.is_on(node))
             trees += [t for t in dict.fromkeys(inner) if t and t not in trees]
         return trees
 
@@ -222,12 +223,12 @@ class Decoder:
 
     def table_images(self) -> dict[str, bpy.types.Image]:
         """The images that hold decode tables, by table."""
-        nodes = (node for node in self.nodes() if properties.TABLE.is_on(node))
-        return {properties.TABLE.read(node): image for node in nodes if (image := _image(node))}
+        nodes = properties.TABLE.nodes(self.nodes(), bpy.types.ShaderNodeTexImage)
+        return {properties.TABLE.read(node): image for node in nodes if (image := node.image)}
 
     def map_images(self) -> dict[str, bpy.types.Image]:
         """The images of a BAKED decoder, by map; empty where it is none."""
-        return {properties.MAP.read(node): image for node in self.map_nodes() if (image := _image(node))}
+        return {properties.MAP.read(node): image for node in self.map_nodes() if (image := node.image)}
 
     def map_nodes(self) -> list[bpy.types.ShaderNodeTexImage]:
         """The nodes of a BAKED decoder that hold a decoded map."""

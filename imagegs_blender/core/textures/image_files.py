@@ -197,7 +197,7 @@ def _pixels(path: Path, image: Image.Image) -> tuple[Depth, str, np.ndarray]:
 
 def _pillow_writer(path: Path, pixels: np.ndarray, channels: str) -> Callable[[Path], None]:
     options: dict[str, dict[str, Any]] = {
-        ".png": {},
+        ".png": {"compress_level": 4},  # half the time of the default, for 8 % more bytes
         ".jpg": {"quality": 95, "subsampling": 0},
         ".jpeg": {"quality": 95, "subsampling": 0},
         ".webp": {"lossless": True, "exact": True},
