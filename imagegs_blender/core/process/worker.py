@@ -17,7 +17,6 @@ from typing import IO, Any, Self
 
 from ..errors import ImageGSError
 from .child import command, environment
-from .interpreter import lacking
 from .job import Job
 
 
@@ -102,7 +101,7 @@ class _Child:
     """
 
     def __init__(self, python: str | None, more: Mapping[str, str] | None) -> None:
-        self._python = python or sys.executable
+        self._python, self._is_another = python or sys.executable, python is not None
         try:
             with ExitStack() as failing:
                 self._errors = failing.enter_context(tempfile.TemporaryFile())
@@ -130,9 +129,14 @@ class _Child:
         code = self._process.wait()
         self._errors.seek(0)
         text = self._errors.read().decode("utf-8", "replace")
-        if unfit := lacking(text, self._python):
-            return unfit
         lines = text.strip().splitlines()
+        if self._is_another:
+            from .interpreter import lacking
+
+            if unfit := lacking(text, self._python):
+                return unfit
+        elif lines and lines[-1].startswith(("ImportError: ", "ModuleNotFoundError: ")):
+            return f"the fit's process can't start ({lines[-1].partition(': ')[2]}): {_REPAIR}"
         said = f": {lines[-1]}" if lines else ""
         ended = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         return (
@@ -146,6 +150,9 @@ class _Child:
         self._reader.join()
         for pipe in (self._stdin, self._stdout, self._errors):
             pipe.close()
+
+
+_REPAIR = "Blender unpacks an extension's packages when it is installed; install it again, and look for others that bring these"
 
 
 def _read(lines: IO[bytes], said: queue.SimpleQueue[dict[str, Any] | None]) -> None:
