@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -24,26 +23,31 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import extension  # noqa: E402
 import wheels  # noqa: E402
+import zips  # noqa: E402
+from zips import Zip  # noqa: E402
 
-PYTHONS = {"cp311", "cp313", "cp314"}
-NAMES = {"constriction", "llvmlite", "numba", "pillow"}
-MANIFEST = tomllib.loads((ROOT / "blender_manifest.toml").read_text("utf-8"))
-
-
-def built(platform: str) -> Path:
-    path = extension.OUTPUT / f"{MANIFEST['id']}-{MANIFEST['version']}-{platform}.zip"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not built: make extension")
-    return path
+NAMES = ["constriction", "llvmlite", "numba", "pillow"]
+MANIFEST = zips.manifest()
+ZIPS = list(zips.zips())
 
 
-def test_every_platform_and_python_has_every_wheel() -> None:
+def built(wanted: Zip) -> Path:
+    if not wanted.path.is_file():
+        pytest.skip(f"{wanted.path.name} is not built: make extension{' LISTED=1' if wanted.listed else ''}")
+    return wanted.path
+
+
+def test_every_blender_has_a_zip_with_every_wheel() -> None:
+    """blender.org's Blenders from 4.5 on, without a gap, on every platform; Linux distributions' as far as wheels exist."""
     pinned = wheels.pinned()
     assert {wheel.platform for wheel in pinned} == set(MANIFEST["platforms"]) == set(wheels.PLATFORMS.values())
+    for one in ZIPS:
+        assert [wheel.name for wheel in one.wheels] == NAMES, one
     for platform in MANIFEST["platforms"]:
-        assert sorted((w.python, w.name) for w in pinned if w.platform == platform) == sorted(
-            (python, name) for python in PYTHONS for name in NAMES
-        )
+        ranges = [(z.blender.first, z.blender.end) for z in zips.zips(listed=True) if z.platform == platform]
+        assert ranges == [(MANIFEST["blender_version_min"], "5.1.0"), ("5.1.0", None)]
+    assert [one.platform for one in ZIPS if not one.blender.official] == ["linux-x64"]
+    assert len({one.path for listed in (False, True) for one in zips.zips(listed)}) == 7 + 6
     machine = {"linux-x64": "x86_64", "macos-arm64": "arm64", "windows-x64": "amd64"}
     for wheel in pinned:
         assert all(tag.endswith(machine[wheel.platform]) for tag in wheel.tags), wheel.filename
@@ -85,9 +89,10 @@ def kind(head: bytes) -> str:
     return "unknown"
 
 
-@pytest.mark.parametrize("platform", sorted(wheels.PLATFORMS.values()))
-def test_zip_keeps_the_rules(platform: str) -> None:
-    assert extension.check(built(platform), platform) == []
+@pytest.mark.parametrize("one", [*ZIPS, *zips.zips(listed=True)], ids=lambda one: one.path.stem)
+def test_zip_keeps_the_rules(one: Zip) -> None:
+    built(one)
+    assert extension.check(one) == []
 
 
 def test_the_same_sources_give_the_same_zip(tmp_path: Path) -> None:
@@ -186,9 +191,9 @@ def test_the_script_for_installed_copies_names_modules_that_exist() -> None:
 
 def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
     """Install the zip with Blender's own operator into an empty user folder, use it there, and uninstall it."""
-    package = built("linux-x64")
     if sys.platform != "linux":
         pytest.skip("the zip for Linux is the one that is installed here")
+    package = built(zips.running())
     work = tmp_path / "work"
     work.mkdir()
     script = shutil.copy(ROOT / "tests" / "installed.py", work)
