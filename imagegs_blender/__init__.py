@@ -20,9 +20,11 @@ def register() -> None:
     try:
         from . import operators, ui, workflow
     except ImportError as error:
+        from .core.errors import first_line
+
         # of an import error that begins so, Blender shows the line without a traceback
         raise ImportError(
-            f"Add-on Image-GS Textures can't load what it brings ({_first_line(error)}): {_OTHER}"
+            f"Add-on Image-GS Textures can't load what it brings ({first_line(error)}): {_OTHER}"
         ) from None
 
     workflow.register()
@@ -63,10 +65,6 @@ def _command(arguments: list[str]) -> int:
     from . import batch
 
     return batch.main(arguments, "blender --command imagegs")
-
-
-def _first_line(error: ImportError) -> str:
-    return (str(error).strip().splitlines() or ["no reason given"])[0]
 
 
 def _keep_numba_cache(folder: str) -> None:

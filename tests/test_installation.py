@@ -123,8 +123,9 @@ def test_installed_copy_compresses_reopens_and_leaves(package: Path, blender: Bl
 
 NUMBA = f"""
 import bpy, addon_utils, importlib, os, sys
-module = addon_utils.enable({NAME!r}, default_set=True)
-if module is not None:
+if os.path.isdir(bpy.utils.user_resource("EXTENSIONS", path="user_default/neighbor")):
+    assert addon_utils.enable("bl_ext.user_default.neighbor", default_set=True)
+if addon_utils.enable({NAME!r}, default_set=True):
     import numba, llvmlite
     importlib.import_module({NAME!r} + ".core.process.serve")
     print("with", numba.__version__, llvmlite.__version__)

@@ -6,6 +6,7 @@ and build the extension first (make extension). Screenshots stay in build/gui.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -61,6 +62,29 @@ def test_an_artist_presses_the_button(blender: list[str], extension: Path, data:
     said = result.read_text("utf-8") if result.exists() else log
     assert said.rstrip().endswith("passed"), said
     assert len(list(OUT.glob("*.png"))) == 9
+
+
+def test_a_farm_starts_from_factory_settings(blender: list[str], extension: Path, data: Path) -> None:
+    """The command of docs/install.md, which reads no preferences."""
+    run(blender, "--command", "extension", "install-file", "-r", "user_default", "-e", str(extension))
+    source = next((data / "blend").rglob("rosewood*.blend"))
+    folder = Path("build/farm")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(source.parent, folder)
+    enabled = ["-b", "--factory-startup", "--addons", "bl_ext.user_default.imagegs_blender"]
+    options = [
+        "--preset",
+        "fast",
+        "--num-gaussians",
+        "300",
+        "--even-if-not-smaller",
+        "--report",
+        str(folder / "report.json"),
+    ]
+    output = folder / "small.blend"
+    run(blender, *enabled, "--command", "imagegs", str(folder / source.name), "--output", str(output), *options)
+    (file,) = json.loads((folder / "report.json").read_text("utf-8"))["files"]
+    assert file["materials"] and not file["failed"] and output.is_file()
 
 
 def run(blender: list[str], *arguments: str) -> str:

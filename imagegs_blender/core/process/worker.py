@@ -152,7 +152,7 @@ class _Child:
             pipe.close()
 
 
-_REPAIR = "Blender unpacks an extension's packages when it is installed; install it again, and look for others that bring these"
+_REPAIR = "another extension may have brought another version; disable or update that one, and restart Blender"
 
 
 def _read(lines: IO[bytes], said: queue.SimpleQueue[dict[str, Any] | None]) -> None:
