@@ -33,16 +33,18 @@ from typing import Any
 
 import bpy
 
+from .blend import amount
 from .core import files
 from .core.cli.progress import ProgressLine
+from .core.encoding.encode import Progress
 from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
 from .scene import cost, drop
 from .scene.coverage import Importance
 from .scene.material_stack import Plan
 from .scene.skipped import Skipped
-from .workflow import batch_file, batch_result, selection, worth
-from .workflow.compress import Outcome, Update, planned
+from .workflow import batch_file, batch_result, preset_file, selection, worth
+from .workflow.compress import Outcome, Phase, Update, planned
 from .workflow.notices import Severity
 from .workflow.rebuild import rebuild_tables
 from .workflow.run import compress
@@ -56,15 +58,18 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
     parser = _parser(program)
     options = parser.parse_args(_command_line() if arguments is None else arguments)
     try:
+        if options.preset_file:
+            _take_preset(options)
         asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed", "device")}
-        settings = FitSettings.preset(options.preset, **asked)
+        settings = FitSettings.preset(options.preset or "balanced", **asked)
         jobs = _jobs(options, parser)
         if options.report:
             files.check_writable(options.report)
     except ImageGSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    results = [_try(source, output, settings, options) for source, output in jobs]
+    with amount.known():
+        results = [_try(source, output, settings, options) for source, output in jobs]
     if options.report:
         try:
             files.write(options.report, json.dumps(batch_result.document(settings, results), indent=2).encode())
@@ -72,6 +77,25 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
             print(f"error: {error}", file=sys.stderr)
             return 1
     return int(any(result["error"] or result["failed"] for result in results))
+
+
+def _take_preset(options: argparse.Namespace) -> None:
+    """Take what a preset of the panel says wherever no other option says it. Raises ImageGSError where it is none."""
+    path = Path(options.preset_file)
+    values, unknown = preset_file.read(path)
+    if unknown:
+        print(f"warning: {path}: made by another version: {', '.join(unknown)} left out", file=sys.stderr)
+    if not any(getattr(options, name) for name in AMOUNTS):
+        rate = values.get("rate", "SIZE")
+        decisive = amount.DECISIVE.get(rate)
+        if decisive in values:
+            vars(options).update(amount.as_setting(rate, values[decisive]))
+    options.preset = options.preset or values.get("preset")
+    options.seed = values.get("seed") if options.seed is None else options.seed
+    options.even_if_not_smaller |= values.get("even_if_not_smaller", False)
+    options.all_texels |= not values.get("ignore_unused", True)
+    if values.get("importance") == "ATTRIBUTE" and not options.importance:
+        options.importance_attribute = options.importance_attribute or values.get("importance_attribute")
 
 
 def _try(source: Path | None, output: Path | None, settings: FitSettings, options: argparse.Namespace) -> Result:
@@ -104,7 +128,7 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
     problems += [
         {"material": name, "error": "no material of this name"} for name in options.materials or () if name not in known
     ]
-    plan = planned(materials)
+    plan = planned(materials, own_amounts=not options.same_rate)
     if output is None:
         plan = plan if options.even_if_not_smaller else worth.sifted(plan, settings)
         print(f"{bpy.data.filepath}\n{plan.text(options.verbose)}")
@@ -150,12 +174,14 @@ def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
         return selection.materials(obj for obj in layer.objects if obj.select_get())
     if options.materials:
         return [material for material in bpy.data.materials if material.name in options.materials]
-    return [material for material in bpy.data.materials if material.users and not material.is_grease_pencil]
+    return selection.of_file()
 
 
 def _tell(line: ProgressLine, update: Update) -> None:
     """Show where the work is."""
-    if update.progress is not None:
+    if update.phase is Phase.PREPARING:
+        line.show(Progress(Phase.PREPARING.value, round(100 * update.part), 100, None, 0.0))
+    elif update.progress is not None:
         line.show(update.progress, f"[{update.index + 1}/{len(update.names)}] {update.stack}: ")
 
 
@@ -210,9 +236,9 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE.blend", help="files or globs; by default the file that is open in Blender")
     add("--output", "-o", metavar="FILE|FOLDER", help="where to save; an existing folder where there are several files")
-    amount = parser.add_mutually_exclusive_group()
-    amount.add_argument("--bpp", type=float, help="bits per pixel of the largest map of a stack, all maps together")
-    amount.add_argument(
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--bpp", type=float, help="bits per pixel of the largest map of a stack, all maps together")
+    rate.add_argument(
         "--num-gaussians", type=int, metavar="N", help="Gaussians per stack; not with --bpp and the next two"
     )
     add("--max-bytes", type=int, metavar="BYTES", help="size that a stack's stream never exceeds")
@@ -222,9 +248,19 @@ def _parser(program: str) -> argparse.ArgumentParser:
         metavar="DB",
         help="the smallest streams of this PSNR, in dB, within the bytes allowed",
     )
+    add(
+        "--same-rate",
+        action="store_true",
+        help="leave out of account that materials have a size or quality of their own",
+    )
     add("--time-budget", type=float, metavar="SECONDS", help="seconds per stack: ends in time, with what is reached")
-    add("--preset", default="balanced", help=f"one of {', '.join(PRESETS)} (%(default)s)")
-    add("--seed", type=int, default=0, help="the same seed gives the same bytes (%(default)s)")
+    add("--preset", help=f"one of {', '.join(PRESETS)} (balanced)")
+    add(
+        "--preset-file",
+        metavar="FILE.py",
+        help="settings that the panel's Presets saved; other options come before them",
+    )
+    add("--seed", type=int, help="the same seed gives the same bytes (0)")
     add("--device", default="auto", help=f"where to fit: {', '.join(DEVICES)} (%(default)s)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--selected", action="store_true", help="only the materials of the objects that are selected")

@@ -117,7 +117,7 @@ def test_it_looks_like_the_original(converted: Converted, facts: tuple[Facts, Fa
     if not pictures:
         pytest.skip("no camera")
     original, rebuilt = pictures
-    assert original.std() > 0.01, "the picture shows nothing"
+    assert np.ptp(original) > 0.05, "the picture shows nothing"
     nearness = float(-10 * np.log10(max(np.mean((original - rebuilt) ** 2), 1e-10)))
     table[converted.source.stem]["psnr"] = nearness
     assert nearness >= NEAR

@@ -45,6 +45,12 @@ def layout(panel: bpy.types.Panel | bpy.types.AddonPreferences) -> bpy.types.UIL
     return panel.layout
 
 
+def show_tab(region: bpy.types.Region, category: str) -> None:
+    """Show a tab of a sidebar that has been drawn with it. Raises TypeError where it has no such tab."""
+    anyone: Any = region  # the annotations know no tabs, which are made at runtime
+    anyone.active_panel_category = category
+
+
 def ours(scene: bpy.types.Scene | None) -> Any:
     """A scene under a type that has the properties which the add-on has added to it."""
     assert scene is not None
@@ -188,6 +194,12 @@ def local_image(name: str) -> bpy.types.Image:
     """An image of this file, not of a library, by its name. Raises KeyError where there is none."""
     images: Any = bpy.data.images  # the annotations do not know that None stands for this file
     return images[name, None]
+
+
+def local_material(name: str) -> bpy.types.Material:
+    """A material of this file, not of a library, by its name. Raises KeyError where there is none."""
+    materials: Any = bpy.data.materials  # the annotations do not know that None stands for this file
+    return materials[name, None]
 
 
 def texels(image: bpy.types.Image, flat: np.ndarray) -> None:

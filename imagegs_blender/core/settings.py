@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from typing import Any
 
@@ -156,6 +157,11 @@ class FitSettings:
         if not any(amount in options for amount in AMOUNTS):
             options["bpp"] = DEFAULT_BPP
         return replace(PRESETS[name], **(RESTORING if options.get("restore") else {}) | options)
+
+    def with_amount(self, amount: Mapping[str, float]) -> FitSettings:
+        """The same with another amount: settings of AMOUNTS by name, in the place of all of them."""
+        values: dict[str, Any] = {name: amount.get(name) for name in AMOUNTS}
+        return replace(self, **values)
 
     def __post_init__(self) -> None:
         others = [a for a in AMOUNTS[1:] if getattr(self, a) is not None]

@@ -14,16 +14,19 @@ from . import (
     igs_files,
     make_local,
     preferences,
+    presets,
+    reach_quality,
     restore,
     self_contained,
     set_decoder,
     settings,
     show_as_images,
+    show_originals,
 )
 
 _MODULES: tuple[ModuleType, ...] = (
-    settings, preferences, compress, restore, drop_originals, make_local, copy_report, compare, set_decoder, self_contained,
-    bake, show_as_images, igs_files,
+    settings, preferences, presets, compress, reach_quality, restore, drop_originals, make_local, copy_report, compare,
+    set_decoder, self_contained, bake, show_as_images, show_originals, igs_files,
 )  # fmt: skip
 if COMPLETE:
     from . import devices

@@ -14,7 +14,7 @@ from .messages import counted, say
 
 
 class IMAGEGS_OT_bake(bpy.types.Operator):
-    """Write the decoded textures of the selected materials as PNG or EXR files, for game engines or glTF"""
+    """Write the decoded textures of the chosen materials as PNG or EXR files, for game engines or glTF"""
 
     bl_idname = "imagegs.bake"
     bl_label = "Bake to Images"
@@ -52,7 +52,7 @@ class IMAGEGS_OT_bake(bpy.types.Operator):
         count = 0
         try:
             taken: set[str] = set()
-            decoders = selection.selected_decoders(context)
+            decoders = selection.chosen_decoders(context)
             baked = {decoder: bake(decoder, folder, self.kind, taken) for decoder in decoders}
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))

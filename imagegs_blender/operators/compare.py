@@ -32,7 +32,10 @@ def _show(settings: IMAGEGS_PG_compare, change: Callable[[], object] | None = No
         if change is not None:
             change()
         if comparison.current is not None:
-            comparison.show(settings)
+            image = bpy.data.images.get((comparison.IMAGE, None))
+            before = tuple(image.size) if image is not None else None
+            if tuple(comparison.show(settings).size) != before:
+                _fit_soon()
         comparison.problem = None
     except ImageGSError as error:
         comparison.problem = str(error)
@@ -73,7 +76,7 @@ class IMAGEGS_PG_compare(bpy.types.PropertyGroup):
 
 
 class IMAGEGS_OT_compare(bpy.types.Operator):
-    """Show original and decoded textures of the selected materials side by side in an Image Editor"""
+    """Show original and decoded textures of the chosen materials side by side in an Image Editor"""
 
     bl_idname = "imagegs.compare"
     bl_label = "Compare in Image Editor"
@@ -83,7 +86,7 @@ class IMAGEGS_OT_compare(bpy.types.Operator):
         return selection.poll_decoders(cls, context)
 
     def execute(self, context: bpy.types.Context) -> border.Result:
-        decoder = selection.selected_decoders(context)[0]
+        decoder = selection.chosen_decoders(context)[0]
         settings: IMAGEGS_PG_compare = border.ours(context.scene).imagegs_compare
         try:
             name = decoder.stream.maps[0].name
@@ -114,6 +117,30 @@ def _open_editor(context: bpy.types.Context, image: bpy.types.Image) -> None:
     space.image = image
     space.show_region_ui = True
     area.tag_redraw()
+    _fit_soon()
+
+
+def _fit_soon() -> None:
+    """After the next drawing, which is when Blender knows how large the editor and the picture are."""
+    if not bpy.app.background and not bpy.app.timers.is_registered(_fit):
+        bpy.app.timers.register(_fit, first_interval=0.2)
+
+
+def _fit() -> None:
+    """Let every Image Editor that shows the comparison show all of it, and the comparison's tab."""
+    for window in border.window_manager(bpy.context).windows:
+        for area in window.screen.areas:
+            space = area.spaces.active
+            if not isinstance(space, bpy.types.SpaceImageEditor) or not space.image:
+                continue
+            if space.image.name != comparison.IMAGE:
+                continue
+            for region in area.regions:
+                if region.type == "UI":
+                    border.show_tab(region, "Image-GS")
+                elif region.type == "WINDOW":
+                    with bpy.context.temp_override(window=window, area=area, region=region):
+                        bpy.ops.image.view_all(fit_view=True)
 
 
 _CLASSES = (IMAGEGS_PG_compare, IMAGEGS_OT_compare)
@@ -126,6 +153,8 @@ def register() -> None:
 
 
 def unregister() -> None:
+    if bpy.app.timers.is_registered(_fit):
+        bpy.app.timers.unregister(_fit)
     del border.Scene.imagegs_compare
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

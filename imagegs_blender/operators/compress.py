@@ -10,7 +10,8 @@ from ..blend import border
 from ..core.errors import ImageGSError
 from ..core.settings import PRESETS, FitSettings
 from ..core.textures.texture_stack import OVERALL
-from ..workflow import run, selection, uv_changes
+from ..scene.material_stack import Plan
+from ..workflow import pace, run, selection, uv_changes
 from ..workflow.compress import Outcome, planned
 from ..workflow.notices import Severity
 from .messages import counted, say
@@ -34,7 +35,7 @@ else:
     _Base = object  # the buttons are the operators
 
 
-class _Press(_Base):
+class Press(_Base):
     """What compressing for the first time and again have in common."""
 
     again = False
@@ -49,7 +50,7 @@ class _Press(_Base):
     def execute(self, context: bpy.types.Context) -> border.Result:
         """Compress in one go: scripts and background mode."""
         try:
-            plan = planned(self._materials(context), self.again)
+            plan = self._plan(context)
             return self._finish(run.compress(plan, self._settings(context), **self._options(context)))
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
@@ -61,7 +62,7 @@ class _Press(_Base):
             self.report({"WARNING"}, say(BUSY))
             return {"CANCELLED"}
         try:
-            plan = planned(self._materials(context), self.again)
+            plan = self._plan(context)
             self._run = run.start(plan, self._settings(context), **self._options(context))
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
@@ -99,10 +100,14 @@ class _Press(_Base):
         border.window_manager(context).event_timer_remove(self._timer)
         _redraw(context)
 
+    def _plan(self, context: bpy.types.Context) -> Plan:
+        """What is to be compressed; a rate that a script passes is for all materials."""
+        return planned(self._materials(context), self.again, not self.properties.is_property_set("bpp"))
+
     def _materials(self, context: bpy.types.Context) -> list[bpy.types.Material]:
-        materials = selection.materials(context.selected_objects)
+        materials = selection.chosen(context)
         if not materials:
-            raise ImageGSError("no materials are selected: select objects that have materials")
+            raise ImageGSError(selection.NOTHING[selection.scope(context)])
         return materials
 
     def _settings(self, context: bpy.types.Context) -> FitSettings:
@@ -125,6 +130,7 @@ class _Press(_Base):
 
     def _finish(self, outcome: Outcome) -> border.Result:
         uv_changes.refresh()
+        pace.learn(outcome.done, self._settings(bpy.context))
         for severity in (Severity.ERROR, Severity.WARNING):
             for notice in outcome.of(severity):
                 word: Any = severity.name  # in the words of Blender's reports
@@ -146,11 +152,11 @@ class _Press(_Base):
         return {"FINISHED"}
 
 
-class IMAGEGS_OT_compress(_Press, bpy.types.Operator):
-    """Turn the image textures of the selected objects' materials into small sets of 2D Gaussians. Undo brings them back"""
+class IMAGEGS_OT_compress(Press, bpy.types.Operator):
+    """Turn the image textures of the chosen materials into small sets of 2D Gaussians. Undo brings them back"""
 
     bl_idname = "imagegs.compress"
-    bl_label = "Compress Selected Materials"
+    bl_label = "Compress Materials"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
@@ -158,14 +164,18 @@ class IMAGEGS_OT_compress(_Press, bpy.types.Operator):
         if run.current is not None:
             cls.poll_message_set(BUSY)
             return False
-        if not selection.materials(context.selected_objects):
-            cls.poll_message_set("Select objects that have materials")
+        materials = selection.chosen(context)
+        if not materials:
+            cls.poll_message_set(selection.NOTHING[selection.scope(context)])
+            return False
+        if selection.is_all_compressed(materials):
+            cls.poll_message_set("Everything is compressed: Recompress does it again, with the settings below")
             return False
         return True
 
 
-class IMAGEGS_OT_recompress(_Press, bpy.types.Operator):
-    """Compress the selected objects' materials anew, from their kept originals, with the settings above"""
+class IMAGEGS_OT_recompress(Press, bpy.types.Operator):
+    """Compress the chosen materials anew, from their kept originals, with the settings above"""
 
     bl_idname = "imagegs.recompress"
     bl_label = "Recompress"

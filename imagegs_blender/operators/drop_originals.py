@@ -11,7 +11,7 @@ from .messages import counted, say
 
 
 class IMAGEGS_OT_drop_originals(bpy.types.Operator):
-    """Remove the original image textures of the selected objects' compressed materials. Files on disk stay"""
+    """Remove the original image textures of the chosen compressed materials. Files on disk stay"""
 
     bl_idname = "imagegs.drop_originals"
     bl_label = "Drop Originals"
@@ -22,7 +22,7 @@ class IMAGEGS_OT_drop_originals(bpy.types.Operator):
         return selection.poll_originals(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> border.Result:
-        images, kept = drop.droppable(selection.materials(context.selected_objects))
+        images, kept = drop.droppable(selection.chosen(context))
         freed = cost.images(images)
         packed = sum(image.packed_file.size for image in images if image.packed_file)
         message = say(
@@ -36,7 +36,7 @@ class IMAGEGS_OT_drop_originals(bpy.types.Operator):
         )
 
     def execute(self, context: bpy.types.Context) -> border.Result:
-        removed, kept = drop.drop_originals(selection.materials(context.selected_objects))
+        removed, kept = drop.drop_originals(selection.chosen(context))
         for image in kept:
             self.report({"INFO"}, say("kept: {what}").format(what=image))
         self.report({"INFO"}, say("{images} removed").format(images=counted(len(removed), "image", "images")))

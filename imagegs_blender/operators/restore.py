@@ -12,7 +12,7 @@ from .messages import counted, say
 
 
 class IMAGEGS_OT_restore(bpy.types.Operator):
-    """Bring back the original image textures of the selected objects' materials, with every link as it was"""
+    """Bring back the original image textures of the chosen materials, with every link as it was"""
 
     bl_idname = "imagegs.restore"
     bl_label = "Restore Originals"
@@ -24,7 +24,7 @@ class IMAGEGS_OT_restore(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> border.Result:
         try:
-            count = replace.restore(selection.materials(context.selected_objects))
+            count = replace.restore(selection.chosen(context))
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

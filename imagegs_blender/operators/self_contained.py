@@ -12,7 +12,7 @@ from .messages import counted, say
 
 
 class IMAGEGS_OT_self_contained(bpy.types.Operator):
-    """Save everything that the selected materials need to render without this add-on. The file becomes larger"""
+    """Save everything that the chosen materials need to render without this add-on. The file becomes larger"""
 
     bl_idname = "imagegs.self_contained"
     bl_label = "Self-Contained"
@@ -25,7 +25,7 @@ class IMAGEGS_OT_self_contained(bpy.types.Operator):
         return selection.poll_decoders(cls, context)
 
     def execute(self, context: bpy.types.Context) -> border.Result:
-        decoders = [decoder for decoder in selection.selected_decoders(context) if not decoder.linked]
+        decoders = [decoder for decoder in selection.chosen_decoders(context) if not decoder.linked]
         try:
             for decoder in decoders:
                 if self.keep:

@@ -1,4 +1,4 @@
-"""Choose how the selected materials' decoders decode."""
+"""Choose how the chosen materials' decoders decode."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ITEMS = {
 
 
 class IMAGEGS_OT_set_decoder(bpy.types.Operator):
-    """Choose how the selected materials' textures are decoded when they render"""
+    """Choose how the chosen materials' textures are decoded when they render"""
 
     bl_idname = "imagegs.set_decoder"
     bl_label = "Decoder"
@@ -39,13 +39,13 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> border.Result:
         try:
-            for decoder in selection.selected_decoders(context):
+            for decoder in selection.chosen_decoders(context):
                 set_kind(decoder, self.kind, detail=wanted_detail())
             follow_levels()
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        for warning in limits.too_many(selection.materials(context.selected_objects)):
+        for warning in limits.too_many(selection.chosen(context)):
             self.report({"WARNING"}, str(warning))
         if self.kind == BAKED:
             reason = compute.missing()

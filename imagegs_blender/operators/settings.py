@@ -5,18 +5,12 @@ from __future__ import annotations
 import bpy
 
 from ..blend import border
-from ..blend.decoder import decoder_nodes
-from ..core.settings import DEFAULT_BPP, FitSettings
-from ..scene import replace
+from ..blend.amount import Amount
+from ..core.settings import FitSettings
 from ..scene.coverage import Importance
-from ..workflow import selection
+from ..workflow import levels, selection
 from .preferences import PRESET_ITEMS, device
 
-RATE_ITEMS = [
-    ("SIZE", "Size", "Kilobytes for each material's maps together"),
-    ("BPP", "Bits per Pixel", "Bits for each pixel of a material's largest map, all its maps together"),
-    ("QUALITY", "Quality", "The quality to reach, in dB; the size follows from the pictures"),
-]
 IMPORTANCE_ITEMS = [
     ("NONE", "None", "Every part of the textures counts the same"),
     ("IMAGE", "Image", "A gray image in the layout of the textures: white parts get more detail, black parts less"),
@@ -24,36 +18,20 @@ IMPORTANCE_ITEMS = [
 ]
 
 
-def _set_lod(self: IMAGEGS_PG_settings, context: bpy.types.Context) -> None:
-    for tree in replace.trees(selection.materials(context.selected_objects)):
-        for node in decoder_nodes(tree):
-            border.set_value(node.inputs["LOD"], self.lod)
+def _lod(self: IMAGEGS_PG_settings) -> float:
+    return min(levels.levels(selection.chosen(bpy.context)), default=0.0)
 
 
-class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
+def _set_lod(self: IMAGEGS_PG_settings, level: float) -> None:
+    levels.set_levels(selection.chosen(bpy.context), level)
+
+
+class IMAGEGS_PG_settings(Amount, bpy.types.PropertyGroup):
     """Settings of the next press of the button."""
 
     preset: bpy.props.EnumProperty(
         name="Preset", description="How much time to spend", items=PRESET_ITEMS, default="balanced"
     )
-    rate: bpy.props.EnumProperty(
-        name="Set", description="What decides how large the result becomes", items=RATE_ITEMS, default="SIZE"
-    )
-    max_kilobytes: bpy.props.FloatProperty(
-        name="KB per Material",
-        description="The most that the maps of one material may take in the file, in kilobytes (1000 bytes)",
-        default=200.0, min=1.0, soft_max=5000.0, max=65536.0, precision=0, step=1000,
-    )  # fmt: skip
-    bpp: bpy.props.FloatProperty(
-        name="Bits per Pixel",
-        description="Bits for each pixel of a material's largest map, all its maps together",
-        default=DEFAULT_BPP, min=0.01, soft_max=8.0, max=64.0, precision=2, step=5,
-    )  # fmt: skip
-    target_psnr: bpy.props.FloatProperty(
-        name="Quality (dB)",
-        description="The quality to reach, averaged over a material's maps. 30 is visible up close, 35 good, 40 excellent",
-        default=35.0, min=15.0, max=55.0, precision=1, step=50,
-    )  # fmt: skip
     seed: bpy.props.IntProperty(
         name="Seed", description="The same seed and settings give the same result", default=0, min=0
     )
@@ -79,18 +57,13 @@ class IMAGEGS_PG_settings(bpy.types.PropertyGroup):
 
     lod: bpy.props.FloatProperty(
         name="LOD",
-        description="Level of detail of the selected materials: 0 is full detail, each level halves the resolution",
-        default=0.0, min=0.0, max=16.0, soft_max=8.0, precision=1, update=_set_lod,
+        description="Level of detail of the chosen materials: 0 is full detail, each level halves the resolution",
+        min=0.0, max=16.0, soft_max=8.0, precision=1, get=_lod, set=_set_lod,
     )  # fmt: skip
 
     def fit_settings(self) -> FitSettings:
         """Raises ImageGSError where they can't be met."""
-        amount: dict[str, float] = {"bpp": self.bpp}
-        if self.rate == "SIZE":
-            amount = {"max_bytes": round(self.max_kilobytes * 1000)}
-        elif self.rate == "QUALITY":
-            amount = {"target_psnr": self.target_psnr}
-        return FitSettings.preset(self.preset, seed=self.seed, device=device(), **amount)
+        return FitSettings.preset(self.preset, seed=self.seed, device=device(), **self.amount())
 
     def weighting(self) -> Importance:
         """Which texels count. Raises ImageGSError where the chosen mask is missing."""

@@ -9,19 +9,8 @@ from ..workflow import as_images, selection
 from .messages import counted, say
 
 
-class _WholeFile:
-    whole_file: bpy.props.BoolProperty(
-        name="Whole File",
-        description="All materials of the file, not only those of the selected objects",
-        default=False,
-    )
-
-    def materials(self, context: bpy.types.Context) -> list[bpy.types.Material]:
-        return list(bpy.data.materials) if self.whole_file else selection.materials(context.selected_objects)
-
-
-class IMAGEGS_OT_show_as_images(_WholeFile, bpy.types.Operator):
-    """Let the selected materials show ordinary images, as FBX, OBJ and USD export need. Saved files keep the Gaussians"""
+class IMAGEGS_OT_show_as_images(bpy.types.Operator):
+    """Let the chosen materials show ordinary images, as FBX, OBJ and USD export need. Saved files keep the Gaussians"""
 
     bl_idname = "imagegs.show_as_images"
     bl_label = "Show as Images"
@@ -29,24 +18,22 @@ class IMAGEGS_OT_show_as_images(_WholeFile, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return selection.poll_any_decoder(cls)
+        return selection.poll_decoders(cls, context)
 
     def execute(self, context: bpy.types.Context) -> border.Result:
-        count, messages = as_images.show(self.materials(context))
+        count, messages = as_images.show(selection.chosen(context))
         for message in messages:
             self.report({"ERROR"}, message)
         if count:
             text = say("{decoders} shown as images until you press Show as Gaussians")
             self.report({"INFO"}, text.format(decoders=counted(count, "decoder", "decoders")))
         elif not messages:
-            self.report(
-                {"WARNING"}, say("No decoder is left to show as images: select objects with compressed materials")
-            )
+            self.report({"WARNING"}, say("No decoder is left to show as images"))
         return {"FINISHED"} if count else {"CANCELLED"}
 
 
-class IMAGEGS_OT_show_as_gaussians(_WholeFile, bpy.types.Operator):
-    """Let the selected materials decode Gaussians again. Links that were made to the images meanwhile are kept"""
+class IMAGEGS_OT_show_as_gaussians(bpy.types.Operator):
+    """Let the chosen materials decode Gaussians again. Links that were made to the images meanwhile are kept"""
 
     bl_idname = "imagegs.show_as_gaussians"
     bl_label = "Show as Gaussians"
@@ -60,9 +47,9 @@ class IMAGEGS_OT_show_as_gaussians(_WholeFile, bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> border.Result:
-        count = as_images.hide(self.materials(context))
+        count = as_images.hide(selection.chosen(context))
         if not count:
-            self.report({"WARNING"}, say("The selected objects show no images: select others, or choose Whole File"))
+            self.report({"WARNING"}, say("The chosen materials show no images: choose others, or Whole File"))
             return {"CANCELLED"}
         text = say("{decoders} shown as Gaussians")
         self.report({"INFO"}, text.format(decoders=counted(count, "decoder", "decoders")))

@@ -10,6 +10,7 @@ import bpy
 
 from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes
+from ..blend.properties import STAND_IN
 from .pixels import tile_path
 from .replace import originals, trees
 
@@ -68,7 +69,7 @@ def materials_with(decoder: Decoder) -> list[bpy.types.Material]:
 
 
 def shown(materials: Iterable[bpy.types.Material]) -> tuple[set[bpy.types.Image], set[Decoder]]:
-    """What materials render with: images (not those that decoders replaced), and decoders."""
+    """What materials render with: images (not those that decoders replaced, nor those that stand in for one), and decoders."""
     used: set[bpy.types.Image] = set()
     decoders: set[Decoder] = set()
     for tree in trees(materials):
@@ -76,7 +77,10 @@ def shown(materials: Iterable[bpy.types.Material]) -> tuple[set[bpy.types.Image]
         used |= {
             node.image
             for node in tree.nodes
-            if isinstance(node, bpy.types.ShaderNodeTexImage) and node.image and node not in replaced
+            if isinstance(node, bpy.types.ShaderNodeTexImage)
+            and node.image
+            and node not in replaced
+            and not STAND_IN.is_on(node)
         }
         decoders |= {Decoder(border.tree_of(node)) for node in decoder_nodes(tree)}
     return used, decoders

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 
 import bpy
 
-from ..blend import border
+from ..blend import amount, border
 from ..blend.properties import FLAT
 from ..core.errors import ImageGSError
 from ..core.gaussians import MAX_PLANES
+from ..core.settings import FitSettings
 from ..core.textures.texture_stack import OVERALL, ColorSpace, Role
 from ..core.textures.udim import Tiles
 from . import color_spaces, obstacles, skipped, walk
@@ -128,11 +129,19 @@ class MapPlan:
 
 @dataclass(frozen=True)
 class StackPlan:
-    """Maps to be fitted together: one stream, and a decoder for each sampling."""
+    """Maps to be fitted together: one stream, and a decoder for each sampling.
+
+    amount   settings of a fit by name, where one of the materials has a size or quality of its own
+    """
 
     name: str
     materials: tuple[str, ...]
     maps: tuple[MapPlan, ...]
+    amount: tuple[tuple[str, float], ...] = ()
+
+    def settings(self, common: FitSettings) -> FitSettings:
+        """The settings of its fit, where these are for all stacks."""
+        return common.with_amount(dict(self.amount)) if self.amount else common
 
     @property
     def nodes(self) -> set[NodePlan]:
@@ -192,8 +201,11 @@ class Plan:
         return skipped.lines(self.skipped, verbose)
 
 
-def plan(materials: Iterable[bpy.types.Material]) -> Plan:
-    """Describe the stacks of these materials, each image in one stack, and everything that is left as it is."""
+def plan(materials: Iterable[bpy.types.Material], own_amounts: bool = True) -> Plan:
+    """Describe the stacks of these materials, each image in one stack, and everything that is left as it is.
+
+    own_amounts   materials that have a size or quality of their own get it
+    """
     candidates: dict[ImageRef, _Candidate] = {}
     left: dict[Skipped, None] = {}
     for material in materials:
@@ -205,7 +217,7 @@ def plan(materials: Iterable[bpy.types.Material]) -> Plan:
     stacks = [stack for group in _together(list(candidates.values())) for stack in _split(group)]
     shown = {ref.name for ref in candidates} | {one.image for one in left if one.reason != skipped.UNCONNECTED}
     told = [one for one in left if one.reason != skipped.UNCONNECTED or one.image not in shown]
-    return Plan(tuple(_named(stacks)), tuple(told))
+    return Plan(tuple(_named(stacks, own_amounts)), tuple(told))
 
 
 _Space = tuple[str, str, Sampling]
@@ -337,7 +349,7 @@ def _split(group: list[_Candidate]) -> list[list[_Candidate]]:
     return parts
 
 
-def _named(stacks: Sequence[list[_Candidate]]) -> list[StackPlan]:
+def _named(stacks: Sequence[list[_Candidate]], own_amounts: bool) -> list[StackPlan]:
     """The finished stacks, each named after its first material."""
     plans: list[StackPlan] = []
     taken: set[str] = set()
@@ -348,7 +360,8 @@ def _named(stacks: Sequence[list[_Candidate]]) -> list[StackPlan]:
         numbers = candidates[0].numbers
         tiles = Tiles(numbers, *candidates[0].size) if numbers else None  # the largest comes first
         maps = [_map(c, names, tiles) for c in sorted(candidates, key=lambda c: c.ref)]
-        plans.append(StackPlan(name, materials, tuple(maps)))
+        own = next(filter(None, map(amount.own, materials)), {}) if own_amounts else {}
+        plans.append(StackPlan(name, materials, tuple(maps), tuple(own.items())))
     return sorted(plans, key=lambda s: s.name)
 
 

@@ -201,6 +201,8 @@ def _asked(node: bpy.types.Node, source: bpy.types.NodeSocket, socket: bpy.types
             return want
         case bpy.types.ShaderNodeBump() | bpy.types.ShaderNodeDisplacement() if socket.identifier == "Height":
             return replace(data, label="height")
+        case bpy.types.ShaderNodeValToRGB():
+            return replace(data, label=want.label)
         case bpy.types.ShaderNodeTexImage() | bpy.types.ShaderNodeTexEnvironment():
             return replace(data, label="coordinates")
     if source.type == "SHADER":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from . import as_images, comparison, distance, forecast, levels, rebuild, run, saving, uv_changes
+from ..blend import amount
+from . import as_images, comparison, distance, forecast, levels, rebuild, run, saving, selection, uv_changes
 
-_MODULES = (as_images, forecast, comparison, distance, levels, rebuild, saving, run, uv_changes)
+_MODULES = (amount, as_images, forecast, comparison, distance, levels, rebuild, saving, run, selection, uv_changes)
 
 
 def register() -> None:

@@ -1,4 +1,4 @@
-"""Decoders shown as images for a while: decoded once into files of this session, in the place of the decoders' nodes.
+"""Images shown in the place of decoders for a while: decoded once into files of this session, or the kept originals.
 
 A saved file never holds it: the decoders stand in it as before, and in the open file the images come back after the save.
 """
@@ -13,7 +13,8 @@ import bpy
 
 from ..blend import border
 from ..blend.decoder import Decoder, decoder_nodes
-from ..blend.properties import STAND_IN
+from ..blend.properties import MAP, STAND_IN
+from ..blend.record import Original
 from ..core.errors import ImageGSError
 from ..scene import replace, stand_ins
 from . import bake
@@ -35,6 +36,35 @@ def show(materials: Iterable[bpy.types.Material], linked: bool = False) -> tuple
             except ImageGSError as error:
                 messages[decoder] = str(error)
     return count, list(messages.values())
+
+
+def show_originals(materials: Iterable[bpy.types.Material]) -> int:
+    """Let these materials show the originals that they keep instead of decoders; returns the number of decoders' nodes."""
+    count = 0
+    for tree in list(replace.trees(materials)):
+        stand_ins.back([tree])
+        kept = {(original.decoder, original.map): node for node, original in _originals(tree)}
+        for instance in list(decoder_nodes(tree)):
+            own = ((name, node.image) for (decoder, name), node in kept.items() if decoder == instance.name)
+            images = {name: image for name, image in own if image is not None}
+            shown = stand_ins.put(tree, instance, images)
+            for node in shown:
+                node.interpolation = kept[instance.name, MAP.read(node)].interpolation
+            count += bool(shown)
+    return count
+
+
+def shows_originals(materials: Iterable[bpy.types.Material]) -> bool:
+    """Whether any of these materials shows originals that it keeps instead of decoders."""
+    for tree in replace.trees(materials):
+        kept = {node.image for node in replace.originals(tree)}
+        if any(node.image in kept for node in STAND_IN.nodes(tree.nodes, bpy.types.ShaderNodeTexImage)):
+            return True
+    return False
+
+
+def _originals(tree: bpy.types.NodeTree) -> list[tuple[bpy.types.ShaderNodeTexImage, Original]]:
+    return [(node, Original.of(node)) for node in replace.originals(tree)]
 
 
 def hide(materials: Iterable[bpy.types.Material], linked: bool = False) -> int:
@@ -65,18 +95,23 @@ _written: dict[Path, dict[str, Path]] = {}
 """The files of each folder, by map."""
 
 _shown_before_saving: list[bpy.types.Material] = []
+_originals_before_saving: list[bpy.types.Material] = []
 
 
 @bpy.app.handlers.persistent
 def _on_saving(*_: object) -> None:
-    _shown_before_saving[:] = [material for material in bpy.data.materials if is_shown([material])]
-    hide(_shown_before_saving)
+    materials = [material for material in bpy.data.materials if is_shown([material])]
+    _originals_before_saving[:] = [material for material in materials if shows_originals([material])]
+    _shown_before_saving[:] = [material for material in materials if material not in _originals_before_saving]
+    hide(materials)
 
 
 @bpy.app.handlers.persistent
 def _on_saved(*_: object) -> None:
     show(_shown_before_saving)
+    show_originals(_originals_before_saving)
     _shown_before_saving.clear()
+    _originals_before_saving.clear()
 
 
 @bpy.app.handlers.persistent

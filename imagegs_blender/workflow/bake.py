@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bpy
@@ -29,18 +31,21 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
     stream, tiles, written = decoder.stream, decoder.tiles, {}
     taken = set() if taken is None else taken
     images = decode.images(stream)
+    waiting: list[tuple[Path, np.ndarray, Depth, str]] = []
     for info in stream.maps:
-        name = info.name
-        pixels, depth = _as_kind(images[name], info.depth, kind)
+        pixels, depth = _as_kind(images[info.name], info.depth, kind)
+        pixels, letters = _as_image(pixels, info.channels)
         suffix = ".png" if depth in (Depth.U8, Depth.U16) else ".exr"
-        stem = files.unique(files.file_name(name), taken)
-        if tiles is None:
-            written[name] = folder / f"{stem}{suffix}"
-            image_files.write(written[name], pixels, depth, _letters(info))
-            continue
-        written[name] = folder / f"{stem}.<UDIM>{suffix}"
-        for number, tile in tiles.split(pixels).items():
-            image_files.write(_of_tile(written[name], number), np.ascontiguousarray(tile), depth, _letters(info))
+        stem = files.unique(files.file_name(info.name), taken)
+        path = written[info.name] = folder / f"{stem}{'' if tiles is None else '.<UDIM>'}{suffix}"
+        parts = {path: pixels}
+        if tiles is not None:
+            split = tiles.split(pixels).items()
+            parts = {_of_tile(path, number): np.ascontiguousarray(tile) for number, tile in split}
+        waiting += [(part, values, depth, letters) for part, values in parts.items()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in [pool.submit(image_files.write, *file) for file in waiting]:
+            done.result()
     return written
 
 
@@ -89,5 +94,13 @@ def _load(path: Path, info: MapInfo, tiles: Tiles | None) -> bpy.types.Image:
     return image
 
 
-def _letters(info: MapInfo) -> str:
-    return info.channels if info.channels in ("L", "LA", "RGB", "RGBA") else "RGBA"[: len(info.channels)]
+def _as_image(pixels: np.ndarray, channels: str) -> tuple[np.ndarray, str]:
+    """Pixels with the channels that image files can have, each where it was; those that nothing uses are black."""
+    if channels in ("L", "LA", "RGB", "RGBA"):
+        return pixels, channels
+    if len(channels) == 1:
+        return pixels, "L"
+    letters = "RGBA" if "A" in channels else "RGB"
+    whole = np.zeros((*pixels.shape[:2], len(letters)), pixels.dtype)
+    whole[..., [letters.index(letter) for letter in channels]] = pixels
+    return whole, letters

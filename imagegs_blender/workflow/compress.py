@@ -37,6 +37,7 @@ class Phase(Enum):
     """What is being done. All stacks are read and fitted, one after the other, before the first decoder is built."""
 
     READING = "reading textures"
+    PREPARING = "preparing for this computer (once)"
     FITTING = "fitting"
     BUILDING = "building decoders"
 
@@ -49,6 +50,7 @@ class Update:
     index      of the stack in progress, from 0
     progress   of its fit; None while that has nothing new to say
     waiting    there is nothing to do here but to wait
+    part       how much of PREPARING is done, 0..1
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class Update:
     phase: Phase
     progress: Progress | None = None
     waiting: bool = False
+    part: float = 0.0
 
     @property
     def stack(self) -> str:
@@ -95,11 +98,15 @@ class Outcome:
         return [notice for notice in self.notices if notice.severity is severity]
 
 
-def planned(materials: Iterable[bpy.types.Material], again: bool = False) -> Plan:
-    """What compressing these materials means; again: from the originals that they keep, where they are compressed."""
+def planned(materials: Iterable[bpy.types.Material], again: bool = False, own_amounts: bool = True) -> Plan:
+    """What compressing these materials means.
+
+    again         from the originals that they keep, where they are compressed
+    own_amounts   materials that have a size or quality of their own get it
+    """
     materials = list(materials)
     with replace.originals_shown(materials) if again else nullcontext():
-        return material_stack.plan(materials)
+        return material_stack.plan(materials, own_amounts)
 
 
 def steps(
@@ -124,7 +131,7 @@ def steps(
     fits: list[_Fit] = []
     with ExitStack() as ending:
         worker = ending.enter_context(Worker(**(worker_options or {})))
-        readings = [Reading(stack, settings, importance, worker) for stack in plan.stacks]
+        readings = [Reading(stack, stack.settings(settings), importance, worker) for stack in plan.stacks]
         for reading in readings:
             ending.callback(reading.close)
         for index, (stack, reading) in enumerate(zip(plan.stacks, readings, strict=True)):
@@ -138,6 +145,9 @@ def steps(
                     worker.listen()
                     waiting = not (ahead and ahead.advance())
                     reports = job.progress()
+                    if worker.preparing is not None:
+                        yield Update(names, index, Phase.PREPARING, waiting=waiting, part=worker.preparing)
+                        continue
                     yield Update(names, index, Phase.FITTING, reports[-1] if reports else None, waiting)
                 encoded = job.result()
                 reason = worth.loss(stack, len(encoded.data)) if only_smaller else None
@@ -158,7 +168,7 @@ def steps(
         for fit in fits:
             start = time.perf_counter()
             with _caught(fit.stack, outcome):
-                fit.decoders = _decoders(fit.stack, fit.encoded, settings, fit.shown)
+                fit.decoders = _decoders(fit.stack, fit.encoded, fit.stack.settings(settings), fit.shown)
             fit.seconds += time.perf_counter() - start
             yield Update(names, fit.index, Phase.BUILDING)
         built = [fit for fit in fits if fit.decoders]

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import bpy
 
+from ..blend import amount, border
 from ..blend.decoder import decoders
 from ..core.settings import FitSettings
 from ..scene import material_stack
+from ..scene.cost import Cost
 from ..scene.material_stack import Plan, StackPlan
-from . import worth
-
-_SECONDS_PER_STEP, _WITH_SSIM = 9e-9, 2.3e-8
-"""Processor seconds of a step for each texel and plane that it looks at; measured on two cores of a 2020s x86-64 machine."""
+from . import pace, worth
 
 _MAX_KEPT = 8
 """Plans in memory: for the selections that a person goes back and forth between."""
 
+_MEMORY_PER_BYTE = 12
+"""Bytes of memory that a decoder's tables take for each byte of the stream: 10 to 14 in the scene of `make demo`."""
+
 _plans: dict[tuple[object, ...], Plan] = {}
+_costs: dict[Plan, Cost] = {}
+_notes: dict[StackPlan, list[str]] = {}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """bytes: at most, of all stacks together; None where quality decides. seconds: roughly, on this machine."""
+    """Of all stacks together.
 
+    before    what their images take now
+    bytes     at most; None where quality decides
+    memory    of the decoders' tables, roughly; None where quality decides
+    seconds   roughly, on this machine
+    """
+
+    before: Cost
     bytes: int | None
+    memory: int | None
     seconds: float
 
 
@@ -39,7 +50,7 @@ def plan(materials: list[bpy.types.Material], settings: FitSettings | None = Non
         f"{material.name}\0{material.library.filepath if material.library is not None else ''}"
         for material in materials
     )
-    key = (settings, *names)
+    key = (settings, *names, *(tuple(amount.own(material.name).items()) for material in materials))
     if key not in _plans:
         if len(_plans) >= _MAX_KEPT:
             _plans.clear()
@@ -50,26 +61,55 @@ def plan(materials: list[bpy.types.Material], settings: FitSettings | None = Non
 
 def estimate(plan: Plan, settings: FitSettings) -> Estimate:
     """Size and time of compressing a plan, before anything is read."""
-    seconds = 0.0
-    each = _WITH_SSIM if settings.ssim else _SECONDS_PER_STEP / settings.row_stride
-    for stack in plan.stacks:
-        planes = sum(len(m.channels) for m in stack.maps)
-        seconds += 3 + settings.max_steps * stack.texels * planes * each / (os.cpu_count() or 1)
+    seconds = sum(pace.seconds(stack, settings) for stack in plan.stacks)
     sizes = [worth.stream_bytes(stack, settings) for stack in plan.stacks]
     known = [size for size in sizes if size is not None]
-    return Estimate(sum(known) if len(known) == len(sizes) else None, seconds)
+    size = sum(known) if len(known) == len(sizes) else None
+    if plan not in _costs:
+        _costs[plan] = sum(map(worth.now, plan.stacks), Cost(0, 0))
+    return Estimate(_costs[plan], size, None if size is None else _MEMORY_PER_BYTE * size, seconds)
 
 
-def sharing(stack: StackPlan) -> list[str]:
+def notes(stack: StackPlan) -> list[str]:
+    """What is worth knowing of a stack before it is compressed, in words."""
+    if stack not in _notes:
+        _notes[stack] = [
+            *(
+                f"Shares images with {name}: choose both and press Recompress to share one stack"
+                for name in _sharing(stack)
+            ),
+            *_without_uv(stack),
+        ]
+    return _notes[stack]
+
+
+def _sharing(stack: StackPlan) -> list[str]:
     """The decoders that were made from an image of this stack, too: compressed together, they would share it."""
     names = {m.image.name for m in stack.maps}
     own = [decoder for decoder in decoders() if not decoder.linked and decoder.is_sound]
     return [d.name for d in own if names & {original.image for original in d.record.originals.values()}]
 
 
+def _without_uv(stack: StackPlan) -> list[str]:
+    """The meshes that show one point of the textures only, as they have no UV map; geometry nodes may give them one."""
+    if not any("UV" in node.vector for node in stack.nodes):
+        return []
+    names = set()
+    for obj in bpy.data.objects:
+        if obj.type != "MESH" or border.mesh_of(obj).uv_layers or any(m.type == "NODES" for m in obj.modifiers):
+            continue
+        if any(slot.material and slot.material.name in stack.materials for slot in obj.material_slots):
+            names.add(obj.name)
+    if not names:
+        return []
+    first, *others = sorted(names)
+    return [f"No UV map: {first}{f' and {len(others)} more' if others else ''} shows one color of these textures"]
+
+
 @bpy.app.handlers.persistent
 def _forget(*_: object) -> None:
-    _plans.clear()
+    for known in (_plans, _costs, _notes):
+        known.clear()
 
 
 _HANDLERS = ("depsgraph_update_post", "undo_post", "redo_post", "load_post")
@@ -83,4 +123,4 @@ def register() -> None:
 def unregister() -> None:
     for name in _HANDLERS:
         getattr(bpy.app.handlers, name).remove(_forget)
-    _plans.clear()
+    _forget()

@@ -1,6 +1,8 @@
-"""Baked images follow the LOD of their decoder's nodes: decoded anew when a slider rests."""
+"""The LOD of materials' decoders: read and set for several at once, and followed by baked images when a slider rests."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 import bpy
 
@@ -11,6 +13,21 @@ from ..core.errors import ImageGSError
 from ..scene import replace
 from ..shaders.decoder import set_level
 from . import rebuild
+
+
+def levels(materials: Iterable[bpy.types.Material]) -> set[float]:
+    """The LODs that the decoders of these materials show; inputs that something is linked to do not count."""
+    return {min(max(border.value(socket), 0.0), MAX_LOD) for socket in _sockets(materials) if not socket.is_linked}
+
+
+def set_levels(materials: Iterable[bpy.types.Material], level: float) -> None:
+    """Let all decoders of these materials show one LOD."""
+    for socket in _sockets(materials):
+        border.set_value(socket, level)
+
+
+def _sockets(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.NodeSocket]:
+    return (border.input_of(node, "LOD") for tree in replace.trees(materials) for node in decoder_nodes(tree))
 
 
 def follow_levels() -> int:

@@ -10,6 +10,7 @@ import bpy
 
 from ..core.settings import FitSettings
 from ..scene.material_stack import Plan
+from . import pace
 from .compress import Outcome, Phase, Update, steps
 
 POLL_SECONDS = 0.1
@@ -17,6 +18,15 @@ POLL_SECONDS = 0.1
 
 _NAP_SECONDS = 0.02
 """Between two looks at a fit, where nothing else is to be done."""
+
+_WORDS = {"settling": "rounding to the file's precision", "packing": "packing", "measuring": "measuring the result"}
+"""What people call the phases of a fit."""
+
+_STEPS_SHARE, _FITS_SHARE = 0.95, 0.97
+"""Share of a fit's time that its steps take, and of a run's that its fits take; then decoders are built."""
+
+_TELLING = 0.03
+"""Part of a run from which on its pace says something about the rest."""
 
 
 class Run:
@@ -29,7 +39,9 @@ class Run:
 
     def __init__(self, plan: Plan, settings: FitSettings, **options: Any) -> None:
         self._steps = steps(plan, settings, **options)
-        self._started = time.perf_counter()
+        self._plan, self._settings = plan, settings
+        self._works: list[float] = []
+        self._fitting_since = 0.0
         self.update: Update | None = None
         self.psnr: float | None = None
         self.phase = Phase.READING.value
@@ -42,36 +54,52 @@ class Run:
         except StopIteration as end:
             return end.value
         before = self.update
-        same_stack = before is not None and (now.index, now.phase is Phase.BUILDING) == (
-            before.index,
-            before.phase is Phase.BUILDING,
-        )
+        same_stack = before is not None and (now.index, now.phase) == (before.index, before.phase)
         if not same_stack:
             self.psnr, self.phase = None, now.phase.value
         if now.progress is not None:
-            self.psnr, self.phase = now.progress.psnr or self.psnr, now.progress.phase
-        if now.progress is not None or not same_stack:
+            self.psnr, self.phase = now.progress.psnr or self.psnr, _WORDS.get(now.progress.phase, now.progress.phase)
+            self._fitting_since = self._fitting_since or time.perf_counter() - now.progress.seconds
+        if now.progress is not None or now.phase is Phase.PREPARING or not same_stack:
             self.update = now
         return None
 
     @property
     def part(self) -> float:
-        """How much of the stack in progress is done, 0..1."""
-        progress = self.update and self.update.progress
-        return progress.step / max(1, progress.steps) if progress else 0.0
+        """How much of the stack in progress, or of the preparation, is done, 0..1."""
+        if self.update is None:
+            return 0.0
+        if self.update.phase is Phase.PREPARING:
+            return self.update.part
+        progress = self.update.progress
+        return _STEPS_SHARE * progress.step / max(1, progress.steps) if progress else 0.0
 
     @property
     def whole(self) -> float:
-        """How much of everything is done, 0..1."""
-        if self.update is None:
+        """How much of all fits is done, 0..1: each counts as long as it is expected to take."""
+        update = self.update
+        if update is None or update.phase is Phase.PREPARING:
             return 0.0
-        return min((self.update.fitted + self.part) / max(1, len(self.update.names)), 1.0)
+        works = self._expected(update)
+        done = sum(works[: update.index]) + self.part * works[update.index]
+        share = done / sum(works)
+        if update.phase is Phase.BUILDING:
+            return _FITS_SHARE + (1 - _FITS_SHARE) * (update.index + 1) / len(works)
+        return _FITS_SHARE * share
 
     @property
     def seconds_left(self) -> float | None:
-        """Judged by the pace so far; None while that says little."""
-        elapsed = time.perf_counter() - self._started
-        return elapsed / self.whole * (1 - self.whole) if self.whole > 0.02 else None
+        """Judged by the pace of the fits so far; None while that says little."""
+        if not self._fitting_since or self.whole < _TELLING:
+            return None
+        return (time.perf_counter() - self._fitting_since) / self.whole * (1 - self.whole)
+
+    def _expected(self, update: Update) -> list[float]:
+        """The seconds that each stack is expected to take; what is not worth it is not among them."""
+        if len(self._works) != len(update.names):
+            by_name = {stack.name: pace.seconds(stack, self._settings) for stack in self._plan.stacks}
+            self._works = [by_name[name] for name in update.names]
+        return self._works
 
     def close(self) -> None:
         """Stop the work now and leave the file as it was."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..core.encoding.rate import fixed_bytes
 from ..core.settings import FitSettings
 from ..scene import cost
+from ..scene.cost import Cost
 from ..scene.material_stack import Plan, StackPlan
 from ..scene.skipped import Skipped
 
@@ -14,23 +15,24 @@ DECODER_BYTES = 3000
 """Bytes that a decoder takes in a saved file beside its stream; tests/workflow/lean_size.py measures them."""
 
 
-def bytes_now(stack: StackPlan) -> int:
-    """Bytes that the originals take in the file: packed, or as they would be packed."""
-    return cost.images(ref.find() for ref in {m.image for m in stack.maps}).disk
+def now(stack: StackPlan) -> Cost:
+    """What the originals take in the file, packed or as they would be packed, and in memory."""
+    return cost.images(ref.find() for ref in {m.image for m in stack.maps})
 
 
 def stream_bytes(stack: StackPlan, settings: FitSettings) -> int | None:
     """Bytes that the stack's stream will have at most; None where quality or a number of Gaussians decides."""
+    settings = stack.settings(settings)
     limits = [settings.max_bytes, None if settings.bpp is None else int(settings.bpp * stack.texels / 8)]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def loss(stack: StackPlan, stream: int | None) -> str | None:
     """Why a stream of so many bytes is not worth it, in words; None where it is, or where that is not known yet."""
-    now = bytes_now(stack)
-    if stream is None or stream + DECODER_BYTES * len(stack.samplings) < now:
+    takes = now(stack).disk
+    if stream is None or stream + DECODER_BYTES * len(stack.samplings) < takes:
         return None
-    return f"would not get smaller: {max(1, round(now / 1000))} KB as it is"
+    return f"would not get smaller: {max(1, round(takes / 1000))} KB as it is"
 
 
 def too_small(stack: StackPlan, stream: int | None) -> str | None:

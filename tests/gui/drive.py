@@ -21,7 +21,7 @@ import numpy as np
 
 OUT, SCENE, *REST = sys.argv[sys.argv.index("--") + 1 :]
 FOLDER = Path(OUT).resolve()
-BUTTON, LOD = 50, 210
+BUTTON, LOD = 97, 306
 """Pixels from the top of the sidebar to the big button, and to the LOD slider of a compressed selection."""
 
 DEADLINE = 1500

@@ -32,6 +32,10 @@ class Layout:
 
     column = row
 
+    def split(self, factor: float = 0.0) -> Layout:
+        assert 0 < factor < 1
+        return self
+
     def box(self) -> Layout:
         return self
 
@@ -66,6 +70,9 @@ class Layout:
         self.buttons.append(name)
         self._say(text or kind.name, icon)
         return SimpleNamespace(**dict.fromkeys(kind.properties.keys()))
+
+    def menu(self, idname: str, text: str = "") -> None:
+        self._say(text or getattr(bpy.types, idname).bl_label)
 
     def _say(self, text: str, icon: str = "NONE") -> None:
         assert icon in ICONS, icon

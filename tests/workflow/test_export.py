@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,9 @@ import imagegs_blender
 from imagegs_blender.blend.decoder import Decoder, decoder_nodes, decoders
 from imagegs_blender.blend.properties import STREAM
 from imagegs_blender.core.decoding import decode
-from imagegs_blender.workflow import as_images
+from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.workflow import as_images, run
+from imagegs_blender.workflow.compress import Phase, planned
 from tests.scene import trees
 from tests.workflow import scene
 
@@ -124,6 +129,59 @@ def test_gltf(square: bpy.types.Object, tmp_path: Path, kind: str, options: dict
     assert color.name.startswith("square color")
     assert off_by(color, maps["square color"]) <= (60 if lossy else 1)
     assert shader.inputs["Roughness"].is_linked
+
+
+SCRIPT_EXPORT = """
+import os, sys
+from pathlib import Path
+import bpy
+version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+sys.path.insert(0, str(Path(bpy.utils.resource_path("LOCAL"), "python", "lib", version, "site-packages")))
+import addon_utils
+addon_utils.enable("io_scene_gltf2")
+addon_utils.enable("cycles")
+import imagegs_blender
+imagegs_blender.register()
+bpy.context.preferences.addons.new().module = "imagegs_blender"
+bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
+assert bpy.ops.imagegs.set_decoder(kind="OSL") == {"FINISHED"}
+assert bpy.ops.export_scene.gltf(filepath=sys.argv[2]) == {"FINISHED"}
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_gltf_of_a_script(square: bpy.types.Object, tmp_path: Path) -> None:
+    """In a process of its own: compiling OSL wants Blender's own OpenImageIO, not PyPI's."""
+    maps, file = decoded(), tmp_path / "a.glb"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    command = [sys.executable, "-c", SCRIPT_EXPORT, str(tmp_path / "scene.blend"), str(file)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.import_scene.gltf(filepath=str(file))
+    assert off_by(image_of(bpy.data.materials[0]), maps["square color"]) <= 1
+
+
+@pytest.mark.usefixtures("exporter")
+def test_gltf_while_a_compression_runs(square: bpy.types.Object, tmp_path: Path) -> None:
+    """A decoder is exported as its images, and what is being compressed as it still is."""
+    other = scene.plane("other", tmp_path)
+    work = run.start(planned([other.active_material]), FitSettings.preset("fast", num_gaussians=40))
+    while work.update is None or work.update.phase is not Phase.FITTING:
+        assert work.advance() is None
+    before = scene.state()
+    assert bpy.ops.export_scene.gltf(filepath=str(tmp_path / "a.glb")) == {"FINISHED"}
+    assert scene.state()["square material"] == before["square material"]
+    while (outcome := work.advance()) is None:
+        pass
+    run.end()
+    assert len(outcome.done) == 1 and len(decoders()) == 2
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.import_scene.gltf(filepath=str(tmp_path / "a.glb"))
+    assert {material.name for material in bpy.data.materials} == {"square material", "other material"}
+    assert all(image_of(material).size[0] == 32 for material in bpy.data.materials)
 
 
 @pytest.mark.usefixtures("exporter")
@@ -244,3 +302,47 @@ def test_a_picture_of_the_gltf_is_a_file_of_its_own(square: bpy.types.Object, tm
     bpy.ops.export_scene.gltf(filepath=str(tmp_path / "a.gltf"), export_format="GLTF_SEPARATE")
     with Image.open(tmp_path / "square color.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), decoded()["square color"])
+
+
+def test_originals_are_looked_at_and_nothing_is_lost(square: bpy.types.Object, tmp_path: Path) -> None:
+    before = scene.state()
+    material = square.active_material
+    assert bpy.ops.imagegs.show_originals() == {"FINISHED"}
+    assert image_of(material).name == "square color" and as_images.shows_originals([material])
+    assert bpy.ops.imagegs.show_as_images() == {"CANCELLED"}
+    path = tmp_path / "saved.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True)
+    assert as_images.shows_originals([material]), "they are shown after saving, too"
+    assert bpy.ops.imagegs.show_originals() == {"FINISHED"}
+    assert scene.state() == before
+    bpy.ops.imagegs.show_as_images()
+    bpy.ops.imagegs.show_originals()
+    assert image_of(material).name == "square color"
+    bpy.ops.imagegs.show_as_gaussians()
+    assert scene.state() == before
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    assert not as_images.is_shown(bpy.data.materials) and len(decoders()) == 1
+
+
+@pytest.mark.usefixtures("exporter")
+def test_a_map_of_which_two_channels_are_used(tmp_path: Path) -> None:
+    """Roughness in green and metal in blue, as glTF has them: both are in the file, and where they were."""
+    item = scene.plane("square", tmp_path)
+    tree = item.active_material.node_tree
+    shader = tree.nodes["Principled BSDF"]
+    picture = trees.image("packed", tmp_path, "RGB", space="Non-Color")
+    node = trees.texture(tree, picture)
+    separate = trees.add(tree, "ShaderNodeSeparateColor", node.outputs["Color"])
+    tree.links.new(separate.outputs["Green"], shader.inputs["Roughness"])
+    tree.links.new(separate.outputs["Blue"], shader.inputs["Metallic"])
+    bpy.ops.imagegs.compress(preset="fast", bpp=16.0, even_if_not_smaller=True)
+    (info,) = [m for m in the_decoder().stream.maps if m.name == "packed"]
+    assert info.channels == "GB"
+    texels = decoded()["packed"]
+    bpy.ops.export_scene.gltf(filepath=str(tmp_path / "a.gltf"), export_format="GLTF_SEPARATE")
+    with Image.open(tmp_path / "packed.png") as saved:
+        np.testing.assert_array_equal(np.asarray(saved.convert("RGB"))[..., 1:], texels)
+    (tmp_path / "baked").mkdir()
+    assert bpy.ops.imagegs.bake(directory=str(tmp_path / "baked")) == {"FINISHED"}
+    with Image.open(tmp_path / "baked" / "packed.png") as saved:
+        np.testing.assert_array_equal(np.asarray(saved)[..., 1:], texels)

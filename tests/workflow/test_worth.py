@@ -142,7 +142,7 @@ def test_a_texture_too_small_for_its_rate_stays(tmp_path: Path) -> None:
     """32 x 32 texels of noise take 3.1 KB, more than a decoder, but one bit a texel holds no picture of them."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     plan = planned([textured("tiny", rough("tiny", tmp_path, 34))])
-    assert worth.bytes_now(plan.stacks[0]) > worth.DECODER_BYTES + 200
+    assert worth.now(plan.stacks[0]).disk > worth.DECODER_BYTES + 200
     sifted = worth.sifted(plan, FitSettings.preset("fast", bpp=1.0))
     assert [left.reason for left in sifted.skipped] == ["too small for this rate: 34 x 34 would get 144 bytes"]
     assert worth.sifted(plan, FitSettings.preset("fast", target_psnr=30.0, max_bytes=None)) == plan

@@ -34,6 +34,8 @@ class ProgressLine:
         Steps are left out where the last line is too recent, but neither the first one of a phase nor the last one.
         """
         is_last = progress.step == progress.steps
+        if is_last and progress.psnr is None:  # after its last step a fit is packed and measured: not worth a line
+            return
         words = f"{about}{progress.phase}"
         pause = _PAUSE_ON_TERMINAL if self._on_terminal else _PAUSE
         if words == self._about and not is_last and time.monotonic() - self._shown < pause:

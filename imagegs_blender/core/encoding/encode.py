@@ -77,6 +77,7 @@ def encode(
     stack = _steered(stack, settings)
     work = _Work(stack, settings, progress, observer)
     packed, warning = work.result()
+    work.tell("measuring")
     decoded = Decoded(packed.stream)
     report = replace(
         FitReport.of_stream(packed.stream, len(packed)),
@@ -120,6 +121,11 @@ class _Work:
     def maps(self) -> dict[str, np.ndarray]:
         """The stack's planes as maps."""
         return texture_stack.images(self.stack.planes, self.stack.maps, self.stack.wrap)
+
+    def tell(self, phase: str) -> None:
+        """Progress of what follows the last step."""
+        if self.progress is not None:
+            self.progress(Progress(phase, self.steps, self.steps, None, self.elapsed()))
 
     def elapsed(self) -> float:
         """Seconds so far."""
@@ -173,6 +179,7 @@ class _Work:
         except TooShort as error:
             assert self.settings.time_budget is not None
             raise TooShort(self.settings.time_budget, _MARGIN * (around + error.least)) from None
+        self.tell("packing")
         gaussians = holes.closed(gaussians, self.stack)
         return _Fitted(gaussians, packer, rate.pack(gaussians, packer))
 

@@ -27,7 +27,8 @@ Tell = Callable[[Mapping[str, Any]], None]
 def main() -> int:
     """Do the job in each folder that a line from the parent names, and tell how far it is and how it ended."""
     folders, tell = from_parent(), to_parent()
-    helper = precompile.start()
+    if precompile.is_needed():
+        precompile.run(lambda part: tell({"preparing": part}))
     gc.freeze()  # what was imported stays
     while True:
         folder = Path(json.loads(folders.get()))
@@ -38,8 +39,6 @@ def main() -> int:
 
                 check_python()
             _fit(folder, tell)
-            if helper is not None:
-                helper.wait()  # the kernels are in the cache before a window waits for them
         except ImageGSError as error:
             tell({"failed": str(error)})
         else:

@@ -29,12 +29,14 @@ class Worker:
     python        the interpreter to run; default the running one (in Blender: Blender's own). It runs these very files with
                   its own packages: which must be those of this version, and at least NumPy, Numba, Pillow, constriction
     environment   variables that the child gets beside those of this process
+    preparing     how much of the kernels is compiled, 0..1, before the first fit on a computer; None: that is not going on
     """
 
     def __init__(self, python: str | None = None, environment: Mapping[str, str] | None = None) -> None:
         self._python, self._environment = python, environment
         self._jobs: deque[Job] = deque()  # those that are not done; the first is in progress
         self._child: _Child | None = None
+        self.preparing: float | None = None
 
     def start(self) -> None:
         """Start the child, if there is none: what it imports is there when the first job comes."""
@@ -63,7 +65,10 @@ class Worker:
             message = self._child.said.get()
             if message is None:
                 self._crashed(self._child)
+            elif "preparing" in message:
+                self.preparing = message["preparing"]
             else:
+                self.preparing = None
                 self._jobs[0].hear(message)
                 if self._jobs[0].done:
                     self._jobs.popleft()

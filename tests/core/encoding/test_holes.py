@@ -53,7 +53,7 @@ def test_every_decoder_shows_what_is_around(wrap: bool) -> None:
     np.testing.assert_allclose(shown[:, covered], reference.render(gaussians)[:, covered], atol=0.02)
     y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
     looked_up = np.moveaxis(lookup(tables.build(closed), x, y), 2, 0)
-    np.testing.assert_allclose(looked_up, shown, atol=0.01)
+    np.testing.assert_allclose(looked_up, shown, atol=0.02)  # cells keep so many candidates
     np.testing.assert_allclose(decode.planes(closed), shown, atol=1e-3)
     np.testing.assert_array_equal(holes.closed(closed, textures).mean, closed.mean)
 
