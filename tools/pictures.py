@@ -20,13 +20,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 COMPRESSED = zips.wheels.ROOT / "build" / "demo" / "sample_compressed.blend"
 SCREENSHOTS = zips.wheels.ROOT / "build" / "gui"
+RENDER = zips.wheels.ROOT / "tools" / "render_view.py"
 SHOWN = {
     "3_compressed": "compressed", "4_lod": "level_of_detail", "5_split": "comparison", "7_ellipses": "gaussians",
 }  # fmt: skip
 """Screenshots, and what they show."""
 
 GAMMA = 2.2
-TEAL, GOLD, TERRACOTTA, CREAM = "#11505c", "#e3b25a", "#c4623f", "#f3e7cf"
+TEAL, DARK, GOLD, TERRACOTTA, CREAM = "#11505c", "#0a2f37", "#e3b25a", "#c4623f", "#f3e7cf"
 
 
 def main() -> int:
@@ -121,26 +122,30 @@ def icon(side: int) -> Image.Image:
 
 
 def featured() -> Image.Image:
-    """The scene with room at the left, where the name is."""
-    view = zips.LISTED_OUTPUT.parent / "demo" / "featured.png"
-    script = zips.wheels.ROOT / "tools" / "render_view.py"
-    command = [sys.executable, script, COMPRESSED, view, "--width", "1920", "--samples", "16", "--shift", "-0.16"]
+    """The sample scene with room at the left, where the name is."""
+    view = COMPRESSED.parent / "featured.png"
+    command = [sys.executable, RENDER, COMPRESSED, view, "--width", "1920", "--samples", "8", "--shift", "-0.17"]
     done = subprocess.run(command, cwd=zips.wheels.ROOT, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"error: the sample scene can't be rendered:\n{done.stdout}{done.stderr}")
     with Image.open(view) as rendered:
-        picture = rendered.convert("RGB")
+        return titled(rendered.convert("RGB"))
+
+
+def titled(picture: Image.Image) -> Image.Image:
+    """A picture of 1920 x 1080 whose left third darkens behind icon, name and tagline."""
     width, height = picture.size
-    fade = np.clip(1.25 - np.linspace(0, 2.6, width), 0, 0.82)
+    step = np.clip((np.arange(width) / width - 0.22) / 0.16, 0, 1)
+    fade = 0.9 * (1 - step * step * (3 - 2 * step))
     shade = Image.fromarray(np.rint(255 * np.broadcast_to(fade, (height, width))).astype(np.uint8))
-    picture.paste(TEAL, (0, 0), shade)
-    draw, left = ImageDraw.Draw(picture), 110
-    mark = icon(256)
-    picture.paste(mark.resize((180, 180), Image.Resampling.LANCZOS), (left, 170), mark.resize((180, 180)))
-    draw.text((left, 400), "Image-GS", CREAM, ImageFont.load_default(132))
-    draw.text((left, 540), "Textures", CREAM, ImageFont.load_default(132))
-    for row, line in enumerate(("Texture stacks", "as 2D Gaussians,", "decoded per pixel")):
-        draw.text((left, 730 + 72 * row), line, GOLD, ImageFont.load_default(56))
+    picture.paste(DARK, (0, 0), shade)
+    draw, left, mark = ImageDraw.Draw(picture), 90, icon(192)
+    picture.paste(mark, (left, 190), mark)
+    name, words = zips.manifest()["name"].split(), ("Texture stacks", "as 2D Gaussians,", "decoded per pixel")
+    for row, word in enumerate(name):
+        draw.text((left, 430 + 118 * row), word, CREAM, ImageFont.load_default(108))
+    for row, line in enumerate(words):
+        draw.text((left, 730 + 64 * row), line, GOLD, ImageFont.load_default(50))
     return picture
 
 
