@@ -1,7 +1,7 @@
 """The pictures of the extension's page on extensions.blender.org, into build/listing: python tools/pictures.py
 
     icon.png          256 x 256: a flower of 17 Gaussians
-    featured.png      1920 x 1080: the sample scene, rendered from its compressed file (make demo)
+    featured.png      1920 x 1080: the sample scene, rendered from its compressed file (make demo); takes minutes
     screenshot_*.png  four of those that make gui-test leaves in build/gui
 
 What the last two are made from must be there; where it is not, the others are still made, and the exit code is 1.
