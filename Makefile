@@ -4,7 +4,9 @@
 # make format                     let ruff format every file
 # make types                      the types alone, by mypy
 # make gui-test                   the built extension in a real window: BLENDER="command" make gui-test
-# make extension [PLATFORMS=...]  one zip per platform: build/extension
+# make extension [PLATFORMS=...]  the zips, one for each platform and Python: build/extension
+# make extension LISTED=1         those for extensions.blender.org: build/listing
+# make pictures                   the pictures of its page there: build/listing
 # make dev-link                   this checkout as an extension of the Blender versions on this machine
 # make clean                      remove build/
 # Each sets itself up in .venv. PYTHON=... chooses the interpreter (CPython 3.11 or 3.13), VENV=... the environment.
@@ -13,7 +15,7 @@ VENV ?= .venv
 JOBS ?= 2
 export VENV PYTHON BLEND
 
-.PHONY: help demo test lint format types gui-test extension dev-link clean
+.PHONY: help demo test lint format types gui-test extension pictures dev-link clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -48,7 +50,11 @@ gui-test: extension
 
 extension:
 	@bash tools/setup.sh blender
-	@"$$VENV/bin/python" tools/extension.py $(PLATFORMS)
+	@"$$VENV/bin/python" tools/extension.py $(PLATFORMS) $(if $(LISTED),--listed)
+
+pictures:
+	@bash tools/setup.sh blender
+	@"$$VENV/bin/python" tools/pictures.py
 
 dev-link:
 	@bash tools/setup.sh blender

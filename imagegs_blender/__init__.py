@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 _registered: dict[str, Any] = {}
+_OTHER = "another extension brings another version; disable or update that one, and restart Blender"
 
 
 def register() -> None:
@@ -16,7 +17,15 @@ def register() -> None:
 
     if __package__.startswith("bl_ext.") and "NUMBA_CACHE_DIR" not in os.environ:
         _keep_numba_cache(bpy.utils.extension_path_user(__package__, path="numba", create=True))
-    from . import operators, ui, workflow
+    try:
+        from . import operators, ui, workflow
+    except ImportError as error:
+        from .core.errors import first_line
+
+        # of an import error that begins so, Blender shows the line without a traceback
+        raise ImportError(
+            f"Add-on Image-GS Textures can't load what it brings ({first_line(error)}): {_OTHER}"
+        ) from None
 
     workflow.register()
     operators.register()

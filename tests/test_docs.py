@@ -18,7 +18,10 @@ ELSEWHERE = {"result.igs", "default.yaml", "FILE.igs", "constants.cuh"}
 """Files that a page names and that are not in the tree: outputs, examples, Image-GS's own, generated ones."""
 
 
-FOREIGN = {"--command", "--enable", "--factory-startup", "--python", "--repo"}
+FOREIGN = {
+    "--addons", "--command", "--enable", "--factory-startup", "--name", "--online-mode", "--python", "--repo", "--repo-dir",
+    "--url",
+}  # fmt: skip
 """Options of Blender that pages name."""
 
 

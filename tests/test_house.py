@@ -16,7 +16,16 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "imagegs_blender"
 BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bl_ui", "blf", "addon_utils"}
-GROUND = {"core.errors", "core.files", "core.gaussians", "core.morton", "core.settings", "core.ssim", "core.version"}
+GROUND = {
+    "core.edition",
+    "core.errors",
+    "core.files",
+    "core.gaussians",
+    "core.morton",
+    "core.settings",
+    "core.ssim",
+    "core.version",
+}
 BELOW: dict[str, set[str]] = {
     "core.textures": GROUND,
     "core.devices": {"core.textures"},

@@ -1,4 +1,4 @@
-"""The extension as a user gets it: the content of the zips, the systems that our code and the wheels run on, installing.
+"""The extension as a user gets it: the content of the zips, the systems that our code and the wheels run on.
 
 The zips are looked at where `make extension` has left them in build/extension, and skipped with a message elsewhere.
 """
@@ -6,17 +6,13 @@ The zips are looked at where `make extension` has left them in build/extension, 
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,26 +20,31 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import extension  # noqa: E402
 import wheels  # noqa: E402
+import zips  # noqa: E402
+from zips import Zip  # noqa: E402
 
-PYTHONS = {"cp311", "cp313", "cp314"}
-NAMES = {"constriction", "llvmlite", "numba", "pillow"}
-MANIFEST = tomllib.loads((ROOT / "blender_manifest.toml").read_text("utf-8"))
-
-
-def built(platform: str) -> Path:
-    path = extension.OUTPUT / f"{MANIFEST['id']}-{MANIFEST['version']}-{platform}.zip"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not built: make extension")
-    return path
+NAMES = ["constriction", "llvmlite", "numba", "pillow"]
+MANIFEST = zips.manifest()
+ZIPS = list(zips.zips())
 
 
-def test_every_platform_and_python_has_every_wheel() -> None:
+def built(wanted: Zip) -> Path:
+    if not wanted.path.is_file():
+        pytest.skip(f"{wanted.path.name} is not built: make extension{' LISTED=1' if wanted.listed else ''}")
+    return wanted.path
+
+
+def test_every_blender_has_a_zip_with_every_wheel() -> None:
+    """blender.org's Blenders from 4.5 on, without a gap, on every platform; Linux distributions' as far as wheels exist."""
     pinned = wheels.pinned()
     assert {wheel.platform for wheel in pinned} == set(MANIFEST["platforms"]) == set(wheels.PLATFORMS.values())
+    for one in ZIPS:
+        assert [wheel.name for wheel in one.wheels] == NAMES, one
     for platform in MANIFEST["platforms"]:
-        assert sorted((w.python, w.name) for w in pinned if w.platform == platform) == sorted(
-            (python, name) for python in PYTHONS for name in NAMES
-        )
+        ranges = [(z.blender.first, z.blender.end) for z in zips.zips(listed=True) if z.platform == platform]
+        assert ranges == [(MANIFEST["blender_version_min"], "5.1.0"), ("5.1.0", None)]
+    assert [one.platform for one in ZIPS if not one.blender.official] == ["linux-x64"]
+    assert len({one.path for listed in (False, True) for one in zips.zips(listed)}) == 7 + 6
     machine = {"linux-x64": "x86_64", "macos-arm64": "arm64", "windows-x64": "amd64"}
     for wheel in pinned:
         assert all(tag.endswith(machine[wheel.platform]) for tag in wheel.tags), wheel.filename
@@ -85,9 +86,10 @@ def kind(head: bytes) -> str:
     return "unknown"
 
 
-@pytest.mark.parametrize("platform", sorted(wheels.PLATFORMS.values()))
-def test_zip_keeps_the_rules(platform: str) -> None:
-    assert extension.check(built(platform), platform) == []
+@pytest.mark.parametrize("one", [*ZIPS, *zips.zips(listed=True)], ids=lambda one: one.path.stem)
+def test_zip_keeps_the_rules(one: Zip) -> None:
+    built(one)
+    assert extension.check(one) == []
 
 
 def test_the_same_sources_give_the_same_zip(tmp_path: Path) -> None:
@@ -184,59 +186,6 @@ def test_the_script_for_installed_copies_names_modules_that_exist() -> None:
         assert (ROOT / "imagegs_blender" / name.replace(".", "/")).with_suffix(".py").is_file(), name
 
 
-def test_installed_copy_compresses_reopens_and_leaves(tmp_path: Path) -> None:
-    """Install the zip with Blender's own operator into an empty user folder, use it there, and uninstall it."""
-    package = built("linux-x64")
-    if sys.platform != "linux":
-        pytest.skip("the zip for Linux is the one that is installed here")
-    work = tmp_path / "work"
-    work.mkdir()
-    script = shutil.copy(ROOT / "tests" / "installed.py", work)
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "NUMBA_CACHE_DIR")}
-    environment |= {"BLENDER_USER_RESOURCES": str(tmp_path / "user"), "HOME": str(tmp_path / "home")}
-
-    def python(*arguments: str, **more: dict[str, str]) -> str:
-        command, variables = [sys.executable, "-P", *arguments], environment | more.get("environment", {})
-        done = subprocess.run(command, cwd=work, env=variables, capture_output=True, text=True, timeout=1200)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    end = "bpy.ops.wm.save_userpref(); sys.stdout.flush(); os._exit(0 if result == {'FINISHED'} else 1)"
-    install = f"bpy.ops.extensions.package_install_files(repo='user_default', filepath={str(package)!r})"
-    python("-c", f"import bpy, os, sys; result = {install}; {end}")
-    before = snapshot(tmp_path / "user" / "extensions" / "user_default" / "imagegs_blender")
-    assert "blender_manifest.toml" in before and "LICENSE" in before
-    seconds = json.loads(python(script, str(work)).splitlines()[-1])
-    assert seconds["fit"] > 0
-    after = snapshot(tmp_path / "user" / "extensions" / "user_default" / "imagegs_blender")
-    assert after == before, "an extension must not write into its own folder"
-    assert list((tmp_path / "user" / "extensions" / ".user").rglob("*.nbi")), "Numba's cache is in the user folder"
-
-    without = shutil.ignore_patterns("core", "gui", "__pycache__")
-    shutil.copytree(ROOT / "tests", work / "tests", ignore=without, dirs_exist_ok=True)
-    shutil.copy(ROOT / "tests" / "as_installed.py", work)
-    chosen = [f"tests/operators/test_{name}.py" for name in ("compress", "tools", "undo")]
-    quick = "not outlives_blender"  # starts Python with the package by name
-    python("-m", "pytest", "-q", "-p", "as_installed", "-k", quick, *chosen, environment={"PYTHONPATH": str(work)})
-
-    remove = (
-        "bpy.ops.extensions.package_uninstall(repo_index=[r.module for r in bpy.context.preferences.extensions.repos]"
-    )
-    remove += ".index('user_default'), pkg_id='imagegs_blender')"
-    python("-c", f"import bpy, os, sys; result = {remove}; {end}")
-    render = shutil.copy(ROOT / "tests" / "workflow" / "render.py", work)
-    pictures = []
-    for name in ("original", "self-contained"):
-        python(render, str(work / f"{name}.blend"), str(work / "render.npy"), "cycles", "--without-addon")
-        pictures.append(np.load(work / "render.npy"))
-    seen = pictures[0][..., 3] > 0.99
-    assert seen.mean() > 0.1 and pictures[0][seen][:, :3].std() > 0.05
-    assert np.abs(pictures[0] - pictures[1])[seen].mean() < 0.02, "self-contained files render without the extension"
-    left = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(work)]
-    assert not [path for path in left if "imagegs" in str(path.relative_to(tmp_path)).lower()]
-    assert all(path.is_relative_to(tmp_path / "user") for path in left), "nothing outside Blender's user folder"
-
-
 def test_pip_install_gives_the_command(tmp_path: Path) -> None:
     """pip install . into an empty folder, without the network; the installed command opens a stream."""
     pytest.importorskip("hatchling", reason="pip can build offline where hatchling is installed")
@@ -261,9 +210,3 @@ def test_pip_install_gives_the_command(tmp_path: Path) -> None:
     assert MANIFEST["version"] in {
         path.name.split("-")[1].removesuffix(".dist") for path in package.glob("*.dist-info")
     }
-
-
-def snapshot(folder: Path) -> dict[str, int]:
-    """The files below a folder, but Python's own bytecode, and their sizes."""
-    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return {str(path.relative_to(folder)): path.stat().st_size for path in files}

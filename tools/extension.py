@@ -1,9 +1,10 @@
-"""Builds the extension: one zip per platform, with Blender's own tool, checked; the same commit gives the same bytes.
+"""Builds the extension: the zips of zips.py, with Blender's own tool, checked; the same commit gives the same bytes.
 
     python tools/extension.py [linux-x64] [macos-arm64] [windows-x64]      into build/extension (default: all three)
+    python tools/extension.py --listed      those for extensions.blender.org, into build/listing
     python tools/extension.py --dev-link    the checkout itself as an extension of the Blender versions on this machine
 
-Each zip is staged from blender_manifest.toml, imagegs_blender/ and the wheels of its platform (wheels.sha256).
+Each zip is staged from blender_manifest.toml, imagegs_blender/ and its wheels (wheels.sha256).
 """
 
 from __future__ import annotations
@@ -22,18 +23,25 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import wheels
+from zips import Zip, zips
 
 ROOT = wheels.ROOT
-OUTPUT = ROOT / "build" / "extension"
 DOCUMENTS = ("LICENSE", "THIRD-PARTY-NOTICES.txt")
-LIMIT = 200_000_000  # bytes; also the limit of extensions.blender.org
+LIMIT = 75_000_000  # bytes of a zip; extensions.blender.org takes 200 MB
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+EDITION = "core/edition.py"
+COMPLETE_ONLY = (
+    "core/__main__.py", "core/cli/(?!__init__|progress)", "core/devices/cuda/", "core/process/interpreter.py",
+    "core/quality/(lpips|network_weights|perceptual).py", "operators/devices.py",
+)  # fmt: skip
+"""What the build for extensions.blender.org leaves out, as the beginnings of names: whatever needs other software."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     platforms = sorted(wheels.PLATFORMS.values())
     parser.add_argument("platforms", nargs="*", metavar="PLATFORM", help=f"of {', '.join(platforms)}; default all")
+    parser.add_argument("--listed", action="store_true", help="build for extensions.blender.org")
     parser.add_argument("--dev-link", action="store_true", help="link the checkout into the Blender versions here")
     options = parser.parse_args()
     if unknown := set(options.platforms) - set(platforms):
@@ -42,52 +50,74 @@ def main() -> None:
         dev_link()
         return
     tool = blender_tool()
-    for platform in options.platforms or platforms:
-        built = build(platform, tool)
-        problems = check(built, platform)
-        if problems:
-            built.unlink()
-            sys.exit("\n".join(f"error: {built.name}: {problem}" for problem in problems))
-        size, digest = built.stat().st_size, hashlib.sha256(built.read_bytes()).hexdigest()
-        print(f"{digest}  {built.relative_to(ROOT)}  {size / 1e6:.1f} MB", flush=True)
+    for wanted in zips(options.listed):
+        if wanted.platform not in (options.platforms or platforms):
+            continue
+        build(wanted, tool)
+        if problems := check(wanted):
+            wanted.path.unlink()
+            sys.exit("\n".join(f"error: {wanted.path.name}: {problem}" for problem in problems))
+        size, digest = wanted.path.stat().st_size, hashlib.sha256(wanted.path.read_bytes()).hexdigest()
+        print(f"{digest}  {wanted.path.relative_to(ROOT)}  {size / 1e6:.1f} MB", flush=True)
 
 
-def build(platform: str, tool: list[str]) -> Path:
-    """The zip of a platform, built and validated by Blender's tool. Ends the program where the tool objects."""
-    bundled = [wheel for wheel in wheels.pinned() if wheel.platform == platform]
-    wheels.fetch(bundled)
-    folder = ROOT / "build" / "stage" / platform
-    stage(folder, platform, bundled)
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    manifest = tomllib.loads((folder / "blender_manifest.toml").read_text("utf-8"))
-    built = OUTPUT / f"{manifest['id']}-{manifest['version']}-{platform}.zip"
-    built.unlink(missing_ok=True)
+def build(wanted: Zip, tool: list[str]) -> None:
+    """Build a zip and validate it by Blender's tool. Ends the program where the tool objects."""
+    wheels.fetch(wanted.wheels)
+    folder = ROOT / "build" / "stage" / wanted.path.stem
+    stage(folder, wanted)
+    (folder / "wheels").mkdir()
+    for wheel in wanted.wheels:
+        (folder / "wheels" / wheel.filename).hardlink_to(wheel.path)
+    wanted.path.parent.mkdir(parents=True, exist_ok=True)
+    wanted.path.unlink(missing_ok=True)
     tags = f"--valid-tags={Path(tool[-1]).parents[3] / 'modules/_bpy_internal/extensions/tags.py'}"
-    run([*tool, "build", f"--source-dir={folder}", f"--output-filepath={built}", tags])
-    normalize(built)
-    run([*tool, "validate", tags, str(built)])
-    return built
+    run([*tool, "build", f"--source-dir={folder}", f"--output-filepath={wanted.path}", tags])
+    normalize(wanted.path)
+    run([*tool, "validate", tags, str(wanted.path)])
+    shutil.rmtree(folder)
 
 
-def stage(folder: Path, platform: str, bundled: list[wheels.Wheel]) -> None:
-    """Fill a folder with the content of the zip; the manifest in it names the platform and its wheels."""
+def stage(folder: Path, wanted: Zip) -> None:
+    """Fill a folder with a zip's content but its wheels; the manifest in it names the platform, the Blenders and the wheels."""
     if folder.exists():
         shutil.rmtree(folder)
-    sources = {name: ROOT / name for name in DOCUMENTS}
-    package = ROOT / "imagegs_blender"
-    sources |= {str(PurePosixPath(path.relative_to(package))): path for path in package_files(package)}
-    sources |= {f"wheels/{wheel.filename}": wheel.path for wheel in bundled}
-    for name, source in sources.items():
+    for name, source in sources(wanted.listed).items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-    text = (ROOT / "blender_manifest.toml").read_text("utf-8")
-    listed = "\n".join(f"    {json.dumps(f'./wheels/{wheel.filename}')}," for wheel in bundled)
-    own = f'platforms = ["{platform}"]\nwheels = [\n{listed}\n]'
-    text, count = re.subn(r"(?m)^platforms = \[.*\]$", own, text)
+    listed = "\n".join(f"    {json.dumps(f'./wheels/{wheel.filename}')}," for wheel in wanted.wheels)
+    blenders = f'blender_version_min = "{wanted.blender.first}"'
+    if wanted.blender.end:
+        blenders += f'\nblender_version_max = "{wanted.blender.end}"'
+    written = {
+        "version": f'version = "{wanted.version}"',
+        "blender_version_min": blenders,
+        "platforms": f'platforms = ["{wanted.platform}"]\nwheels = [\n{listed}\n]',
+    }
+    for name, lines in written.items():
+        _rewrite(folder / "blender_manifest.toml", rf"{name} = .*", lines)
+    if wanted.listed:
+        _rewrite(folder / EDITION, "COMPLETE: Final = True", "COMPLETE: Final = False")
+
+
+def sources(listed: bool) -> dict[str, Path]:
+    """The files of a zip but its wheels, by the names that they have in it."""
+    package = ROOT / "imagegs_blender"
+    found = {name: ROOT / name for name in (*DOCUMENTS, "blender_manifest.toml")}
+    for path in package_files(package):
+        name = str(PurePosixPath(path.relative_to(package)))
+        if not (listed and re.match("|".join(COMPLETE_ONLY), name)):
+            found[name] = path
+    return found
+
+
+def _rewrite(path: Path, line: str, new: str) -> None:
+    """Replace the one line of a file that is like a pattern. Ends the program where there are more, or none."""
+    text, count = re.subn(rf"(?m)^{line}$", lambda _: new, path.read_text("utf-8"))
     if count != 1:
-        sys.exit("error: blender_manifest.toml: needs one line platforms = [...]")
-    (folder / "blender_manifest.toml").write_text(text, "utf-8", newline="\n")
+        sys.exit(f"error: {path.name}: needs one line {line}")
+    path.write_text(text, "utf-8", newline="\n")
 
 
 def normalize(built: Path) -> None:
@@ -112,10 +142,10 @@ def package_files(package: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def check(built: Path, platform: str) -> list[str]:
+def check(built: Zip) -> list[str]:
     """What is wrong with a zip by our own rules, one line each."""
     problems = []
-    with zipfile.ZipFile(built) as archive:
+    with zipfile.ZipFile(built.path) as archive:
         names = archive.namelist()
         manifest = tomllib.loads(archive.read("blender_manifest.toml").decode("utf-8"))
         for name in names:
@@ -127,20 +157,23 @@ def check(built: Path, platform: str) -> list[str]:
             home = str(ROOT).encode()
             if not name.endswith(".whl") and len(home) > 1 and home in archive.read(name):
                 problems.append(f"{name}: holds a path of this machine, {ROOT}")
-        bundled = {wheel.filename: wheel for wheel in wheels.pinned() if wheel.platform == platform}
+        bundled = {f"wheels/{wheel.filename}": wheel for wheel in built.wheels}
         for name, wheel in bundled.items():
-            if f"wheels/{name}" not in names:
-                problems.append(f"{name}: missing")
-            elif hashlib.sha256(archive.read(f"wheels/{name}")).hexdigest() != wheel.sha256:
+            if name in names and hashlib.sha256(archive.read(name)).hexdigest() != wheel.sha256:
                 problems.append(f"{name}: changed")
-        problems += [
-            f"{name}: not pinned" for name in names if name.endswith(".whl") and Path(name).name not in bundled
-        ]
-    problems += [f"{name}: missing" for name in ("__init__.py", *DOCUMENTS) if name not in names]
-    if manifest["platforms"] != [platform] or len(manifest["wheels"]) != len(bundled):
-        problems.append("its manifest names other platforms or wheels")
-    if built.stat().st_size >= LIMIT:
-        problems.append(f"{built.stat().st_size / 1e6:.1f} MB; the limit is {LIMIT / 1e6:.0f} MB")
+    wanted = sources(built.listed).keys() | bundled.keys()
+    problems += [f"{name}: missing" for name in sorted(wanted - set(names))]
+    problems += [f"{name}: does not belong there" for name in sorted(set(names) - wanted)]
+    own = {
+        "version": built.version,
+        "blender_version_min": built.blender.first,
+        "blender_version_max": built.blender.end,
+        "platforms": [built.platform],
+        "wheels": [f"./{name}" for name in bundled],
+    }
+    problems += [f"its manifest has another {name}" for name, value in own.items() if manifest.get(name) != value]
+    if built.path.stat().st_size > LIMIT:
+        problems.append(f"{built.path.stat().st_size / 1e6:.1f} MB; the limit is {LIMIT / 1e6:.0f} MB")
     return problems
 
 

@@ -1,11 +1,11 @@
 """Render one still of a .blend with Cycles, small and reproducible, its Gaussians decoded per pixel.
 
-python tools/render_view.py SCENE.blend OUT.png
+python tools/render_view.py SCENE.blend OUT.png [--width 640] [--samples 16] [--shift 0]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import bpy
@@ -13,26 +13,25 @@ from mathutils import Vector
 
 import imagegs_blender
 
-WIDTH, SAMPLES = 640, 16
 
-
-def render(blend: Path, out: Path) -> None:
-    """The view of the scene's camera; where there is none, of all objects."""
+def render(blend: Path, out: Path, width: int, samples: int, shift: float) -> None:
+    """The view of the scene's camera; where there is none, of all objects. shift moves it, in parts of its width."""
     bpy.ops.preferences.addon_enable(module="cycles")
     imagegs_blender.register()
     bpy.ops.wm.open_mainfile(filepath=str(blend))
     scene = bpy.context.scene
     if scene.camera is None:
         _frame_all(scene)
+    scene.camera.data.shift_x += shift
     settings, cycles = scene.render, scene.cycles
     settings.engine, cycles.device = "CYCLES", "CPU"
-    cycles.samples, cycles.seed, cycles.use_animated_seed = SAMPLES, 0, False
+    cycles.samples, cycles.seed, cycles.use_animated_seed = samples, 0, False
     cycles.use_adaptive_sampling = False
     cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
     settings.use_motion_blur = settings.use_compositing = settings.use_sequencer = False
     settings.use_border = settings.use_multiview = False
-    settings.resolution_y = max(64, round(WIDTH * settings.resolution_y / settings.resolution_x))
-    settings.resolution_x, settings.resolution_percentage = WIDTH, 100
+    settings.resolution_y = max(64, round(width * settings.resolution_y / settings.resolution_x))
+    settings.resolution_x, settings.resolution_percentage = width, 100
     settings.image_settings.file_format, settings.image_settings.color_mode = "PNG", "RGB"
     settings.filepath, settings.use_file_extension = str(out), False
     bpy.ops.render.render(write_still=True)
@@ -58,4 +57,11 @@ def _frame_all(scene: bpy.types.Scene) -> None:
 
 
 if __name__ == "__main__":
-    render(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("blend", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--width", type=int, default=640)
+    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--shift", type=float, default=0.0)
+    args = parser.parse_args()
+    render(args.blend.resolve(), args.output.resolve(), args.width, args.samples, args.shift)

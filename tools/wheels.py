@@ -2,8 +2,8 @@
 
 wheels.sha256 is the one place for their versions. To change one, replace its lines by `sha256sum *.whl`'s.
 
-CPython 3.11 (Blender 4.5 LTS to 5.0, NumPy 1.26) has a Numba of NumPy 1.26's time, whose LLVM is smaller: with the newest
-one, which 3.13 and 3.14 need, the Linux zip would pass 200 MB. NumPy itself and OpenImageIO are Blender's own.
+CPython 3.11 has a Numba of the time of its Blender's NumPy, 1.26; 3.13 and 3.14 have the newest. NumPy itself and
+OpenImageIO are Blender's own.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from typing import Any
 
+from .edition import COMPLETE
 from .errors import ImageGSError
 from .gaussians import MAX_TOPK
 
@@ -202,7 +203,7 @@ class FitSettings:
 AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
 """Settings that say how much a fit may take; with none of them it is DEFAULT_BPP."""
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda") if COMPLETE else ("auto", "cpu")
 INIT_MODES = ("gradient", "saliency", "random", "mask")
 RESTORING: dict[str, Any] = {
     "initial_ratio": 0.1, "add_times": 12, "add_share": 0.9, "prune_ratio": 0.0, "row_stride": 1, "settle_ratio": 0.1,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
+from ..core.edition import COMPLETE
 from . import (
     bake,
     compare,
@@ -21,10 +24,14 @@ from . import (
     show_originals,
 )
 
-_MODULES = (
+_MODULES: tuple[ModuleType, ...] = (
     settings, preferences, presets, compress, reach_quality, restore, drop_originals, make_local, copy_report, compare,
     set_decoder, self_contained, bake, show_as_images, show_originals, igs_files,
 )  # fmt: skip
+if COMPLETE:
+    from . import devices
+
+    _MODULES = (devices, *_MODULES)
 
 
 def register() -> None:

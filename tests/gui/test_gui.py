@@ -6,15 +6,22 @@ and build the extension first (make extension). Screenshots stay in build/gui.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import zips  # noqa: E402
+
 OUT = Path("build/gui")
 MINUTES = 40
 
@@ -28,17 +35,17 @@ def blender() -> list[str]:
 
 
 @pytest.fixture
-def extension() -> Path:
-    zips = sorted(Path("build/extension").glob("*linux*.zip"))
-    if not zips:
-        pytest.skip("no extension is built: make extension")
-    return zips[-1]
-
-
-def test_an_artist_presses_the_button(
-    blender: list[str], extension: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def extension(blender: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The zip for Linux and the Python of that Blender; its path is relative, see below."""
     monkeypatch.chdir(ROOT)
+    said = run(blender, "-b", "--python-expr", "import sys; print('python', 'cp%d%d' % sys.version_info[:2])")
+    wanted = zips.Zip("linux-x64", re.search(r"(?m)^python (cp\d+)$", said)[1]).path.relative_to(ROOT)
+    if not wanted.is_file():
+        pytest.skip(f"{wanted} is not built: make extension")
+    return wanted
+
+
+def test_an_artist_presses_the_button(blender: list[str], extension: Path, data: Path) -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     shutil.copytree(data / "blend" / "tea_set", OUT / "tea_set")
@@ -55,6 +62,29 @@ def test_an_artist_presses_the_button(
     said = result.read_text("utf-8") if result.exists() else log
     assert said.rstrip().endswith("passed"), said
     assert len(list(OUT.glob("*.png"))) == 9
+
+
+def test_a_farm_starts_from_factory_settings(blender: list[str], extension: Path, data: Path) -> None:
+    """The command of docs/install.md, which reads no preferences."""
+    run(blender, "--command", "extension", "install-file", "-r", "user_default", "-e", str(extension))
+    source = next((data / "blend").rglob("rosewood*.blend"))
+    folder = Path("build/farm")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(source.parent, folder)
+    enabled = ["-b", "--factory-startup", "--addons", "bl_ext.user_default.imagegs_blender"]
+    options = [
+        "--preset",
+        "fast",
+        "--num-gaussians",
+        "300",
+        "--even-if-not-smaller",
+        "--report",
+        str(folder / "report.json"),
+    ]
+    output = folder / "small.blend"
+    run(blender, *enabled, "--command", "imagegs", str(folder / source.name), "--output", str(output), *options)
+    (file,) = json.loads((folder / "report.json").read_text("utf-8"))["files"]
+    assert file["materials"] and not file["failed"] and output.is_file()
 
 
 def run(blender: list[str], *arguments: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from imagegs_blender.blend import properties
 from imagegs_blender.blend.decoder import Decoder
 from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.operators.devices import DevicePreferences
 from imagegs_blender.operators.preferences import IMAGEGS_AP_preferences
 from imagegs_blender.scene import material_stack, replace
 from imagegs_blender.workflow import comparison, rebuild, run
@@ -179,6 +180,6 @@ def test_comparison(square: bpy.types.Object) -> None:
 def test_preferences() -> None:
     layout = Layout()
     values = {"layout": layout, "bl_rna": IMAGEGS_AP_preferences.bl_rna}
-    IMAGEGS_AP_preferences.draw(type("Preferences", (), values)(), bpy.context)
+    IMAGEGS_AP_preferences.draw(type("Preferences", (DevicePreferences,), values)(), bpy.context)
     assert layout.properties == ["default_preset", "threads", "device", "python", "cache_folder"]
     assert layout.buttons == ["detect_devices"]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from ..version import WANTED, version
+from ..version import version
 
 # The package under the name that it has here, from where it is: in Blender it is bl_ext.<repository>.<name>, which no
 # path leads to, and Numba's cache holds that name.
@@ -34,6 +34,9 @@ def command(python: str, module: str, *arguments: Path) -> list[str]:
     first = Path(__file__).resolve().parents[2] / "__init__.py"
     return [python, "-P", "-c", _START, package, str(first), module, *map(str, arguments)]
 
+
+WANTED = "IMAGEGS_VERSION"
+"""The variable that tells another Python which version the one that starts it is; it is set for no other process."""
 
 _THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 """Threads that wait for others sleep, and matrices, which are small here, get one. By default both spin: beside other

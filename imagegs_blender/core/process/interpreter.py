@@ -1,15 +1,17 @@
-"""A Python that runs fits, the running one or another: what it can fit on, and what it lacks."""
+"""Another Python that runs fits, chosen by the user: what it can fit on, and what it lacks."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from importlib import metadata
 
 from ..errors import ImageGSError
 from ..version import PACKAGE
-from .child import command, environment
+from .child import WANTED, command, environment
 
-_FAILED = 3  # exit code of devices.choice with a message for the user
+_FAILED = 3  # exit code of main() with a message for the user
 
 
 def devices(python: str | None = None) -> str:
@@ -20,7 +22,7 @@ def devices(python: str | None = None) -> str:
     program = python or sys.executable
     try:
         done = subprocess.run(
-            command(program, "devices.choice"), env=environment(python),
+            command(program, "process.interpreter"), env=environment(python),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=120,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )  # fmt: skip
@@ -36,6 +38,35 @@ def devices(python: str | None = None) -> str:
         said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ImageGSError(f"{program}: can't run fits ({said}); pip install imagegs-blender in it")
     return done.stdout.strip().splitlines()[-1]
+
+
+def main() -> int:
+    """The process of devices(): 0, or 3 where this Python was set up for another version."""
+    from ..devices import choice  # noqa: F401  imports what a fit imports
+    from ..devices.cuda.presence import detect
+
+    try:
+        check_python()
+    except ImageGSError as error:
+        print(error, file=sys.stderr)
+        return _FAILED
+    print(detect())
+    return 0
+
+
+def check_python() -> None:
+    """Raise ImageGSError where this Python's packages were installed for another version than the one that started it."""
+    wanted = os.environ.get(WANTED)
+    if wanted is None:
+        return
+    try:
+        installed = metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError:
+        return
+    if installed != wanted:
+        raise ImageGSError(
+            f'{sys.executable}: has {PACKAGE} {installed}, this is {wanted}; in it, pip install "{PACKAGE}[cuda]=={wanted}"'
+        )
 
 
 def lacking(stderr: str, python: str) -> str | None:

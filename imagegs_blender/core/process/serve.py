@@ -15,9 +15,8 @@ from typing import Any
 from ..encoding import encode
 from ..encoding.encode import Progress
 from ..errors import ImageGSError
-from ..version import check_python
 from . import job, precompile
-from .child import from_parent, to_parent
+from .child import WANTED, from_parent, to_parent
 
 _LINES_PER_SECOND = 8
 """Of progress, at most: as often as a window shows it."""
@@ -35,7 +34,10 @@ def main() -> int:
         folder = Path(json.loads(folders.get()))
         _forget_errors()
         try:
-            check_python()
+            if WANTED in os.environ:
+                from .interpreter import check_python
+
+                check_python()
             _fit(folder, tell)
         except ImageGSError as error:
             tell({"failed": str(error)})

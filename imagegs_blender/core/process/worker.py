@@ -17,7 +17,6 @@ from typing import IO, Any, Self
 
 from ..errors import ImageGSError
 from .child import command, environment
-from .interpreter import lacking
 from .job import Job
 
 
@@ -107,7 +106,7 @@ class _Child:
     """
 
     def __init__(self, python: str | None, more: Mapping[str, str] | None) -> None:
-        self._python = python or sys.executable
+        self._python, self._is_another = python or sys.executable, python is not None
         try:
             with ExitStack() as failing:
                 self._errors = failing.enter_context(tempfile.TemporaryFile())
@@ -135,9 +134,14 @@ class _Child:
         code = self._process.wait()
         self._errors.seek(0)
         text = self._errors.read().decode("utf-8", "replace")
-        if unfit := lacking(text, self._python):
-            return unfit
         lines = text.strip().splitlines()
+        if self._is_another:
+            from .interpreter import lacking
+
+            if unfit := lacking(text, self._python):
+                return unfit
+        elif lines and lines[-1].startswith(("ImportError: ", "ModuleNotFoundError: ")):
+            return f"the fit's process can't start ({lines[-1].partition(': ')[2]}): {_REPAIR}"
         said = f": {lines[-1]}" if lines else ""
         ended = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         return (
@@ -151,6 +155,9 @@ class _Child:
         self._reader.join()
         for pipe in (self._stdin, self._stdout, self._errors):
             pipe.close()
+
+
+_REPAIR = "another extension may have brought another version; disable or update that one, and restart Blender"
 
 
 def _read(lines: IO[bytes], said: queue.SimpleQueue[dict[str, Any] | None]) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from imagegs_blender.core.cli import main
 from imagegs_blender.core.devices import choice
-from imagegs_blender.core.devices.cuda import nvrtc
+from imagegs_blender.core.devices.cuda import nvrtc, presence
 from imagegs_blender.core.encoding import encode
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.settings import DEVICES, FitSettings
@@ -27,9 +27,9 @@ from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role,
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    choice.detect.cache_clear()
+    presence.detect.cache_clear()
     yield
-    choice.detect.cache_clear()
+    presence.detect.cache_clear()
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, torch: str | None, driver: bool) -> None:
@@ -63,7 +63,7 @@ def test_what_is_missing_is_one_clear_error(
 ) -> None:
     pretend(monkeypatch, torch, driver)
     assert choice.choose("auto") == "cpu" and choice.choose("cpu") == "cpu"
-    assert missing in str(choice.detect())
+    assert missing in str(presence.detect())
     textures = texture_stack.build([
         SourceMap("a", Role.DATA, ColorSpace.RAW, Depth.F32, "L", np.zeros((16, 16, 1), np.float32))
     ])  # fmt: skip

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from imagegs_blender.core.devices import choice
 from imagegs_blender.core.devices.cpu.device import Cpu, render
+from imagegs_blender.core.devices.cuda import presence
 from imagegs_blender.core.devices.reference import Reference
 from imagegs_blender.core.devices.types import Grid, Splats, project
 from imagegs_blender.core.fitting.fit import fit
@@ -18,8 +18,8 @@ from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role,
 
 from tests.core.devices.test_devices import LOSSES, PARTS, random_splats, random_target  # isort: skip
 
-if choice.detect().cuda is None:
-    pytest.skip(f"no GPU here: {choice.detect().missing}", allow_module_level=True)
+if presence.detect().cuda is None:
+    pytest.skip(f"no GPU here: {presence.detect().missing}", allow_module_level=True)
 
 import torch
 
