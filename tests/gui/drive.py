@@ -52,6 +52,12 @@ def steps() -> Iterator[float]:
     before = links()
     yield 3
     shot("1_panel")
+    bpy.context.scene.imagegs_scope = "ACTIVE"
+    bpy.context.view_layer.objects.active = next(o for o in bpy.context.scene.objects if o.type == "MESH")
+    yield 2
+    shot("1_panel_active")
+    bpy.context.scene.imagegs_scope = "SELECTED"
+    yield 2
 
     press = package("workflow.run")
     click(area, region, BUTTON)
@@ -84,6 +90,7 @@ def steps() -> Iterator[float]:
     yield 15
     shot("3_compressed")
     check_tables(decoder)
+    yield from save_quietly(area)
 
     move(area, region, 500, left=-300)
     key("ctrl+z")
@@ -111,11 +118,9 @@ def steps() -> Iterator[float]:
     yield 5
     editor = next(a for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "IMAGE_EDITOR")
     sidebar = next(r for r in editor.regions if r.type == "UI")
-    sidebar.active_panel_category = "Image-GS"
     canvas = next(r for r in editor.regions if r.type == "WINDOW")
-    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=editor, region=canvas):
-        bpy.ops.image.view_all(fit_view=True)
-    yield 3
+    assert sidebar.active_panel_category == "Image-GS", "the comparison's tab is shown"
+    check_fitted(canvas)
     shot("5_split")
     settings = bpy.context.scene.imagegs_compare
     place = canvas.view2d.view_to_region(settings.divider, 0.5, clip=False)
@@ -127,6 +132,7 @@ def steps() -> Iterator[float]:
     for number, view in enumerate(("DIFFERENCE", "ELLIPSES")):
         bpy.context.scene.imagegs_compare.view = view
         yield 4
+        check_fitted(canvas)
         shot(f"{6 + number}_{view.lower()}")
 
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
@@ -144,6 +150,38 @@ def steps() -> Iterator[float]:
     click(area, region, BUTTON)  # and Blender quits while it runs
     yield from until(lambda: press.current is not None and press.current.psnr is not None, 300)
     note("quitting while a fit runs")
+
+
+def check_fitted(canvas: bpy.types.Region) -> None:
+    """The whole picture is seen, and as large as it can be."""
+    corners = [canvas.view2d.view_to_region(x, y, clip=False) for x, y in ((0, 0), (1, 1))]
+    (left, low), (right, high) = corners
+    note(f"the picture is at {corners}, in an editor of {canvas.width} x {canvas.height}")
+    assert left >= -2 and low >= -2 and right <= canvas.width + 2 and high <= canvas.height + 2, "it is fitted"
+    assert max((right - left) / canvas.width, (high - low) / canvas.height) > 0.8, "it is fitted"
+
+
+def save_quietly(area: bpy.types.Area) -> Iterator[float]:
+    """Saving takes what is derived out of the file and back: nothing of that is seen in the viewport."""
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    height = bpy.context.window_manager.windows[0].height
+    half = (region.width // 2, region.height // 2)  # its left part: no sidebar, no words that change
+    place = f"{half[0]}x{half[1]}+{region.x + 60}+{height - region.y - region.height + 120}"
+    shot("save_before", place)
+    started = time.perf_counter()
+    bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / "lean.blend"), copy=True)
+    note(f"saved in {time.perf_counter() - started:.2f} s")
+    for number, rest in enumerate((0.05, 0.5, 2.0)):
+        yield rest
+        shot(f"save_{number}", place)
+        done = subprocess.run(
+            ["compare", "-metric", "AE", "-fuzz", "3%", FOLDER / "save_before.png", FOLDER / f"save_{number}.png", "null:"],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode in (0, 1), done.stderr
+        assert float(done.stderr.split()[0]) < 50, f"the viewport flickers: {done.stderr} pixels change"
+    for file in FOLDER.glob("save_*.png"):
+        file.unlink()
 
 
 def viewport() -> tuple[bpy.types.Area, bpy.types.Region]:
@@ -235,8 +273,10 @@ def xdotool(*arguments: str) -> None:
     subprocess.run(["xdotool", *arguments], check=True)
 
 
-def shot(name: str) -> None:
-    subprocess.run(["import", "-window", "root", str(FOLDER / f"{name}.png")], check=True)
+def shot(name: str, place: str = "") -> None:
+    """A picture of the screen, or of a place on it, "WIDTHxHEIGHT+X+Y"."""
+    crop = ["-crop", place, "+repage"] if place else []
+    subprocess.run(["import", "-window", "root", *crop, str(FOLDER / f"{name}.png")], check=True)
 
 
 def note(text: str) -> None:

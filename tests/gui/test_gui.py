@@ -61,7 +61,7 @@ def test_an_artist_presses_the_button(blender: list[str], extension: Path, data:
     result = OUT / "result.txt"
     said = result.read_text("utf-8") if result.exists() else log
     assert said.rstrip().endswith("passed"), said
-    assert len(list(OUT.glob("*.png"))) == 9
+    assert len(list(OUT.glob("*.png"))) == 10
 
 
 def test_a_farm_starts_from_factory_settings(blender: list[str], extension: Path, data: Path) -> None:
