@@ -174,6 +174,10 @@ def steps(
         built = [fit for fit in fits if fit.decoders]
         if again and built:
             _restore(_materials(plan), [name for fit in built for name in fit.decoders.values()])
+            for fit in built:
+                fit.decoders = {
+                    sampling: _named(name, _name(fit.stack, sampling)) for sampling, name in fit.decoders.items()
+                }
         for fit in built:
             with _caught(fit.stack, outcome):
                 replace.replace(fit.stack, {sampling: find(name) for sampling, name in fit.decoders.items()})
@@ -229,11 +233,23 @@ def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings, shown: 
     decoders: dict[Sampling, Decoder] = {}
     for sampling in stack.samplings:
         record = Record(settings.changed(), encoded.report, sampling.extension, originals, sampling.projection, shown)
-        name = f"Image-GS {stack.name}{f' {sampling}' if decoders else ''}"
+        name = _name(stack, sampling)
         decoders[sampling] = builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail())
     if len(decoders) > 1:
         share(list(decoders.values()))
     return {sampling: decoder.name for sampling, decoder in decoders.items()}
+
+
+def _name(stack: StackPlan, sampling: Sampling) -> str:
+    """The name of a stack's decoder, as far as it is free."""
+    return f"Image-GS {stack.name}{'' if sampling == stack.samplings[0] else f' {sampling}'}"
+
+
+def _named(name: str, wanted: str) -> str:
+    """Give a decoder the name that the one before it had; returns the name that it has then."""
+    tree = find(name).tree
+    tree.name = wanted
+    return tree.name
 
 
 def _restore(materials: list[bpy.types.Material], waiting: list[str]) -> None:

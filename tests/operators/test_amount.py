@@ -90,7 +90,7 @@ def test_one_click_reaches_a_good_quality(squares: tuple[bpy.types.Material, bpy
     wanted = reach.size(low)
     assert "visible up close" in drawn(bpy.types.IMAGEGS_PT_compress_view3d).text
     assert bpy.ops.imagegs.reach_quality(decoder="Image-GS common material") == {"FINISHED"}
-    done = {decoder.short_name.partition(".")[0]: summary.of(decoder) for decoder in decoders()}
+    done = {decoder.short_name: summary.of(decoder) for decoder in decoders()}
     assert done["common material"].psnr > low.psnr + 1 and done["common material"].after.disk <= wanted
     assert done["own material"].after.disk <= 1024, "the other is as it was"
     assert common.imagegs.has_own and round(common.imagegs.max_kilobytes * 1000) == wanted and not own.imagegs.has_own
