@@ -231,7 +231,7 @@ def test_shown_as_images_and_back(square: bpy.types.Object, tmp_path: Path) -> N
 
 def test_nothing_else_works_on_the_images(square: bpy.types.Object) -> None:
     bpy.ops.imagegs.show_as_images()
-    assert bpy.ops.imagegs.compress(preset="fast", bpp=16.0) == {"CANCELLED"} and len(decoders()) == 1
+    assert not bpy.ops.imagegs.compress.poll() and len(decoders()) == 1
     bpy.ops.imagegs.restore()
     assert image_of(square.active_material).name == "square color" and not decoders()
     assert not as_images.is_shown(bpy.data.materials)
