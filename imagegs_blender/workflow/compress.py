@@ -30,7 +30,7 @@ from ..shaders import decoder as builder
 from . import limits, worth
 from .max_detail import wanted_detail
 from .notices import Notice, Severity
-from .reading import Reading
+from .reading import Reading, is_small
 
 
 class Phase(Enum):
@@ -129,24 +129,34 @@ def steps(
     plan = outcome.plan
     names = tuple(stack.name for stack in plan.stacks)
     fits: list[_Fit] = []
+    options = worker_options or {}
+    alone = settings.time_budget is not None or bool(options.get("python"))  # another Python is there for a GPU
+    has_begun = False
     with ExitStack() as ending:
-        worker = ending.enter_context(Worker(**(worker_options or {})))
-        readings = [Reading(stack, stack.settings(settings), importance, worker) for stack in plan.stacks]
-        for reading in readings:
-            ending.callback(reading.close)
+        workers = [ending.enter_context(Worker(**options)) for _ in range(1 if alone else 2)]
+        readings = []
+        for index, stack in enumerate(plan.stacks):
+            worker = workers[index % len(workers) if is_small(stack) else 0]
+            readings.append(Reading(stack, stack.settings(settings), importance, worker))
+            ending.callback(readings[-1].close)
         for index, (stack, reading) in enumerate(zip(plan.stacks, readings, strict=True)):
             start = time.perf_counter()
             with _caught(stack, outcome):
                 while not reading.done:
                     yield Update(names, index, Phase.READING, waiting=not reading.advance())
                 job = reading.job()
-                ahead = next((other for other in readings[index + 1 : index + 2] if other.is_small), None)
+                ahead = next(
+                    (other for other in readings[index + 1 : index + 2] if is_small(plan.stacks[index + 1])), None
+                )
                 while not job.done:
-                    worker.listen()
-                    waiting = not (ahead and ahead.advance())
+                    for worker in workers:
+                        worker.listen()
                     reports = job.progress()
-                    if worker.preparing is not None:
-                        yield Update(names, index, Phase.PREPARING, waiting=waiting, part=worker.preparing)
+                    has_begun |= bool(reports)  # before that, a child may be preparing what the other needs, too
+                    waiting = not (ahead and has_begun and ahead.advance())
+                    preparing = reading.worker.preparing
+                    if preparing is not None:
+                        yield Update(names, index, Phase.PREPARING, waiting=waiting, part=preparing)
                         continue
                     yield Update(names, index, Phase.FITTING, reports[-1] if reports else None, waiting)
                 encoded = job.result()

@@ -17,18 +17,22 @@ SMALL = 2048 * 2048
 """Texels of a stack that are read while another is fitted: of a larger one the memory counts, and the time does not."""
 
 
+def is_small(stack: StackPlan) -> bool:
+    """Whether a stack may be read, and fitted, while another is."""
+    return stack.texels <= SMALL
+
+
 class Reading:
     """Reads the maps of a stack one by one, joins them in a thread, and adds the job to a worker, a piece at a time.
 
     done       that is over, or can't be done: job() says
-    is_small   it may be read while another stack is fitted
+    worker     the one that does the job
     shown      what of the texture counts, as Record.shown, once the reading is done
     """
 
     def __init__(self, stack: StackPlan, settings: FitSettings, importance: Importance | None, worker: Worker) -> None:
         self.done, self.shown = False, ""
-        self.is_small = stack.texels <= SMALL
-        self._stack, self._settings, self._importance, self._worker = stack, settings, importance, worker
+        self._stack, self._settings, self._importance, self.worker = stack, settings, importance, worker
         self._pieces = self._read()
         self._job: Future[Job] = Future()
 
@@ -55,7 +59,7 @@ class Reading:
 
     def _read(self) -> Generator[bool, None, None]:
         """What advance() says about each piece."""
-        self._worker.start()  # it has much to import
+        self.worker.start()  # it has much to import
         stack, sources = self._stack, []
         for map_plan in stack.maps:
             sources.append(pixels.read_map(map_plan))
@@ -79,7 +83,7 @@ class Reading:
         finally:
             thread.shutdown(wait=False)
         job = prepared.result()
-        self._worker.add(job)
+        self.worker.add(job)
         self._job.set_result(job)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import bpy
@@ -17,6 +18,7 @@ from imagegs_blender.workflow import bake
 from imagegs_blender.workflow.compress import Outcome, Update, planned, steps
 from imagegs_blender.workflow.run import compress
 from tests.scene import trees
+from tests.workflow import scene
 from tests.workflow.scene import state
 
 pytestmark = pytest.mark.usefixtures("addon")
@@ -163,3 +165,15 @@ def test_a_damaged_stream_is_named_and_kept_and_does_not_stop_the_others(
     assert find(names[0]).data == bytes(data)
     for table, array in texels(find(names[1])).items():
         np.testing.assert_array_equal(array, built[table], err_msg=table)
+
+
+def test_small_stacks_are_fitted_two_at_a_time_to_the_same_bytes(tmp_path: Path) -> None:
+    """Another Python, which is there for a GPU, does one after the other."""
+    materials = [scene.plane(name, tmp_path).active_material for name in ("one", "two", "three")]
+    streams = []
+    for options in ({}, {"python": sys.executable}):
+        outcome = compress(planned(materials), SETTINGS, worker_options=options)
+        assert [done.stack.name for done in outcome.done] == [f"{name} material" for name in ("one", "three", "two")]
+        streams.append({decoder.short_name: decoder.data for decoder in decoders()})
+        replace.restore(materials)
+    assert streams[0] == streams[1]
