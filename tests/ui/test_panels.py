@@ -86,7 +86,7 @@ def test_running(square: bpy.types.Object, tmp_path: Path) -> None:
     seen = {}
     while work.advance() is None:
         update = work.update
-        if update.phase not in seen:
+        if update.phase not in seen and update.phase is not Phase.PREPARING:  # on a computer's first fit
             seen[update.phase] = panel()
     run.end()
     assert list(seen) == [Phase.READING, Phase.FITTING, Phase.BUILDING]
