@@ -36,7 +36,6 @@ import bpy
 from .blend import amount
 from .core import files
 from .core.cli.progress import ProgressLine
-from .core.encoding.encode import Progress
 from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
 from .scene import cost, drop
@@ -180,7 +179,7 @@ def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
 def _tell(line: ProgressLine, update: Update) -> None:
     """Show where the work is."""
     if update.phase is Phase.PREPARING:
-        line.show(Progress(Phase.PREPARING.value, round(100 * update.part), 100, None, 0.0))
+        line.say(Phase.PREPARING.value, f"{update.part:.0%}")
     elif update.progress is not None:
         line.show(update.progress, f"[{update.index + 1}/{len(update.names)}] {update.stack}: ")
 

@@ -136,7 +136,7 @@ def _fit() -> None:
             if space.image.name != comparison.IMAGE:
                 continue
             for region in area.regions:
-                if region.type == "UI":
+                if region.type == "UI" and region.width > 1:  # it is hidden otherwise, and has no tabs
                     border.show_tab(region, "Image-GS")
                 elif region.type == "WINDOW":
                     with bpy.context.temp_override(window=window, area=area, region=region):

@@ -174,12 +174,9 @@ class IMAGEGS_OT_compress(Press, bpy.types.Operator):
         return True
 
 
-class IMAGEGS_OT_recompress(Press, bpy.types.Operator):
-    """Compress the chosen materials anew, from their kept originals, with the settings above"""
+class PressAgain(Press):
+    """Compressing again, from the originals."""
 
-    bl_idname = "imagegs.recompress"
-    bl_label = "Recompress"
-    bl_options = {"REGISTER", "UNDO"}
     again = True
 
     @classmethod
@@ -188,6 +185,14 @@ class IMAGEGS_OT_recompress(Press, bpy.types.Operator):
             cls.poll_message_set(BUSY)
             return False
         return selection.poll_originals(cls, context)
+
+
+class IMAGEGS_OT_recompress(PressAgain, bpy.types.Operator):
+    """Compress the chosen materials anew, from their kept originals, with the settings above"""
+
+    bl_idname = "imagegs.recompress"
+    bl_label = "Recompress"
+    bl_options = {"REGISTER", "UNDO"}
 
 
 class IMAGEGS_OT_cancel(bpy.types.Operator):

@@ -55,7 +55,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, materi
     else:
         _draw_amount(layout, settings)
         if own:
-            text = _("{materials} with a size or quality of their own")
+            text = _("A size or quality of its own: {materials}")
             wrapped(layout, text.format(materials=counted(len(own), "material", "materials")), icon="INFO")
     layout.prop(settings, "even_if_not_smaller")
     _draw_importance(layout, settings)

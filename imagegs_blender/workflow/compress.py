@@ -30,7 +30,7 @@ from ..shaders import decoder as builder
 from . import limits, worth
 from .max_detail import wanted_detail
 from .notices import Notice, Severity
-from .reading import Reading, is_small
+from .reading import SMALLEST, Reading
 
 
 class Phase(Enum):
@@ -136,7 +136,7 @@ def steps(
         workers = [ending.enter_context(Worker(**options)) for _ in range(1 if alone else 2)]
         readings = []
         for index, stack in enumerate(plan.stacks):
-            worker = workers[index % len(workers) if is_small(stack) else 0]
+            worker = workers[index % len(workers) if stack.texels <= SMALLEST else 0]
             readings.append(Reading(stack, stack.settings(settings), importance, worker))
             ending.callback(readings[-1].close)
         for index, (stack, reading) in enumerate(zip(plan.stacks, readings, strict=True)):
@@ -145,9 +145,7 @@ def steps(
                 while not reading.done:
                     yield Update(names, index, Phase.READING, waiting=not reading.advance())
                 job = reading.job()
-                ahead = next(
-                    (other for other in readings[index + 1 : index + 2] if is_small(plan.stacks[index + 1])), None
-                )
+                ahead = next((other for other in readings[index + 1 : index + 2] if other.is_small), None)
                 while not job.done:
                     for worker in workers:
                         worker.listen()

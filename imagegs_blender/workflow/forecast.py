@@ -53,7 +53,7 @@ def plan(materials: list[bpy.types.Material], settings: FitSettings | None = Non
     key = (settings, *names, *(tuple(amount.own(material.name).items()) for material in materials))
     if key not in _plans:
         if len(_plans) >= _MAX_KEPT:
-            _plans.clear()
+            _forget()
         whole = material_stack.plan(materials)
         _plans[key] = whole if settings is None else worth.sifted(whole, settings)
     return _plans[key]

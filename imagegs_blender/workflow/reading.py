@@ -13,25 +13,23 @@ from ..scene import coverage, pixels
 from ..scene.coverage import Importance
 from ..scene.material_stack import StackPlan
 
-SMALL = 2048 * 2048
-"""Texels of a stack that are read while another is fitted: of a larger one the memory counts, and the time does not."""
-
-
-def is_small(stack: StackPlan) -> bool:
-    """Whether a stack may be read, and fitted, while another is."""
-    return stack.texels <= SMALL
+SMALL, SMALLEST = 2048 * 2048, 512 * 512
+"""Texels of a stack up to which it is read while another is fitted: of a larger one the memory counts, and the time does
+not. And those up to which it is fitted then, too: the fit of a larger one keeps all cores busy by itself."""
 
 
 class Reading:
     """Reads the maps of a stack one by one, joins them in a thread, and adds the job to a worker, a piece at a time.
 
     done       that is over, or can't be done: job() says
+    is_small   it may be read while another stack is fitted
     worker     the one that does the job
     shown      what of the texture counts, as Record.shown, once the reading is done
     """
 
     def __init__(self, stack: StackPlan, settings: FitSettings, importance: Importance | None, worker: Worker) -> None:
         self.done, self.shown = False, ""
+        self.is_small = stack.texels <= SMALL
         self._stack, self._settings, self._importance, self.worker = stack, settings, importance, worker
         self._pieces = self._read()
         self._job: Future[Job] = Future()

@@ -15,6 +15,7 @@ import pytest
 from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.workflow import forecast, reach, selection, summary
 from imagegs_blender.workflow.compress import planned
+from tests.scene import trees
 from tests.ui.layout import drawn
 from tests.workflow import scene
 
@@ -39,7 +40,7 @@ def sizes() -> dict[str, int]:
 def test_a_material_has_a_size_of_its_own(squares: tuple[bpy.types.Material, bpy.types.Material]) -> None:
     plan = forecast.plan(list(squares))
     assert forecast.estimate(plan, bpy.context.scene.imagegs.fit_settings()).bytes == 3000
-    assert "1 material with a size or quality of their own" in drawn(bpy.types.IMAGEGS_PT_compress_view3d).text
+    assert "A size or quality of its own: 1 material" in drawn(bpy.types.IMAGEGS_PT_compress_view3d).text
     assert bpy.ops.imagegs.compress() == {"FINISHED"}
     assert sizes() == {"own material": 2000, "common material": 1000}
 
@@ -76,14 +77,19 @@ def test_it_is_remembered_and_the_batch_keeps_to_it(
         assert streams["common material"] <= 1500 and most - 300 < streams["own material"] <= most
 
 
-def test_one_click_reaches_a_good_quality(squares: tuple[bpy.types.Material, bpy.types.Material]) -> None:
-    own, common = squares
-    own.imagegs.has_own = False
-    for image in bpy.data.images:  # large enough that a good quality takes less than they do
+def grain() -> None:
+    """Pictures so large, and so grainy, that a good quality takes less than they do."""
+    for image in bpy.data.images:
         texels = np.random.default_rng(1).random(4 * 64 * 64, np.float32)
         image.scale(64, 64)
         image.pixels.foreach_set(0.5 + 0.1 * texels)
         image.pack()
+
+
+def test_one_click_reaches_a_good_quality(squares: tuple[bpy.types.Material, bpy.types.Material]) -> None:
+    own, common = squares
+    own.imagegs.has_own = False
+    grain()
     bpy.ops.imagegs.compress(preset="fast", bpp=2.0)
     low = {decoder.short_name: summary.of(decoder) for decoder in decoders()}["common material"]
     assert low.psnr < reach.LOW, "the test needs a low quality"
@@ -104,3 +110,22 @@ def test_there_is_no_click_where_the_originals_take_less(
         s = summary.of(decoder)
         assert reach.size(summary.Summary(**{**vars(s), "before": summary.Cost(10, 10)})) is None
         assert reach.size(summary.Summary(**{**vars(s), "psnr": None})) is None
+
+
+def test_one_click_leaves_other_stacks_of_the_material_as_large_as_they_are(tmp_path: Path) -> None:
+    """Two images with coordinates of their own are two stacks."""
+    item = scene.plane("both", tmp_path)
+    tree = item.active_material.node_tree
+    rough = tree.nodes["Principled BSDF"].inputs["Roughness"].links[0].from_node
+    mapping = trees.add(tree, "ShaderNodeMapping", trees.add(tree, "ShaderNodeTexCoord").outputs["UV"])
+    mapping.inputs["Scale"].default_value = (2, 2, 1)
+    tree.links.new(mapping.outputs[0], rough.inputs["Vector"])
+    grain()
+    bpy.ops.imagegs.compress(preset="fast", bpp=2.0)
+    before = {next(iter(d.record.originals)): (d.name, summary.of(d)) for d in decoders()}
+    name, low = before["both color"]
+    assert bpy.ops.imagegs.reach_quality(decoder=name) == {"FINISHED"}
+    after = {next(iter(d.record.originals)): d for d in decoders()}
+    assert after["both color"].record.settings["max_bytes"] == reach.size(low)
+    assert after["both rough"].record.settings["max_bytes"] == before["both rough"][1].after.disk
+    assert item.active_material.imagegs.max_kilobytes == pytest.approx(reach.size(low) / 1000)

@@ -36,13 +36,17 @@ class ProgressLine:
         is_last = progress.step == progress.steps
         if is_last and progress.psnr is None:  # after its last step a fit is packed and measured: not worth a line
             return
-        words = f"{about}{progress.phase}"
+        quality = "" if progress.psnr is None else f", {progress.psnr:.2f} dB"
+        steps = f"{progress.step}/{progress.steps}{quality}, {progress.seconds:.0f} s"
+        self.say(f"{about}{progress.phase}", steps, is_last)
+
+    def say(self, words: str, state: str, is_last: bool = False) -> None:
+        """Show the state of what the words say; left out where the last line, of the same words, is too recent."""
         pause = _PAUSE_ON_TERMINAL if self._on_terminal else _PAUSE
         if words == self._about and not is_last and time.monotonic() - self._shown < pause:
             return
         self._about, self._shown = words, time.monotonic()
-        quality = "" if progress.psnr is None else f", {progress.psnr:.2f} dB"
-        line = f"{words} {progress.step}/{progress.steps}{quality}, {progress.seconds:.0f} s"
+        line = f"{words} {state}"
         if self._on_terminal:
             print(f"\r{line:<{_WIDTH}}", end="", file=self._stream, flush=True)
             self._is_open = True

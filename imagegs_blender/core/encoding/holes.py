@@ -57,7 +57,8 @@ def closed(gaussians: Gaussians, stack: TextureStack) -> Gaussians:
         hole = np.any([np.roll(hole, shift, axis) for shift in range(-_RIM, _RIM + 1)], axis=0)
     y, x = np.nonzero(hole & (share < reached.COVERED))
     colors = stack.planes[:, y, x].astype(np.float64) ** gaussians.gamma
-    added = [_cover(y, x, colors, side, hole.shape) for y, x, colors, side in _cells(y, x, colors, gaussians)]
+    widest = float(gaussians.scale.max())
+    added = [_cover(y, x, colors, side, hole.shape, widest) for y, x, colors, side in _cells(y, x, colors, widest)]
     joined = {
         name: np.concatenate([getattr(gaussians, name), *(part[name].astype(np.float32) for part in added)])
         for name in ("mean", "scale", "rotation", "feature", "bias")
@@ -66,10 +67,10 @@ def closed(gaussians: Gaussians, stack: TextureStack) -> Gaussians:
 
 
 def _cells(
-    y: np.ndarray, x: np.ndarray, colors: np.ndarray, gaussians: Gaussians
+    y: np.ndarray, x: np.ndarray, colors: np.ndarray, widest: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
     """Texels (N,) by row and column, with colors (C, N), by the side of the cells that are to cover them, the largest first."""
-    side = max(_SMALLEST, int(_SIDE * gaussians.scale.max()))
+    side = max(_SMALLEST, int(_SIDE * widest))
     while len(y):
         _, cell, texels = np.unique(np.stack([y, x]) // side, axis=1, return_inverse=True, return_counts=True)
         here = (texels >= _FILLED * side * side)[cell.ravel()] | (side < 2 * _SMALLEST)
@@ -80,7 +81,7 @@ def _cells(
 
 
 def _cover(
-    y: np.ndarray, x: np.ndarray, colors: np.ndarray, side: int, shape: tuple[int, ...]
+    y: np.ndarray, x: np.ndarray, colors: np.ndarray, side: int, shape: tuple[int, ...], widest: float
 ) -> dict[str, np.ndarray]:
     """A Gaussian at the center of each cell with texels, in their mean color: arrays of Gaussians by name."""
     cells, cell, texels = np.unique(np.stack([y, x]) // side, axis=1, return_inverse=True, return_counts=True)
@@ -89,7 +90,7 @@ def _cover(
     center = np.minimum((cells.T + 0.5) * side / shape, 1 - 0.5 / np.array(shape))
     return {
         "mean": center[:, ::-1],
-        "scale": np.full((count, 2), side / _SIDE),
+        "scale": np.full((count, 2), min(side / _SIDE, widest)),
         "rotation": np.zeros(count),
         "feature": feature,
         "bias": np.full(count, BIAS),

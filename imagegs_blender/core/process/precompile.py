@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -48,11 +48,12 @@ def run(tell: Callable[[float], None]) -> None:
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )  # fmt: skip
     assert helper.stdout is not None
-    counts = {"here": 0, "there": 0}
+    counts, lock = {"here": 0, "there": 0}, threading.Lock()
 
     def count(where: str, done: int) -> None:
-        counts[where] = done
-        tell(min(sum(min(counts[w], most) for w, most in _COMPILATIONS.items()) / sum(_COMPILATIONS.values()), 1.0))
+        with lock:  # two threads tell, and lines must not mix
+            counts[where] = done
+            tell(sum(min(counts[w], most) for w, most in _COMPILATIONS.items()) / sum(_COMPILATIONS.values()))
 
     def listen(lines: IO[str]) -> None:
         for line in lines:
@@ -65,7 +66,8 @@ def run(tell: Callable[[float], None]) -> None:
     helper.wait()
     reader.join()
     if helper.returncode == 0:
-        _stamp().touch()
+        with suppress(OSError):  # a cache that can't be written to is looked through again by the next child
+            _stamp().touch()
 
 
 def main() -> int:

@@ -77,7 +77,7 @@ class Worker:
         """End the child now, with the job in progress and those behind it; a job that is added later gets a new one."""
         if self._child is not None:
             self._child.end()
-            self._child = None
+            self._child = self.preparing = None
         while self._jobs:
             self._jobs.popleft().cancel()
 
@@ -92,7 +92,7 @@ class Worker:
     def _crashed(self, child: _Child) -> None:
         why = child.crash()
         child.end()
-        self._child = None
+        self._child = self.preparing = None
         if self._jobs:
             self._jobs.popleft().fail(ImageGSError(why))
         if self._jobs:
