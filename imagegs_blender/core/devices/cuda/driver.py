@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -58,6 +59,8 @@ class Gpu:
     def captured(self, work: Callable[[], None]) -> Callable[[], None]:
         """work, which must only enqueue, as one launch. Raises ImageGSError where CUDA can't capture it."""
         graph = torch.cuda.CUDAGraph()
+        collects = gc.isenabled()
+        gc.disable()  # memory of an earlier fit that is freed meanwhile would become part of the graph
         try:
             self._side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._side):
@@ -75,6 +78,9 @@ class Gpu:
         except RuntimeError as error:
             advice = "update the driver or PyTorch, or use device cpu"
             raise ImageGSError(f"CUDA could not capture a step in a graph ({first_line(error)}); {advice}") from error
+        finally:
+            if collects:
+                gc.enable()
         return graph.replay
 
     def wait(self) -> None:

@@ -23,22 +23,21 @@ class Kind:
 
 
 class Steps:
-    """Steps of one kind.
-
-    launch   takes one: the first kernel by kernel, which finds out whether memory suffices; the others as one graph
-    """
+    """Steps of one kind: the first is taken kernel by kernel, which finds out whether memory suffices; the others as one graph."""
 
     def __init__(self, kind: Kind, work: Callable[[], None], machine: Machine) -> None:
         self.kind, self._work, self._machine = kind, work, machine
-        self.launch: Callable[[], None] = self._first
+        self._is_first = True
+        self._graph: Callable[[], None] | None = None
 
-    def _first(self) -> None:
-        self.launch = self._second
-        self._work()
-
-    def _second(self) -> None:
-        self.launch = self._machine.captured(self._work)
-        self.launch()
+    def launch(self) -> None:
+        """Enqueue one."""
+        if self._is_first:
+            self._is_first = False
+            self._work()
+            return
+        self._graph = self._graph or self._machine.captured(self._work)
+        self._graph()
 
 
 @dataclass
