@@ -25,7 +25,7 @@ from imagegs_blender.core.devices.cuda import nvrtc
 from imagegs_blender.core.devices.cuda.device import Cuda
 from imagegs_blender.core.devices.cuda.driver import gpu
 from imagegs_blender.core.devices.cuda.pipeline import Pipeline
-from imagegs_blender.core.devices.types import Grid, LossWeights, project
+from imagegs_blender.core.devices.types import Grid, LossWeights, Step, project
 from imagegs_blender.core.fitting.fit import fit
 from imagegs_blender.core.gaussians import Gaussians
 from imagegs_blender.core.igs.codes import ScaleGrid, quantize
@@ -93,17 +93,15 @@ def step(planes: int, count: int, topk: int, label: str, ceiling: dict[str, floa
     scale = 0.6 * SIZE / count**0.5
     optimizer.add(rng.random((count, 2), np.float32), scale, rng.random((count, planes)))
     started = time.perf_counter()
-    device.step(optimizer, loss, 1.0)
+    device.steps(optimizer, loss, [Step()])
     first = time.perf_counter() - started
-    for _ in range(20):
-        device.step(optimizer, loss, 1.0)
+    device.steps(optimizer, loss, [Step()] * 16)
     session = device._session
     assert session is not None and session.steps is not None
     milliseconds = 1e3 * median(session.steps.launch, 100)
     started = time.perf_counter()
-    for _ in range(100):
-        device.step(optimizer, loss, 1.0)
-    called = 10 * (time.perf_counter() - started)
+    device.steps(optimizer, loss, [Step()] * 160)
+    called = 1e3 / 160 * (time.perf_counter() - started)
     peak = torch.cuda.max_memory_allocated()
     entries = int(session.pipeline.needed)
     assert entries <= session.pipeline.capacity

@@ -22,7 +22,7 @@ import numpy as np
 from imagegs_blender.core.decoding import decode, tables
 from imagegs_blender.core.devices.cpu.device import Cpu
 from imagegs_blender.core.devices.optimizer import Optimizer
-from imagegs_blender.core.devices.types import ALL_ROWS, Grid, LossWeights, Rows
+from imagegs_blender.core.devices.types import ALL_ROWS, Grid, LossWeights, Rows, Step
 from imagegs_blender.core.encoding import encode
 from imagegs_blender.core.gaussians import Gaussians
 from imagegs_blender.core.igs import stream
@@ -85,7 +85,7 @@ def operations(args: argparse.Namespace) -> None:
             device = Cpu(target, grid)
 
             def step(device=device, optimizer=optimizer, loss=loss, rows=rows) -> None:
-                device.step(optimizer, loss, 1.0, rows)
+                device.steps(optimizer, loss, [Step(1.0, rows)])
 
             show(f"step, K = {topk}, {label}", step, args.times)
         show(f"decode all planes, K = {topk}", lambda g=gaussians: decode.planes(g), args.times)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from .optimizer import Optimizer
-from .types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
+from .types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step
 
 
 class Device(Protocol):
-    """One target, many steps."""
+    """One target, many steps.
+
+    ahead   steps that are best taken at once: as many as a fit can be without news of
+    """
 
     grid: Grid
+    ahead: int
 
     def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
         """The loss of splats against the target, and its gradient; estimated from these rows, or from more."""
@@ -27,8 +32,8 @@ class Device(Protocol):
         """An empty Optimizer whose numbers this device can step."""
         ...
 
-    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float, rows: Rows = ALL_ROWS) -> Loss:
-        """One step of an optimizer of this device by gradient(); the loss is the one before the step."""
+    def steps(self, optimizer: Optimizer, weights: LossWeights, steps: Sequence[Step]) -> list[Loss]:
+        """Steps of an optimizer of this device by gradient(), and for each the loss before it."""
         ...
 
     def error(self, optimizer: Optimizer, power: float) -> Any:

@@ -61,6 +61,14 @@ ALL_ROWS = Rows()
 
 
 @dataclass(frozen=True)
+class Step:
+    """A step of an optimizer: what its rates are multiplied by, and the rows that it looks at."""
+
+    slow_down: float = 1.0
+    rows: Rows = ALL_ROWS
+
+
+@dataclass(frozen=True)
 class Loss:
     """What a step measured: total, and its parts. ssim is None where it was not needed."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..devices.choice import DeviceChoice
 from ..devices.interface import Device
 from ..devices.optimizer import MIN_SCALE, scale_range
-from ..devices.types import Grid, Loss, LossWeights, Rows, project
+from ..devices.types import Grid, Loss, LossWeights, Rows, Step, project
 from ..gaussians import Gaussians
 from ..settings import FitSettings
 from ..textures.texture_stack import TextureStack
@@ -164,7 +164,9 @@ class Fit:
                 self._end_stage()
                 self._add(self._missing() // len(ahead))
                 ahead = ahead[1:]
-            loss = self._step("fitting", self._slow_down())
+            until = min(self._together() + self.step, ahead[0] if ahead else self._growing())
+            rates = [self._slow_down(step) for step in range(self.step, max(until, self.step + 1))]
+            loss = self._steps("fitting", rates)
             ended = loss.l2 <= self.enough or (not ahead and self.plateau.stalled(loss))
             if self.observer:
                 self.observer.stepped(self, loss)
@@ -196,13 +198,20 @@ class Fit:
         if self.observer:
             self.observer.stage_ended(self, self.additions.stage)
 
-    def _slow_down(self) -> float:
-        """What the rates are multiplied by."""
+    def _together(self) -> int:
+        """Steps that may be taken at once: one where somebody looks at each, or what follows depends on it."""
+        settings = self.settings
+        plateau = settings.lr_schedule and settings.check_decay_steps
+        alone = self.observer or self.enough or plateau or settings.quantize or self.budget.seconds is not None
+        return 1 if alone else self.device.ahead
+
+    def _slow_down(self, step: int) -> float:
+        """What the rates of a step are multiplied by."""
         if not self.settings.lr_schedule:
             return 1.0
         if self.settings.check_decay_steps:
             return self.plateau.factor
-        return decay(self.step / max(self._growing(), 1), self.settings.decay_share)
+        return decay(step / max(self._growing(), 1), self.settings.decay_share)
 
     def _growing(self) -> int:
         """Steps before parameters are frozen."""
@@ -256,18 +265,19 @@ class Fit:
         row = np.minimum((mean[:, 1] * self.stack.height).astype(int), self.stack.height - 1)
         return planes[:, row, column].T
 
-    def _step(self, phase: str, slow_down: float) -> Loss:
+    def _steps(self, phase: str, slow_down: Sequence[float]) -> Loss:
+        """Steps at once, for each what its rates are multiplied by; the loss of the last."""
         if self.snap and self.settings.quantize:  # straight through: the gradient of what is rounded moves what is not
+            assert len(slow_down) == 1
             snapped, _ = project(self.snap(self.optimizer.gaussians()))
             loss, gradient = self.device.gradient(snapped, self.loss)
-            self.optimizer.step(gradient, slow_down)
+            self.optimizer.step(gradient, slow_down[0])
         else:
             stride = self.settings.row_stride
-            loss = self.device.step(
-                self.optimizer, self.loss, slow_down, Rows(reversed_bits(self.step, stride), stride)
-            )
+            rows = [Rows(reversed_bits(self.step + k, stride), stride) for k in range(len(slow_down))]
+            loss = self.device.steps(self.optimizer, self.loss, list(map(Step, slow_down, rows)))[-1]
         self.budget.stepped()
-        self.step += 1
+        self.step += len(slow_down)
         self.error = loss.l2
         self._tell(phase, loss.psnr)
         return loss
@@ -282,8 +292,11 @@ class Fit:
         solving = settling.solving_steps(steps) if solvable else 0
         for names, rates in settling.turns(steps - solving):
             self.optimizer.freeze(self.snap(self.optimizer.gaussians()), names)
-            for rate in rates:
-                if self.budget.spent(SETTLING_SHARE) or self._step("settling", rate).l2 <= self.enough:
+            together = self._together()
+            for k in range(0, len(rates), together):
+                if self.budget.spent(SETTLING_SHARE):
+                    break
+                if self._steps("settling", rates[k : k + together]).l2 <= self.enough:
                     break
         if solving and not self.budget.spent(SETTLING_SHARE):
             splats = self.optimizer.splats()

@@ -22,7 +22,7 @@ from numba.core import event
 from ..decoding import leaves, tables
 from ..devices.cpu.device import Cpu
 from ..devices.optimizer import NAMES
-from ..devices.types import Grid, LossWeights, Rows
+from ..devices.types import Grid, LossWeights, Rows, Step
 from ..gaussians import Gaussians
 from ..igs import stream
 from ..quality import metrics
@@ -123,7 +123,8 @@ def _compile_fit() -> None:
     device = Cpu(_target(), Grid(_SIZE, _SIZE, True, settings.topk))
     optimizer = device.optimizer(settings.inverse_scale, dict.fromkeys(NAMES, 0.1))
     optimizer.add(gaussians.mean, 2.0, gaussians.feature)
-    device.step(optimizer, LossWeights(settings.l1, settings.l2, settings.ssim), 1.0, Rows(0, settings.row_stride))
+    step = Step(rows=Rows(0, settings.row_stride))
+    device.steps(optimizer, LossWeights(settings.l1, settings.l2, settings.ssim), [step])
     device.error(optimizer, settings.error_power)
     device.removal(optimizer)
 

@@ -14,10 +14,10 @@ from imagegs_blender.core.devices.cpu.device import Cpu  # noqa: E402
 from imagegs_blender.core.devices.cuda import device as cuda  # noqa: E402
 from imagegs_blender.core.devices.cuda.device import Cuda  # noqa: E402
 from imagegs_blender.core.devices.cuda.pipeline import Planes  # noqa: E402
-from imagegs_blender.core.devices.cuda.resident import Resident  # noqa: E402
+from imagegs_blender.core.devices.cuda.resident import Tensors  # noqa: E402
 from imagegs_blender.core.devices.cuda.target import Target  # noqa: E402
 from imagegs_blender.core.devices.reference import Reference  # noqa: E402
-from imagegs_blender.core.devices.types import Grid, Rows  # noqa: E402
+from imagegs_blender.core.devices.types import Grid, Rows, Step  # noqa: E402
 from imagegs_blender.core.errors import ImageGSError  # noqa: E402
 from imagegs_blender.core.fitting import fit as fitting  # noqa: E402
 from imagegs_blender.core.gaussians import CUTOFF  # noqa: E402
@@ -83,7 +83,9 @@ def test_no_order_of_threads_changes_a_bit() -> None:
     for backwards in (False, True):
         device = Cuda(target, grid, texels, Emulator(backwards))
         optimizer = started(device, 300)
-        losses = [device.step(optimizer, loss, 1.0, Rows(1, 2)).total for loss in (LOSSES["l2"], LOSSES["all"])]
+        losses = [
+            device.steps(optimizer, loss, [Step(1.0, Rows(1, 2))])[0].total for loss in (LOSSES["l2"], LOSSES["all"])
+        ]
         losses += device.removal(optimizer).tolist()
         loss, gradient = device.gradient(splats, LOSSES["all"])
         parts = [getattr(gradient, part).tobytes() for part in PARTS]
@@ -112,7 +114,9 @@ def test_steps_are_those_of_the_cpu(inverse: bool) -> None:
             for optimizer in optimizers:
                 optimizer.add(mean, 1.0, feature)
                 optimizer.freeze(optimizer.gaussians(), ["rotation"])
-        measured = [device.step(o, loss, 0.5).total for device, o in zip((cpu, gpu), optimizers, strict=True)]
+        measured = [
+            device.steps(o, loss, [Step(0.5)])[0].total for device, o in zip((cpu, gpu), optimizers, strict=True)
+        ]
         assert measured[1] == pytest.approx(measured[0], rel=1e-5)
     for name in RATES:
         ours, theirs = (optimizer.value[name] for optimizer in reversed(optimizers))
@@ -125,13 +129,13 @@ def test_numbers_stay_on_the_device_between_steps(monkeypatch: pytest.MonkeyPatc
     """They go there once, and come back when somebody reads them."""
     grid = Grid(50, 37, True, 4)
     device = Cuda(*random_target(5, grid, seed=6)[:1], grid, None, Emulator())
-    optimizer, sent, send = started(device, 150), [], Resident._send
-    monkeypatch.setattr(Resident, "_send", lambda self: sent.append(send(self)))
-    for _ in range(3):
-        device.step(optimizer, LOSSES["l2"], 1.0)
+    optimizer, sent, send = started(device, 150), [], Tensors.send
+    monkeypatch.setattr(Tensors, "send", lambda *arguments: sent.append(send(*arguments)))
+    device.steps(optimizer, LOSSES["l2"], [Step()] * 2)
+    device.steps(optimizer, LOSSES["l2"], [Step()])
     assert len(sent) == 1 and len(optimizer) == 150
     assert optimizer.moments["mean"][2].tolist() == [3] * 150
-    device.step(optimizer, LOSSES["l2"], 1.0)
+    device.steps(optimizer, LOSSES["l2"], [Step()])
     assert len(sent) == 2
 
 

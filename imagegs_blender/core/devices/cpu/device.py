@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from .. import points
 from ..optimizer import Optimizer
-from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, mean_one
+from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step, mean_one
 from . import kernels
 from .blocks import BLOCK, BlockLists, block_lists
 from .ssim import mean_ssim
@@ -19,6 +19,8 @@ class Cpu:
 
     Holds the target padded to whole blocks, and the picture and its slope only when a loss needs them (SSIM).
     """
+
+    ahead = 1
 
     def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None) -> None:
         self.grid, self.weights = grid, texel_weights
@@ -45,10 +47,8 @@ class Cpu:
     def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
         return Optimizer(self.grid, len(self.target), inverse_scale, rate)
 
-    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float, rows: Rows = ALL_ROWS) -> Loss:
-        loss, gradient = self.gradient(optimizer.splats(), weights, rows)
-        optimizer.step(gradient, slow_down)
-        return loss
+    def steps(self, optimizer: Optimizer, weights: LossWeights, steps: Sequence[Step]) -> list[Loss]:
+        return [self._step(optimizer, weights, step) for step in steps]
 
     def error(self, optimizer: Optimizer, power: float) -> np.ndarray:
         picture = self.render(optimizer.splats())
@@ -69,6 +69,11 @@ class Cpu:
 
     def draw(self, density: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         return points.draw(density, count, rng)
+
+    def _step(self, optimizer: Optimizer, weights: LossWeights, step: Step) -> Loss:
+        loss, gradient = self.gradient(optimizer.splats(), weights, step.rows)
+        optimizer.step(gradient, step.slow_down)
+        return loss
 
     def _pointwise(
         self, splats: Splats, lists: BlockLists, weights: LossWeights, rows: Rows, entries: np.ndarray

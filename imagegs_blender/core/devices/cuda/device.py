@@ -1,12 +1,12 @@
 """The CUDA device: PyTorch's memory and streams, our kernels (splat.cu), a step as one CUDA graph.
 
-Between steps the numbers of an Optimizer stay on the GPU (resident.py). What is there beside the target is made for a
+Between steps the numbers of an Optimizer stay on the GPU (../resident.py). What is there beside the target is made for a
 number of splats (session.py), and made anew where that changes, block lists outgrow it, or memory is short (target.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -15,11 +15,12 @@ import torch
 
 from .. import points
 from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_limits
-from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats
+from ..resident import Resident
+from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step
 from .driver import gpu
 from .layout import GROUPS, SPLAT_FLOATS, Rules
 from .pipeline import MOST_STRIDE, Machine, Pipeline
-from .resident import Resident
+from .resident import Tensors
 from .session import Exchange, Kind, Session, Steps
 from .target import Target
 
@@ -36,9 +37,12 @@ class Cuda:
     """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1.
 
     name    the GPU's
+    ahead   steps that are best taken at once
     notes   what was done because memory was short, in words
     Raises ImageGSError where even that does not fit.
     """
+
+    ahead = 16
 
     def __init__(
         self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None, machine: Machine | None = None
@@ -48,7 +52,7 @@ class Cuda:
         self._shape, self._weights = target.shape, texel_weights
         self._target = Target(self.machine, grid, target, texel_weights)
         self.notes = self._target.notes
-        self._exchange = Exchange(self.machine)
+        self._exchange = Exchange(self.machine, self.ahead)
         self._session: Session | None = None  # before any splats are there, and after memory was short
         self._fitting(lambda: self._target.planes)
 
@@ -79,19 +83,14 @@ class Cuda:
         return out[:, : self.grid.height, : self.grid.width].cpu().numpy()
 
     def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
-        return Resident(self.machine, self.grid, self._shape[0], inverse_scale, rate)
+        planes = self._shape[0]
+        return Resident(Tensors(self.machine, planes), self.grid, planes, inverse_scale, rate)
 
-    def step(self, optimizer: Optimizer, weights: LossWeights, slow_down: float, rows: Rows = ALL_ROWS) -> Loss:
-        first, stride = _looked_at(rows, weights)
-        rates = [0.0 if name in optimizer.frozen else optimizer.rate[name] * slow_down for name in NAMES]
-        self._exchange.write(rates, first)
-        while True:
-            pipeline = self._fitting(lambda: self._enqueue_step(optimizer, weights, stride))
-            self.machine.wait()
-            totals, needed = self._exchange.read()
-            if needed <= pipeline.capacity:
-                return self._loss(totals, weights, stride)
-            self._reserve(pipeline.n, needed)
+    def steps(self, optimizer: Optimizer, weights: LossWeights, steps: Sequence[Step]) -> list[Loss]:
+        losses: list[Loss] = []
+        while len(losses) < len(steps):
+            losses += self._take(optimizer, weights, steps[len(losses) : len(losses) + self.ahead])
+        return losses
 
     def error(self, optimizer: Optimizer, power: float) -> torch.Tensor:
         def work() -> tuple[torch.Tensor, Pipeline]:
@@ -133,7 +132,33 @@ class Cuda:
         """points.morton_order() on the device."""
         return torch.from_numpy(points.morton_order(self.grid.width, self.grid.height)).to(self.machine.device)
 
-    # A step.
+    # Steps.
+
+    def _take(self, optimizer: Optimizer, weights: LossWeights, steps: Sequence[Step]) -> list[Loss]:
+        """The losses of those that were taken: all, but where lists outgrew their memory."""
+        looked_at = [_looked_at(step.rows, weights) for step in steps]
+        stride = looked_at[0][1]
+        assert all(at[1] == stride for at in looked_at)  # one graph
+        rates = [
+            [0.0 if name in optimizer.frozen else optimizer.rate[name] * step.slow_down for name in NAMES]
+            for step in steps
+        ]
+
+        def work() -> Pipeline:
+            self._exchange.send([[*row, first] for row, (first, _) in zip(rates, looked_at, strict=True)])
+            for _ in steps:
+                pipeline = self._enqueue_step(optimizer, weights, stride)
+            return pipeline
+
+        pipeline = self._fitting(work)
+        reports = self._exchange.read(len(steps))
+        losses = []
+        for *totals, needed in reports:
+            if needed > pipeline.capacity:
+                self._reserve(pipeline.n, int(needed))
+                break
+            losses.append(self._loss(totals, weights, stride))
+        return losses
 
     def _enqueue_step(self, optimizer: Optimizer, weights: LossWeights, stride: int) -> Pipeline:
         assert isinstance(optimizer, Resident)
@@ -142,9 +167,9 @@ class Cuda:
         pipeline, exchange = session.pipeline, self._exchange
 
         def work() -> None:
-            exchange.send()
+            exchange.begin()
             pipeline.step(numbers, rules, exchange.controls, weights, stride)
-            exchange.fetch(pipeline)
+            exchange.end(pipeline)
 
         kind = Kind(numbers, optimizer.inverse_scale, weights, stride)
         if session.steps is None or session.steps.kind != kind:
@@ -156,7 +181,7 @@ class Cuda:
         grid, inverse = self.grid, optimizer.inverse_scale
         return Rules(inverse, grid.wrap, grid.width, grid.height, *scale_limits(grid, inverse), MAX_BIAS)
 
-    def _loss(self, totals: list[float], weights: LossWeights, stride: int) -> Loss:
+    def _loss(self, totals: Sequence[float], weights: LossWeights, stride: int) -> Loss:
         l1, l2, ssim = (total / (int(np.prod(self._shape)) / stride) for total in totals)
         return weights.loss(l1, l2, ssim if weights.ssim else None)
 

@@ -23,7 +23,7 @@ class Kind:
 
 
 class Steps:
-    """Steps of one kind: the first is taken kernel by kernel, which finds out whether memory suffices; the others as one graph."""
+    """Steps of one kind: the first kernel by kernel, which finds out whether memory suffices; the others as one graph."""
 
     def __init__(self, kind: Kind, work: Callable[[], None], machine: Machine) -> None:
         self.kind, self._work, self._machine = kind, work, machine
@@ -52,30 +52,39 @@ class Session:
 
 
 class Exchange:
-    """Six numbers that a step takes along and four that it brings back: in memory that the device copies by itself.
+    """Six numbers that each step takes along and four that it brings back, for up to `ahead` steps that follow one another.
 
     controls   (6,) float32 on the device: Adam's rate of each group, 0 where it keeps its value; then the first row
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self.controls = torch.zeros(GROUPS + 1, dtype=torch.float32, device=machine.device)
-        self._outgoing = machine.pinned(GROUPS + 1, dtype=torch.float32)
-        self._incoming = machine.pinned(4, dtype=torch.float64)
+    def __init__(self, machine: Machine, ahead: int) -> None:
+        self._machine = machine
+        self._all_controls = torch.zeros((ahead, GROUPS + 1), dtype=torch.float32, device=machine.device)
+        self._current = torch.zeros((1, GROUPS + 1), dtype=torch.float32, device=machine.device)
+        self._reports = torch.zeros((ahead, 4), dtype=torch.float64, device=machine.device)
+        self._at = torch.zeros(1, dtype=torch.int64, device=machine.device)  # the step that is taken
+        self._outgoing = machine.pinned(ahead, GROUPS + 1, dtype=torch.float32)
+        self._incoming = machine.pinned(ahead, 4, dtype=torch.float64)
+        self.controls = self._current[0]
 
-    def write(self, rates: Sequence[float], first_row: int) -> None:
-        """What the next step takes along."""
-        self._outgoing.copy_(torch.tensor([*rates, first_row], dtype=torch.float32))
+    def send(self, controls: Sequence[Sequence[float]]) -> None:
+        """Enqueue the way there of what the next steps take along, a row for each."""
+        self._outgoing[: len(controls)].copy_(torch.tensor(controls, dtype=torch.float32))
+        self._all_controls.copy_(self._outgoing, non_blocking=True)
+        self._at.zero_()
 
-    def send(self) -> None:
-        """Enqueue the way there."""
-        self.controls.copy_(self._outgoing, non_blocking=True)
+    def begin(self) -> None:
+        """Enqueue: the step's controls are the current ones."""
+        torch.index_select(self._all_controls, 0, self._at, out=self._current)
 
-    def fetch(self, pipeline: Pipeline) -> None:
-        """Enqueue the way back."""
+    def end(self, pipeline: Pipeline) -> None:
+        """Enqueue: the step's report is kept, and the next step follows."""
         pipeline.report[3:].copy_(pipeline.needed)
-        self._incoming.copy_(pipeline.report, non_blocking=True)
+        self._reports.index_copy_(0, self._at, pipeline.report[None])
+        self._at.add_(1).remainder_(len(self._reports))
 
-    def read(self) -> tuple[list[float], int]:
-        """What the step brought: the sums of the loss (l1, l2, ssim), and how many entries its lists need."""
-        *totals, needed = self._incoming.tolist()
-        return totals, int(needed)
+    def read(self, steps: int) -> list[list[float]]:
+        """Wait for so many steps; for each the sums of the loss (l1, l2, ssim), and how many entries its lists need."""
+        self._incoming.copy_(self._reports, non_blocking=True)
+        self._machine.wait()
+        return self._incoming[:steps].tolist()

@@ -1,0 +1,235 @@
+"""The device of every graphics card: between steps all numbers stay on the GPU, and many steps are one submission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from ... import morton
+from ...errors import ImageGSError
+from .. import points
+from ..cpu.blocks import BLOCK
+from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_limits
+from ..resident import Resident
+from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step
+from .adapters import choose
+from .frame import Frame
+from .machine import Buffer, Machine, OutOfMemory, machine
+from .memory import Buffers
+from .pipeline import MOST_STRIDE, Pipeline
+from .target import Target, by_plane
+
+T = TypeVar("T")
+
+ROOM = 1.3
+"""Memory for block lists over what the splats need when it is reserved: they grow during a fit. Chosen by trial."""
+
+MOST_BANDS = 64
+"""Batches of block rows beyond which more save nothing worth their time."""
+
+_RATES = [f"rate_{name}" for name in NAMES]
+
+
+class Gpu:
+    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1.
+
+    name    the GPU's
+    ahead   steps that are best taken at once
+    notes   what was done because memory was short, in words
+    Raises ImageGSError where the GPU or its memory can't be had.
+    """
+
+    ahead = 16
+
+    def __init__(
+        self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None, on: Machine | None = None
+    ) -> None:
+        self.machine = on or machine(choose())
+        self.name, self.grid, self.notes = self.machine.name, grid, list[str]()
+        self._count = target.size
+        self._target = Target(self.machine, grid, target, texel_weights)
+        self._bands = 1
+        self._reports = self.machine.buffer(self.ahead, 4)
+        self._pipeline: Pipeline | None = None  # before any splats are there, and after memory was short
+
+    def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
+        first, stride = _looked_at(rows, weights)
+        pipeline = self._with(splats)
+        pipeline.gradient(weights, self._rules(False).but(first_row=first), stride)
+        sums = self.machine.download(pipeline.sums, (pipeline.n, pipeline.numbers_per_row))
+        report = self.machine.download(self._reports, (1, 4))[0]
+        a, b, c = splats.conic.T
+        by_center = np.stack([-(2 * a * sums[:, 1] + b * sums[:, 2]), -(b * sums[:, 1] + 2 * c * sums[:, 2])], 1)
+        feature = sums[:, 8 : 8 + splats.feature.shape[1]]
+        return self._loss(report, weights, stride), Splats(
+            by_center, sums[:, 4:7].copy(), sums[:, 0].copy(), feature.copy()
+        )
+
+    def render(self, splats: Splats) -> np.ndarray:
+        pipeline = self._with(splats)
+        picture = self._fitting(pipeline.render)
+        blocks = self.machine.download(picture, (self._target.blocks, self._target.planes, BLOCK * BLOCK))
+        return by_plane(blocks, self.grid)
+
+    def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
+        variant = self.machine.variant(self._target.planes, self.grid.topk, self._target.depth)
+        return Resident(Buffers(self.machine, variant), self.grid, self._target.planes, inverse_scale, rate)
+
+    def steps(self, optimizer: Optimizer, weights: LossWeights, steps: Sequence[Step]) -> list[Loss]:
+        losses: list[Loss] = []
+        while len(losses) < len(steps):
+            losses += self._take(optimizer, weights, steps[len(losses) : len(losses) + self.ahead])
+        return losses
+
+    def error(self, optimizer: Optimizer, power: float) -> Density:
+        pipeline = self._of(optimizer)
+        return Density(self.grid, pipeline, *self._fitting(lambda: pipeline.density(power)))
+
+    def removal(self, optimizer: Optimizer) -> np.ndarray:
+        pipeline = self._of(optimizer)
+        pipeline.removal()
+        return self.machine.download(pipeline.sums, (pipeline.n, pipeline.numbers_per_row))[:, 0].astype(np.float64)
+
+    def draw(self, density: np.ndarray | Density, count: int, rng: np.random.Generator) -> np.ndarray:
+        return points.draw(density, count, rng) if isinstance(density, np.ndarray) else density.draw(count, rng)
+
+    # Steps.
+
+    def _take(self, optimizer: Optimizer, weights: LossWeights, steps: Sequence[Step]) -> list[Loss]:
+        """The losses of those that were taken: all, but where lists outgrew their memory."""
+        assert isinstance(optimizer, Resident)
+        pipeline = self._of(optimizer, prepared=True)
+        numbers = optimizer.on_device()
+        strides = []
+        for slot, step in enumerate(steps):
+            first, stride = _looked_at(step.rows, weights)
+            rates = {
+                _RATES[k]: 0.0 if name in optimizer.frozen else optimizer.rate[name] * step.slow_down
+                for k, name in enumerate(NAMES)
+            }
+            rules = self._rules(optimizer.inverse_scale).but(first_row=first, slot=slot, **rates)
+            pipeline.project(numbers.value, rules)
+            pipeline.gradient(weights, rules, stride)
+            pipeline.adam(numbers.value, numbers.first, numbers.second, numbers.steps, rules)
+            strides.append(stride)
+        reports = self.machine.download(self._reports, (len(steps), 4))
+        taken = len(steps)
+        needed = reports[:, 3].copy().view(np.uint32)
+        if (needed > pipeline.capacity).any():
+            taken = int(np.argmax(needed > pipeline.capacity))
+            self._reserve(pipeline.n, int(needed[taken]))
+        return [self._loss(report, weights, stride) for report, stride in zip(reports[:taken], strides, strict=False)]
+
+    def _rules(self, inverse_scale: bool) -> Frame:
+        low, high = scale_limits(self.grid, inverse_scale)
+        return Frame(
+            width=self.grid.width, height=self.grid.height, wrap=self.grid.wrap, lowest_scale=low, highest_scale=high,
+            most_bias=MAX_BIAS, inverse_scale=inverse_scale,
+        )  # fmt: skip
+
+    def _loss(self, report: np.ndarray, weights: LossWeights, stride: int) -> Loss:
+        l1, l2, ssim = (float(total) / (self._count / stride) for total in report[:3])
+        return weights.loss(l1, l2, ssim if weights.ssim else None)
+
+    # Splats in a pipeline.
+
+    def _of(self, optimizer: Optimizer, prepared: bool = False) -> Pipeline:
+        """A pipeline with room for an optimizer's splats; with them in it. Prepared for steps, it may lack room at times."""
+        assert isinstance(optimizer, Resident)
+        numbers, rules = optimizer.on_device(), self._rules(optimizer.inverse_scale)
+        if prepared and self._pipeline is not None and self._pipeline.n == len(optimizer):
+            return self._pipeline
+        return self._with_room(len(optimizer), lambda pipeline: pipeline.project(numbers.value, rules))
+
+    def _with(self, splats: Splats) -> Pipeline:
+        """A pipeline with these splats."""
+
+        def put(pipeline: Pipeline) -> None:
+            table = np.zeros((pipeline.n, pipeline.numbers_per_row), np.float32)
+            table[:, 0:2], table[:, 2:4], table[:, 4] = splats.center, splats.conic[:, :2], splats.conic[:, 2]
+            table[:, 5], table[:, 6] = splats.bias, np.arange(pipeline.n, dtype=np.uint32).view(np.float32)
+            table[:, 8 : 8 + splats.feature.shape[1]] = splats.feature
+            self.machine.upload(table, pipeline.splats)
+
+        return self._with_room(len(splats.center), put)
+
+    def _with_room(self, n: int, put: Callable[[Pipeline], None]) -> Pipeline:
+        """A pipeline of n splats that are put into it, and of room for their lists."""
+        if self._pipeline is None or self._pipeline.n != n:
+            self._pipeline = None  # frees what the next line needs
+            self._pipeline = self._fitting(lambda: self._made(n, 1))
+        put(self._pipeline)
+        needed = self._pipeline.needed()
+        if needed > self._pipeline.capacity:
+            self._reserve(n, needed)
+            put(self._pipeline)
+        return self._pipeline
+
+    # Memory.
+
+    def _reserve(self, n: int, needed: int) -> None:
+        """Block lists have outgrown their memory."""
+        self._pipeline = None
+        bands = self._bands
+
+        def make() -> Pipeline:
+            return self._made(n, int(ROOM * needed * bands / self._bands) + 1024)
+
+        self._pipeline = self._fitting(make)
+
+    def _made(self, n: int, capacity: int) -> Pipeline:
+        made = Pipeline(self.machine, self.grid, self._target, self._reports, n, self._bands, capacity)
+        if 4 * capacity * made.numbers_per_row > self.machine.binding:
+            raise OutOfMemory(f"the memory of {self.name} is too small")
+        return made
+
+    def _fitting(self, work: Callable[[], T]) -> T:
+        """work(); where memory is short, again in more batches."""
+        while True:
+            try:
+                return work()
+            except OutOfMemory:
+                if 2 * self._bands > min(self._target.rows, MOST_BANDS):
+                    self._too_small()
+                self._bands *= 2
+                self.notes.append(f"GPU memory was short: blocks in {self._bands} batches")
+
+    def _too_small(self) -> None:
+        grid = self.grid
+        raise ImageGSError(
+            f"the memory of {self.name} is too small for {grid.width} x {grid.height} x {self._target.planes} planes: "
+            "close other programs, or use device cpu"
+        )
+
+
+class Density:
+    """A density of texels that stays on the GPU: error() gives it, draw() takes it."""
+
+    def __init__(self, grid: Grid, pipeline: Pipeline, texels: Buffer, sums: Buffer) -> None:
+        self._grid, self._pipeline, self._texels, self._sums = grid, pipeline, texels, sums
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """points.draw(): the blocks are chosen here, the texels within them on the GPU."""
+        machine, target, grid = self._pipeline.machine, self._pipeline.target, self._grid
+        sums = machine.download(self._sums, (target.blocks, 4))[:, 0].astype(np.float64)
+        if not count or not sums.sum() > 0:
+            return points.draw(np.ones((grid.height, grid.width), np.float32), count, rng)
+        order = points.morton_order(target.columns, target.rows)
+        cumulative = np.cumsum(sums[order])
+        at = (np.arange(count) + rng.random(count)) * (cumulative[-1] / count)
+        found = np.minimum(np.searchsorted(cumulative, at, side="right"), target.blocks - 1)
+        block = order[found]
+        passed = (at - cumulative[found] + sums[block]).astype(np.float32)
+        draws = np.stack([block.astype(np.uint32), passed.view(np.uint32)], 1)
+        chosen = self._pipeline.pick(self._texels, machine.upload(draws), count)
+        column, row = morton.cell(machine.download(chosen, (count,), np.uint32))
+        texel = (block // target.columns * BLOCK + row) * grid.width + block % target.columns * BLOCK + column
+        return points.within(texel, grid.width, grid.height, rng)
+
+
+def _looked_at(rows: Rows, weights: LossWeights) -> tuple[int, int]:
+    """(first, stride) of the rows that a step looks at; all of them for SSIM."""
+    stride = 1 if weights.ssim else min(rows.stride, MOST_STRIDE)
+    return rows.first % stride, stride

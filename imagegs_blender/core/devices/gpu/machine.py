@@ -1,0 +1,277 @@
+"""A GPU at work: its memory, its kernels, and a queue that never keeps the desktop waiting."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import wgpu
+
+from ...errors import ImageGSError, first_line
+from .adapters import Adapter
+from .frame import Frame
+from .source import GROUPS_ACROSS, Source, Variant, source
+
+Buffer = Any
+"""wgpu's."""
+
+_SLOT = 256
+"""Bytes between frames: WebGPU's most for the alignment of uniform buffers."""
+
+_SLOTS = 1024
+"""Frames of one submission."""
+
+_LONGEST = 0.05
+"""Seconds that a submission may take, about: a desktop on the same GPU draws in between."""
+
+_FIRST_WORK, _LEAST_WORK, _MOST_WORK = 512, 16, 1 << 24
+"""Blocks of texels in a submission: before anything was measured, and at least and at most after."""
+
+_MOST_GROWTH = 4.0
+"""By how much a submission may be larger than the one before."""
+
+_DEFAULT_STORAGE, _DEFAULT_BINDING, _DEFAULT_BUFFER = 16384, 128 << 20, 256 << 20
+"""Limits of WebGPU's default device: workgroup memory, a binding, a buffer; bytes."""
+
+
+class OutOfMemory(ImageGSError):
+    """The GPU's memory is too small."""
+
+
+class Lost(ImageGSError):
+    """The GPU is gone: its driver was updated or reset, or it was unplugged."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled kernel and the layout of its buffers."""
+
+    pipeline: Any
+    layout: Any
+    numbers: tuple[int, ...]
+
+
+class Machine:
+    """A device of an adapter. Raises ImageGSError where it can't be had.
+
+    name      the GPU's
+    memory    bytes of workgroup memory
+    binding   bytes that a kernel sees of a buffer, at most
+    subgroups  whether neighboring threads can add up without memory
+    With smallest, no more than WebGPU promises everywhere is asked for.
+    """
+
+    def __init__(self, adapter: Adapter, smallest: bool = False) -> None:
+        self.name = adapter.name
+        limits = adapter.handle.limits
+        self.memory, self.binding, largest = _DEFAULT_STORAGE, _DEFAULT_BINDING, _DEFAULT_BUFFER
+        features: list[str] = []
+        if not smallest:
+            self.memory = min(limits["max-compute-workgroup-storage-size"], 32768)
+            self.binding, largest = limits["max-storage-buffer-binding-size"], limits["max-buffer-size"]
+            features = [name for name in ("subgroup",) if name in adapter.handle.features]
+        wanted = {
+            "max-compute-workgroup-storage-size": self.memory,
+            "max-storage-buffer-binding-size": self.binding,
+            "max-buffer-size": largest,
+        }
+        with _errors(self.name):
+            self._device = adapter.handle.request_device_sync(required_features=features, required_limits=wanted)
+            self._frames = self._device.create_buffer(size=_SLOT * _SLOTS, usage=_UNIFORM)
+            entry = {"binding": 0, "visibility": wgpu.ShaderStage.COMPUTE, "buffer": _DYNAMIC}
+            self._frame_layout = self._device.create_bind_group_layout(entries=[entry])
+            window = {"buffer": self._frames, "offset": 0, "size": _SLOT}
+            self._frame_group = self._device.create_bind_group(
+                layout=self._frame_layout, entries=[{"binding": 0, "resource": window}]
+            )
+        self._kernels: dict[tuple[str, Variant, int], Kernel] = {}
+        self._work = float(_FIRST_WORK)
+        self.subgroups = False
+        self._begin()
+        self._something = self.buffer(4)
+        self.subgroups = "subgroup" in features and self._has_neighbors()
+
+    def variant(self, planes: int, topk: int, depth: int) -> Variant:
+        """What kernels for these planes are compiled for on this GPU."""
+        return Variant(planes, topk, depth, self.subgroups, self.memory)
+
+    def kernel(self, name: str, variant: Variant, stride: int = 1) -> Kernel:
+        """Compiled at first use."""
+        key = name, variant, stride
+        if key not in self._kernels:
+            self._kernels[key] = self._compiled(source(name, variant, stride), name)
+        return self._kernels[key]
+
+    # Memory.
+
+    def buffer(self, count: int, width: int = 1) -> Buffer:
+        """Zeros: `count` rows of `width` numbers of 4 bytes. Raises OutOfMemory."""
+        with _errors(self.name):
+            return self._device.create_buffer(size=max(4 * count * width, 16), usage=_STORAGE)
+
+    def upload(self, array: np.ndarray, into: Buffer | None = None) -> Buffer:
+        """An array of numbers of 4 bytes in a buffer, `into` or a new one."""
+        data = np.ascontiguousarray(array)
+        if into is None:
+            into = self.buffer(data.size)
+        if data.nbytes:
+            with _errors(self.name):
+                self._device.queue.write_buffer(into, 0, data.reshape(-1).view(np.uint8))
+        return into
+
+    def download(self, buffer: Buffer, shape: tuple[int, ...], kind: type = np.float32, first: int = 0) -> np.ndarray:
+        """Numbers of a buffer from `first` on; waits for all that was launched."""
+        size = 4 * int(np.prod(shape))
+        if not size:
+            return np.empty(shape, kind)
+        cost, started = self._cost, time.perf_counter()
+        self._submit()
+        with _errors(self.name):
+            data = self._device.queue.read_buffer(buffer, 4 * first, size)
+        if cost:
+            self._measured(cost, time.perf_counter() - started)
+        return np.frombuffer(data, kind).reshape(shape).copy()
+
+    def clear(self, buffer: Buffer) -> None:
+        """Zeros again; waits for all that was launched."""
+        self.finish()
+        with _errors(self.name):
+            encoder = self._device.create_command_encoder()
+            encoder.clear_buffer(buffer)
+            self._device.queue.submit([encoder.finish()])
+
+    # Launches: they are collected, and submitted together.
+
+    def group(self, kernel: Kernel, buffers: Sequence[Buffer]) -> Any:
+        """These buffers for a kernel, in the order of its bindings."""
+        entries = [
+            {"binding": number, "resource": {"buffer": buffer, "offset": 0, "size": buffer.size}}
+            for number, buffer in zip(kernel.numbers, buffers, strict=True)
+        ]
+        with _errors(self.name):
+            return self._device.create_bind_group(layout=kernel.layout, entries=entries)
+
+    def launch(self, kernel: Kernel, group: Any, frame: Frame, groups: int) -> None:
+        """So many workgroups of a kernel."""
+        data = bytes(frame)
+        if not self._queued or data != self._queued[-1]:
+            if len(self._queued) == _SLOTS:
+                self._submit()
+            self._queued.append(data)
+        with _errors(self.name):
+            if self._pass is None:
+                self._encoder = self._device.create_command_encoder()
+                self._pass = self._encoder.begin_compute_pass()
+            self._pass.set_pipeline(kernel.pipeline)
+            self._pass.set_bind_group(0, self._frame_group, [_SLOT * (len(self._queued) - 1)])
+            self._pass.set_bind_group(1, group)
+            self._pass.dispatch_workgroups(min(groups, GROUPS_ACROSS), -(-groups // GROUPS_ACROSS), 1)
+
+    def launch_blocks(self, kernel: Kernel, group: Any, frame: Frame, parts: int = 1) -> None:
+        """A workgroup for each block of the frame's band, in as many submissions as the desktop needs.
+
+        parts   what a block costs, in blocks of one pass over its list
+        """
+        first = 0
+        while first < frame.blocks:
+            room = int(self._work - self._cost) // parts
+            if room < min(frame.blocks - first, _LEAST_WORK):
+                self.finish()
+                room = max(int(self._work) // parts, _LEAST_WORK)
+            end = min(frame.blocks, first + room)
+            self.launch(kernel, group, frame.but(from_block=first, to_block=end), end - first)
+            self._cost += parts * (end - first)
+            first = end
+
+    def finish(self) -> None:
+        """Submit what was launched, and wait for it. Raises Lost."""
+        if self._pass is not None:
+            self.download(self._something, (4,))
+
+    def destroy(self) -> None:
+        """End the device, as a driver does that is reset."""
+        self._device.destroy()
+
+    def _measured(self, cost: int, seconds: float) -> None:
+        """A submission of this cost took so long: the next ones are as large as is right."""
+        fitting = cost * _LONGEST / max(seconds, 1e-6)
+        most = max(self._work, _MOST_GROWTH * cost)  # a small one says little about a large one
+        self._work = min(max(min(fitting, most), _LEAST_WORK), _MOST_WORK)
+
+    def _begin(self) -> None:
+        self._encoder = self._pass = None
+        self._queued: list[bytes] = []
+        self._cost = 0
+
+    def _submit(self) -> None:
+        if self._pass is None:
+            return
+        frames = b"".join(data.ljust(_SLOT, b"\0") for data in self._queued)
+        with _errors(self.name):
+            self._pass.end()
+            commands = self._encoder.finish()
+            self._device.queue.write_buffer(self._frames, 0, frames)
+            self._device.queue.submit([commands])
+        self._begin()
+
+    # Kernels.
+
+    def _compiled(self, given: Source, name: str) -> Kernel:
+        kinds = {
+            number: wgpu.BufferBindingType.storage if writes else wgpu.BufferBindingType.read_only_storage
+            for number, writes in sorted(given.bindings.items())
+        }
+        entries = [
+            {"binding": number, "visibility": wgpu.ShaderStage.COMPUTE, "buffer": {"type": kind}}
+            for number, kind in kinds.items()
+        ]
+        with _errors(self.name):
+            module = self._device.create_shader_module(code=given.text, label=name)
+            layout = self._device.create_bind_group_layout(entries=entries)
+            pipeline = self._device.create_compute_pipeline(
+                layout=self._device.create_pipeline_layout(bind_group_layouts=[self._frame_layout, layout]),
+                compute={"module": module, "entry_point": given.entry_point},
+            )
+        return Kernel(pipeline, layout, tuple(kinds))
+
+    def _has_neighbors(self) -> bool:
+        """Whether threads that follow one another are neighbors in a subgroup of at least PARTS: asked of the GPU itself."""
+        kernel = self._compiled(source("neighbors", self.variant(1, 1, 32)), "neighbors")
+        seen = self.buffer(256)
+        self.launch(kernel, self.group(kernel, [seen]), Frame(), 1)
+        return bool(np.array_equal(self.download(seen, (256,), np.uint32), np.arange(256) % 8))
+
+
+_STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
+_UNIFORM = wgpu.BufferUsage.UNIFORM | wgpu.BufferUsage.COPY_DST
+_DYNAMIC = {
+    "type": wgpu.BufferBindingType.uniform,
+    "has_dynamic_offset": True,
+    "min_binding_size": ctypes.sizeof(Frame),
+}
+
+
+@cache
+def machine(adapter: Adapter) -> Machine:
+    """The device of an adapter in this process."""
+    return Machine(adapter)
+
+
+@contextmanager
+def _errors(name: str) -> Iterator[None]:
+    """wgpu's errors as ours."""
+    try:
+        yield
+    except wgpu.GPUOutOfMemoryError as error:
+        raise OutOfMemory(f"the memory of {name} is too small") from error
+    except (wgpu.GPUError, RuntimeError) as error:
+        text = first_line(error)
+        if "lost" in str(error).lower() or "destroyed" in str(error).lower():
+            raise Lost(f"{name} was lost ({text}): try again, or use device cpu") from error
+        raise ImageGSError(f"{name} failed ({text}): update the graphics driver, or use device cpu") from error
