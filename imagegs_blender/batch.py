@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
     try:
         if options.preset_file:
             _take_preset(options)
-        asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed", "device")}
+        asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed", "device", "adapter")}
         settings = FitSettings.preset(options.preset or "balanced", **asked)
         jobs = _jobs(options, parser)
         if options.report:
@@ -261,6 +261,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     add("--seed", type=int, help="the same seed gives the same bytes (0)")
     add("--device", default="auto", help=f"where to fit: {', '.join(DEVICES)} (%(default)s)")
+    add("--adapter", default="", metavar="NAME", help="part of the name of the graphics card to fit on")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--selected", action="store_true", help="only the materials of the objects that are selected")
     which.add_argument("--materials", nargs="+", metavar="NAME", help="only these materials")

@@ -74,6 +74,9 @@ missing_libraries() {
     for entry in "${libraries[@]}"; do
         loads "$1" "${entry%%:*}" || echo "${entry#*:}"
     done
+    loads "$1" libvulkan.so.1 || echo libvulkan1
+    [[ -n $(find /usr/share/vulkan/icd.d /etc/vulkan/icd.d -name "*.json" -print -quit 2>/dev/null) ]] ||
+        echo mesa-vulkan-drivers
     loads "$1" libEGL_nvidia.so.0 && return
     loads "$1" libEGL_mesa.so.0 || echo libegl-mesa0
     [[ -n $(find /usr/lib* -maxdepth 3 \( -name swrast_dri.so -o -name "libgallium*.so" \) -print -quit) ]] ||

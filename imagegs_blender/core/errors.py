@@ -11,6 +11,10 @@ class ImageGSError(Exception):
     """
 
 
+class DeviceFailed(ImageGSError):
+    """What fits run on is gone, or its memory is too small: another device may do."""
+
+
 def one_line(message: object) -> str:
     """A message of another library on one line; of an exception without a message the name of its type."""
     text = " ".join(str(message).split())

@@ -62,7 +62,8 @@ class FitSettings:
     (dB over all channels, 8-bit): the smallest file that reaches the PSNR, never over the bytes, or else the file that
     fills the bytes.
     time_budget     seconds after which the fit ends with a valid result; with it, results depend on the machine
-    device          DEVICES: "cuda" must be there, "auto" takes it where it is
+    device          DEVICES: "gpu" and "cuda" must be there, "auto" takes one where it is
+    adapter         part of the name of the graphics card that "gpu" and "auto" take; empty: the first
 
     init_mode       where the first Gaussians go: INIT_MODES; "mask" is the stack's importance map
     init_random_ratio   share of them drawn from all texels alike
@@ -102,6 +103,7 @@ class FitSettings:
     time_budget: float | None = None
     seed: int = 0
     device: str = "auto"
+    adapter: str = ""
     max_steps: int = 1500
     topk: int = 4
     init_mode: str = "gradient"
@@ -203,7 +205,7 @@ class FitSettings:
 AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
 """Settings that say how much a fit may take; with none of them it is DEFAULT_BPP."""
 
-DEVICES = ("auto", "cpu", "cuda") if COMPLETE else ("auto", "cpu")
+DEVICES = ("auto", "cpu", "gpu", "cuda") if COMPLETE else ("auto", "cpu", "gpu")
 INIT_MODES = ("gradient", "saliency", "random", "mask")
 RESTORING: dict[str, Any] = {
     "initial_ratio": 0.1, "add_times": 12, "add_share": 0.9, "prune_ratio": 0.0, "row_stride": 1, "settle_ratio": 0.1,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from ..core.edition import COMPLETE
 from . import (
     bake,
     compare,
     compress,
     copy_report,
+    devices,
     drop_originals,
     igs_files,
     make_local,
@@ -25,13 +25,9 @@ from . import (
 )
 
 _MODULES: tuple[ModuleType, ...] = (
-    settings, preferences, presets, compress, reach_quality, restore, drop_originals, make_local, copy_report, compare,
+    devices, settings, preferences, presets, compress, reach_quality, restore, drop_originals, make_local, copy_report, compare,
     set_decoder, self_contained, bake, show_as_images, show_originals, igs_files,
 )  # fmt: skip
-if COMPLETE:
-    from . import devices
-
-    _MODULES = (devices, *_MODULES)
 
 
 def register() -> None:

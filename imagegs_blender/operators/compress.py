@@ -15,7 +15,7 @@ from ..workflow import pace, run, selection, uv_changes
 from ..workflow.compress import Outcome, planned
 from ..workflow.notices import Severity
 from .messages import counted, say
-from .preferences import device, worker_options
+from .preferences import where, worker_options
 from .settings import IMAGEGS_PG_settings
 
 _REDRAWN = {"VIEW_3D": "UI", "NODE_EDITOR": "UI", "PROPERTIES": "WINDOW"}
@@ -117,7 +117,7 @@ class Press(_Base):
         if not self.properties.is_property_set("preset") and not given:
             return chosen.fit_settings()
         preset = self.preset if self.properties.is_property_set("preset") else chosen.preset
-        return FitSettings.preset(preset, device=device(), **{"seed": chosen.seed} | given)
+        return FitSettings.preset(preset, **where(), **{"seed": chosen.seed} | given)
 
     def _options(self, context: bpy.types.Context) -> dict[str, Any]:
         chosen: IMAGEGS_PG_settings = border.ours(context.scene).imagegs

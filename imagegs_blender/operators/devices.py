@@ -1,4 +1,4 @@
-"""What fits run on, where there is a choice: the device, another Python, and the button that looks for devices."""
+"""What fits run on, where there is a choice: the device, the graphics card, another Python; and what looks for them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import textwrap
 import bpy
 
 from ..blend import border
+from ..core.devices.here import Here
+from ..core.edition import COMPLETE
 from ..core.errors import ImageGSError
 from ..core.process import interpreter
 from ..core.settings import DEVICES
 from . import addon
 
 _TIPS = {
-    "auto": ("Auto", "A CUDA GPU where there is one, else the processor"),
-    "cpu": ("CPU", "The processor"),
-    "cuda": ("CUDA", "An NVIDIA GPU; needs PyTorch, see External Python"),
+    "auto": ("Auto", "The graphics card where there is one that works, else the processor"),
+    "cpu": ("Processor", "The processor, on every computer"),
+    "gpu": ("Graphics Card", "A card of any maker, by its own driver"),
+    "cuda": ("CUDA", "An NVIDIA card by PyTorch; see External Python"),
 }
 _ITEMS = [(name, *_TIPS[name]) for name in DEVICES]
 
@@ -25,31 +28,48 @@ def _changed_python(self: bpy.types.AddonPreferences, context: bpy.types.Context
     _detected = None
 
 
+def _adapters(self: bpy.types.AddonPreferences, context: bpy.types.Context, typed: str) -> list[str]:
+    """Graphics cards that Detect Devices found and that fit what is typed."""
+    return [name for name in (_detected.adapters if _detected else []) if typed.lower() in name.lower()]
+
+
 class DevicePreferences:
     """The part of the add-on's preferences that is about devices."""
 
     device: bpy.props.EnumProperty(name="Device", description="What fits run on", items=_ITEMS, default=_ITEMS[0][0])
-    python: bpy.props.StringProperty(
-        name="External Python",
-        description="A Python that runs the fits instead of Blender's own, for CUDA: one with imagegs-blender[cuda]",
-        subtype="FILE_PATH", update=_changed_python,
-    )  # fmt: skip
+    adapter: bpy.props.StringProperty(
+        name="Graphics Card",
+        description="Name of the graphics card that fits run on, or part of it. Empty: the first one",
+        search=_adapters,
+    )
+    if COMPLETE:
+        python: bpy.props.StringProperty(
+            name="External Python",
+            description="A Python that runs the fits instead of Blender's own, for CUDA: one with imagegs-blender[cuda]",
+            subtype="FILE_PATH", update=_changed_python,
+        )  # fmt: skip
 
     def draw_devices(self, layout: bpy.types.UILayout) -> None:
         layout.prop(self, "device")
-        layout.prop(self, "python")
+        row = layout.row()
+        row.active = self.device in ("auto", "gpu")
+        row.prop(self, "adapter")
+        if COMPLETE:
+            layout.prop(self, "python")
         row = layout.row()
         row.operator("imagegs.detect_devices", icon="VIEWZOOM")
-        for line in textwrap.wrap(_detected or "", 90):
-            layout.label(text=line, icon="INFO", translate=False)
+        for line in _detected.lines if _detected else ():
+            for part in textwrap.wrap(line, 90):
+                layout.label(text=part, icon="DOT", translate=False)
 
     def chosen_python(self) -> str | None:
         """The program file of the Python that runs fits; None is Blender's own."""
-        return bpy.path.abspath(self.python) if self.python else None
+        python = self.python if COMPLETE else ""
+        return bpy.path.abspath(python) if python else None
 
 
 class IMAGEGS_OT_detect_devices(bpy.types.Operator):
-    """Look for what fits can run on here: the processor, and CUDA; takes some seconds"""
+    """Look for what fits can run on here: the processor and graphics cards; takes some seconds"""
 
     bl_idname = "imagegs.detect_devices"
     bl_label = "Detect Devices"
@@ -60,14 +80,14 @@ class IMAGEGS_OT_detect_devices(bpy.types.Operator):
         try:
             _detected = interpreter.devices(chosen.chosen_python() if chosen else None)
         except ImageGSError as error:
-            _detected = str(error)
+            _detected = None
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, _detected)
+        self.report({"INFO"}, "; ".join(_detected.lines))
         return {"FINISHED"}
 
 
-_detected: str | None = None
-"""The devices that were there when somebody asked, in words."""
+_detected: Here | None = None
+"""The devices that were there when somebody asked."""
 
 register, unregister = border.registered(IMAGEGS_OT_detect_devices)

@@ -8,25 +8,9 @@ from typing import Any
 import bpy
 
 from ..blend import border
-from ..core.edition import COMPLETE
 from ..core.settings import PRESETS
 from . import addon
-
-if COMPLETE:
-    from .devices import DevicePreferences
-else:
-
-    class DevicePreferences:  # type: ignore[no-redef]  # one of the two is defined
-        """Fits run on the processor, in Blender's own Python."""
-
-        device = "auto"
-
-        def draw_devices(self, layout: bpy.types.UILayout) -> None:
-            """There is nothing to choose."""
-
-        def chosen_python(self) -> str | None:
-            return None
-
+from .devices import DevicePreferences
 
 _PRESET_TIPS = {
     "fast": "A usable result in well under a minute for a 1K material",
@@ -80,10 +64,10 @@ class IMAGEGS_AP_preferences(DevicePreferences, bpy.types.AddonPreferences):
         layout.prop(self, "cache_folder")
 
 
-def device() -> str:
-    """The device of the preferences."""
+def where() -> dict[str, str]:
+    """What fits run on by the preferences, as options of FitSettings."""
     chosen = addon.preferences()
-    return chosen.device if chosen else "auto"
+    return {"device": chosen.device, "adapter": chosen.adapter} if chosen else {}
 
 
 def worker_options() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ..blend.amount import Amount
 from ..core.settings import FitSettings
 from ..scene.coverage import Importance
 from ..workflow import levels, selection
-from .preferences import PRESET_ITEMS, device
+from .preferences import PRESET_ITEMS, where
 
 IMPORTANCE_ITEMS = [
     ("NONE", "None", "Every part of the textures counts the same"),
@@ -63,7 +63,7 @@ class IMAGEGS_PG_settings(Amount, bpy.types.PropertyGroup):
 
     def fit_settings(self) -> FitSettings:
         """Raises ImageGSError where they can't be met."""
-        return FitSettings.preset(self.preset, seed=self.seed, device=device(), **self.amount())
+        return FitSettings.preset(self.preset, seed=self.seed, **where(), **self.amount())
 
     def weighting(self) -> Importance:
         """Which texels count. Raises ImageGSError where the chosen mask is missing."""

@@ -1,4 +1,4 @@
-"""The command imagegs: fit, render, info, compare. Each is a file of this room."""
+"""The command imagegs: fit, render, info, compare, devices. Each is a file of this room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import ImageGSError
-from . import compare, fit, info, render
+from . import compare, devices, fit, info, render
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +30,6 @@ def parser() -> argparse.ArgumentParser:
         prog="imagegs", description="Compress images and texture stacks to 2D Gaussians (Image-GS) and decode them."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (fit, render, info, compare):
+    for command in (fit, render, info, compare, devices):
         command.add_parser(commands)
     return parser

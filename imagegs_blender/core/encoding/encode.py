@@ -13,6 +13,7 @@ import numpy as np
 from ..decoding import decode
 from ..decoding.decode import Decoded
 from ..devices.choice import DeviceChoice
+from ..errors import DeviceFailed
 from ..fitting import placement
 from ..fitting.budget import TooShort
 from ..fitting.fit import Observer, OnProgress, Progress, fit
@@ -176,6 +177,10 @@ class _Work:
                 self.stack, settings, count, self.progress, packer.round if settings.quantize else packer.snap,
                 recount if rate.budget is not None else None, self.observer, self.device,
             )  # fmt: skip
+        except DeviceFailed as error:
+            if not self.device.goes_on_without(error):
+                raise
+            return self._fitted(count)
         except TooShort as error:
             assert self.settings.time_budget is not None
             raise TooShort(self.settings.time_budget, _MARGIN * (around + error.least)) from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib import metadata
 
+from ..devices.here import Here, look
 from ..errors import ImageGSError
 from ..version import PACKAGE
 from .child import WANTED, command, environment
@@ -14,8 +17,8 @@ from .child import WANTED, command, environment
 _FAILED = 3  # exit code of main() with a message for the user
 
 
-def devices(python: str | None = None) -> str:
-    """The devices for fits of a Python (default: the running one), in words. Takes seconds: a process of its own answers.
+def devices(python: str | None = None) -> Here:
+    """The devices for fits of a Python (default: the running one). Takes seconds: a process of its own answers.
 
     Raises ImageGSError where that Python can't run fits.
     """
@@ -37,20 +40,19 @@ def devices(python: str | None = None) -> str:
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ImageGSError(f"{program}: can't run fits ({said}); pip install imagegs-blender in it")
-    return done.stdout.strip().splitlines()[-1]
+    return Here(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def main() -> int:
     """The process of devices(): 0, or 3 where this Python was set up for another version."""
     from ..devices import choice  # noqa: F401  imports what a fit imports
-    from ..devices.cuda.presence import detect
 
     try:
         check_python()
     except ImageGSError as error:
         print(error, file=sys.stderr)
         return _FAILED
-    print(detect())
+    print(json.dumps(asdict(look())))
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ...errors import ImageGSError, first_line
+from ...errors import DeviceFailed, ImageGSError, first_line
 from . import nvrtc
 
 Launch = Callable[[str, tuple[int, int, int], int, Sequence[Any]], None]
@@ -84,11 +84,11 @@ class Gpu:
         return graph.replay
 
     def wait(self) -> None:
-        """Until everything enqueued is done. Raises ImageGSError where the device failed."""
+        """Until everything enqueued is done. Raises DeviceFailed."""
         try:
             torch.cuda.current_stream().synchronize()
         except RuntimeError as error:
-            raise ImageGSError(f"the GPU failed ({first_line(error)}); use device cpu, and please report it") from error
+            raise DeviceFailed(f"the GPU failed ({first_line(error)}); use device cpu, and please report it") from error
 
     def memory(self) -> tuple[int, int]:
         """(free, total) bytes of the device."""

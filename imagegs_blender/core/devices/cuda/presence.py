@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -18,14 +17,10 @@ INSTALL = 'pip install "imagegs-blender[cuda]"'
 
 @dataclass(frozen=True)
 class Found:
-    """What this Python can fit on. cuda is the GPU's name, or None; then missing says why, and what to do."""
+    """cuda is the GPU's name, or None; then missing says why, and what to do."""
 
     cuda: str | None
     missing: str | None
-
-    def __str__(self) -> str:
-        cpu = f"CPU, {os.cpu_count()} threads"
-        return f"CUDA ({self.cuda}); {cpu}" if self.cuda else f"{cpu}. No CUDA: {self.missing}"
 
 
 @cache

@@ -27,6 +27,6 @@ class Tensors:
             tensor.copy_(torch.from_numpy(table))
         numbers.steps.copy_(torch.from_numpy(steps))
 
-    def bring(self, numbers: Numbers, n: int) -> tuple[list[np.ndarray], np.ndarray]:
+    def bring(self, numbers: Numbers, n: int) -> tuple[list[np.ndarray], np.ndarray]:  # noqa: ARG002
         tables = [tensor.cpu().numpy() for tensor in (numbers.value, numbers.first, numbers.second)]
         return tables, numbers.steps.cpu().numpy()

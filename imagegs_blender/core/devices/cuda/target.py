@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ...errors import ImageGSError
+from ...errors import DeviceFailed
 from ..cpu.blocks import BLOCK
 from ..types import Grid, mean_one
 from .pipeline import Machine, Planes
@@ -36,7 +36,7 @@ class Target:
         return self._loaded
 
     def save_memory(self) -> None:
-        """Use less from now on: first more batches, then 16-bit floats. Raises ImageGSError where nothing is left to do."""
+        """Use less from now on: first more batches, then 16-bit floats. Raises DeviceFailed where nothing is left to do."""
         rows = -(-self._grid.height // BLOCK)
         if self._loaded is not None and 2 * self.bands <= min(rows, MOST_BANDS):
             self.bands *= 2
@@ -47,9 +47,9 @@ class Target:
         else:
             free, total = self._machine.memory()
             planes, height, width = self._host[0].shape
-            raise ImageGSError(
+            raise DeviceFailed(
                 f"GPU memory is too small for {width} x {height} x {planes} planes "
-                f"({free / 2**20:.0f} of {total / 2**20:.0f} MB free): close other programs, or use device cpu"
+                f"({free / 2**20:.0f} of {total / 2**20:.0f} MB free): close other programs, or choose device cpu"
             )
 
     def _load(self) -> Planes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -47,6 +48,8 @@ def adapters() -> tuple[Adapter, ...]:
         import wgpu
         from wgpu.backends.wgpu_native import extras
 
+        if "XDG_RUNTIME_DIR" not in os.environ:  # no desktop: a layer of Mesa would look for one, and complain
+            os.environ.setdefault("NODEVICE_SELECT", "1")
         extras.set_instance_extras(backends=_BACKENDS)  # OpenGL can't do what the kernels need
         found = wgpu.gpu.enumerate_adapters_sync()
     except Exception as error:  # a library that can't be loaded, or a driver that fails, fails in many ways
@@ -76,8 +79,6 @@ def choose(name: str = "") -> Adapter:
         missing = (
             "no graphics card with a driver for Vulkan, Metal or Direct3D 12 was found: install or update its driver"
         )
-        if found:
-            missing += f", or name the software adapter {found[0].name!r}"
     if not chosen:
         raise ImageGSError(missing)
     return chosen[0]

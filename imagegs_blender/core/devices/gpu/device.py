@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from ... import morton
-from ...errors import ImageGSError
+from ...errors import DeviceFailed
 from .. import points
 from ..cpu.blocks import BLOCK
 from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_limits
@@ -198,9 +198,9 @@ class Gpu:
 
     def _too_small(self) -> None:
         grid = self.grid
-        raise ImageGSError(
+        raise DeviceFailed(
             f"the memory of {self.name} is too small for {grid.width} x {grid.height} x {self._target.planes} planes: "
-            "close other programs, or use device cpu"
+            "close other programs, or choose device cpu"
         )
 
 

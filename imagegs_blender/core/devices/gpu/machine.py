@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import wgpu
 
-from ...errors import ImageGSError, first_line
+from ...errors import DeviceFailed, first_line
 from .adapters import Adapter
 from .frame import Frame
 from .source import GROUPS_ACROSS, Source, Variant, source
@@ -40,11 +40,11 @@ _DEFAULT_STORAGE, _DEFAULT_BINDING, _DEFAULT_BUFFER = 16384, 128 << 20, 256 << 2
 """Limits of WebGPU's default device: workgroup memory, a binding, a buffer; bytes."""
 
 
-class OutOfMemory(ImageGSError):
+class OutOfMemory(DeviceFailed):
     """The GPU's memory is too small."""
 
 
-class Lost(ImageGSError):
+class Lost(DeviceFailed):
     """The GPU is gone: its driver was updated or reset, or it was unplugged."""
 
 
@@ -273,5 +273,5 @@ def _errors(name: str) -> Iterator[None]:
     except (wgpu.GPUError, RuntimeError) as error:
         text = first_line(error)
         if "lost" in str(error).lower() or "destroyed" in str(error).lower():
-            raise Lost(f"{name} was lost ({text}): try again, or use device cpu") from error
-        raise ImageGSError(f"{name} failed ({text}): update the graphics driver, or use device cpu") from error
+            raise Lost(f"{name} was lost ({text}): try again, or choose device cpu") from error
+        raise DeviceFailed(f"{name} failed ({text}): update the graphics driver, or choose device cpu") from error
