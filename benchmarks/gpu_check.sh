@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What needs a GPU, in one run: correctness, memory safety, speed. For a machine with CUDA, PyTorch, Numba, Pillow and pytest; nothing
-# is installed or downloaded.
+# What needs a GPU, in one run: correctness, memory safety, speed. For a machine with CUDA, PyTorch, wgpu, Numba, Pillow and pytest;
+# nothing is installed or downloaded.
 #
 #   benchmarks/gpu_check.sh [FOLDER]      logs and results.json go there (default build/gpu_check); PYTHON=... chooses the interpreter
 #
-# PARTS="kernels gpu speed memcheck racecheck" chooses some of them. Exit code 0 where every check passed. Speeds are reported, never judged.
+# PARTS="kernels gpu speed card card-speed memcheck racecheck" chooses some of them. Exit code 0 where every check passed. Speeds are reported, never judged.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python3}
@@ -24,6 +24,8 @@ part() { # NAME SECONDS COMMAND...
 part "kernels" 150 "$python" -m pytest -q -rs -p no:cacheprovider tests/core/devices/test_choice.py tests/core/devices/test_cuda.py
 part "gpu" 200 "$python" -m pytest -q -s -rs -p no:cacheprovider tests/core/devices/test_cuda_gpu.py
 part "speed" 220 "$python" benchmarks/gpu_check.py --json "$folder/results.json"
+part "card" 150 "$python" -m pytest -q -rs -p no:cacheprovider tests/core/devices/test_gpu.py
+part "card-speed" 200 "$python" benchmarks/card_check.py --json "$folder/card.json"
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do
         part "$tool" 120 compute-sanitizer --tool "$tool" --error-exitcode 9 "$python" benchmarks/gpu_check.py --small-fit

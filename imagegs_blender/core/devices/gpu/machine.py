@@ -64,18 +64,18 @@ class Machine:
     memory    bytes of workgroup memory
     binding   bytes that a kernel sees of a buffer, at most
     subgroups  whether neighboring threads can add up without memory
-    With smallest, no more than WebGPU promises everywhere is asked for.
+    With smallest, no more than WebGPU promises everywhere is asked for; features are asked for in any case.
     """
 
-    def __init__(self, adapter: Adapter, smallest: bool = False) -> None:
+    def __init__(self, adapter: Adapter, smallest: bool = False, features: Sequence[str] = ()) -> None:
         self.name = adapter.name
         limits = adapter.handle.limits
         self.memory, self.binding, largest = _DEFAULT_STORAGE, _DEFAULT_BINDING, _DEFAULT_BUFFER
-        features: list[str] = []
+        features = list(features)
         if not smallest:
             self.memory = min(limits["max-compute-workgroup-storage-size"], 32768)
             self.binding, largest = limits["max-storage-buffer-binding-size"], limits["max-buffer-size"]
-            features = [name for name in ("subgroup",) if name in adapter.handle.features]
+            features += [name for name in ("subgroup",) if name in adapter.handle.features]
         wanted = {
             "max-compute-workgroup-storage-size": self.memory,
             "max-storage-buffer-binding-size": self.binding,
@@ -165,9 +165,7 @@ class Machine:
                 self._submit()
             self._queued.append(data)
         with _errors(self.name):
-            if self._pass is None:
-                self._encoder = self._device.create_command_encoder()
-                self._pass = self._encoder.begin_compute_pass()
+            self._opened()
             self._pass.set_pipeline(kernel.pipeline)
             self._pass.set_bind_group(0, self._frame_group, [_SLOT * (len(self._queued) - 1)])
             self._pass.set_bind_group(1, group)
@@ -208,6 +206,12 @@ class Machine:
         self._encoder = self._pass = None
         self._queued: list[bytes] = []
         self._cost = 0
+
+    def _opened(self) -> None:
+        """There is a pass that launches go to."""
+        if self._pass is None:
+            self._encoder = self._device.create_command_encoder()
+            self._pass = self._encoder.begin_compute_pass()
 
     def _submit(self) -> None:
         if self._pass is None:

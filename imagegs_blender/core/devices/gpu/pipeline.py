@@ -158,7 +158,7 @@ class Pipeline:
         """For SSIM: the picture, what backward needs of it, its slope, what windows see of one plane, the loss."""
         make, blocks, planes = self.machine.buffer, self.target.blocks, self.target.planes
         return (
-            make(blocks * planes, 256), make(blocks * 256, 2), make(blocks * planes, 256), make(blocks * 256, 3),
+            make(blocks * planes, 256), make(blocks * 256, 2), make(blocks * planes, 256), make(blocks * 256, 4),
             make(blocks * planes, 4),
         )  # fmt: skip
 

@@ -42,8 +42,8 @@ _FILES = {
     "measure": ("blend", "target", "density"),
     "pick": ("pick",),
     "removal": ("blend", "parts", "entries", "target", "removal"),
-    "look": ("target", "ssim"),
-    "slope": ("target", "ssim"),
+    "look": ("target", "ssim", "look"),
+    "slope": ("target", "ssim", "slope"),
     "collect": ("collect",),
     "adam": ("steepness", "adam"),
     "totals": ("totals",),
@@ -110,11 +110,11 @@ def source(kernel: str, variant: Variant, stride: int = 1) -> Source:
         "TOPK": variant.topk, "KEPT": max(variant.topk, 1), "DEPTH": variant.depth, "STRIDE": stride,
         "THREADS": BLOCK * BLOCK // stride, "PARTS": PARTS, "ROW_THREADS": ROW_THREADS, "RANK_THREADS": RANK_THREADS,
         "SCAN_THREADS": SCAN_THREADS, "SCAN_CHUNK": SCAN_CHUNK, "TOTAL_THREADS": TOTAL_THREADS, "GROUPS": 5,
-        "GROUPS_ACROSS": GROUPS_ACROSS, "SSIM_RADIUS": SSIM_RADIUS,
+        "GROUPS_ACROSS": GROUPS_ACROSS, "SSIM_RADIUS": SSIM_RADIUS, "TAPS": 2 * SSIM_RADIUS + 1,
     }  # fmt: skip
     numbers = {
         "CUTOFF": CUTOFF, "EPS": EPS, "MOST_SHARE": MOST_SHARE, "BETA1": BETA1, "BETA2": BETA2, "TINY": TINY,
-        "SSIM_C1": SSIM_C1, "SSIM_C2": SSIM_C2,
+        "SSIM_C1": SSIM_C1, "SSIM_C2": SSIM_C2, **{f"TAP{k}": tap for k, tap in enumerate(window())},
     }  # fmt: skip
     switches = {"LISTING": kernel == "list", "KEEPING": kernel == "keep"}
     declared = [f"const {name} = {value}u;" for name, value in integers.items()]
@@ -124,7 +124,6 @@ def source(kernel: str, variant: Variant, stride: int = 1) -> Source:
     files = ["common", *(ways.get(name, name) for name in _FILES[kernel])]
     text = "\n".join((_HERE / f"{name}.wgsl").read_text("utf-8") for name in files)
     text = text.replace("{LAST}", str(integers["KEPT"] - 1))
-    text = text.replace("SSIM_WINDOW", ", ".join(f"{tap:.9e}" for tap in window()))
     text = "\n".join([*declared, *(line for given in text.splitlines() for line in _expanded(given, integers))])
     bindings = {int(number): access == "read_write" for number, access in _BINDING.findall(text)}
     return Source(text, _ENTRY_POINTS.get(kernel, kernel), bindings)
