@@ -56,7 +56,7 @@ def adapters() -> tuple[Adapter, ...]:
         raise ImageGSError(f"wgpu does not run here ({first_line(error)}): update the graphics driver") from error
     usable = [adapter for adapter in found if adapter.info["backend_type"] in ("Vulkan", "Metal", "D3D12")]
     usable.sort(key=lambda adapter: _ORDER.index(adapter.info["adapter_type"]))
-    by_name = {}
+    by_name: dict[str, Adapter] = {}
     for adapter in usable:
         info = adapter.info
         kind = _KINDS.get(info["adapter_type"], "GPU")

@@ -7,19 +7,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from ... import morton
-from ...errors import DeviceFailed
-from .. import points
-from ..cpu.blocks import BLOCK
 from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_limits
 from ..resident import Resident
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step
 from .adapters import choose
+from .density import Density
 from .frame import Frame
-from .machine import Buffer, Machine, OutOfMemory, machine
+from .machine import Machine, OutOfMemory, machine
 from .memory import Buffers
 from .pipeline import MOST_STRIDE, Pipeline
-from .target import Target, by_plane
+from .target import Target
 
 T = TypeVar("T")
 
@@ -57,6 +54,7 @@ class Gpu:
     def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
         first, stride = _looked_at(rows, weights)
         pipeline = self._with(splats)
+        pipeline.prepare(weights)
         pipeline.gradient(weights, self._rules(False).but(first_row=first), stride)
         sums = self.machine.download(pipeline.sums, (pipeline.n, pipeline.numbers_per_row))
         report = self.machine.download(self._reports, (1, 4))[0]
@@ -68,10 +66,7 @@ class Gpu:
         )
 
     def render(self, splats: Splats) -> np.ndarray:
-        pipeline = self._with(splats)
-        picture = self._fitting(pipeline.render)
-        blocks = self.machine.download(picture, (self._target.blocks, self._target.planes, BLOCK * BLOCK))
-        return by_plane(blocks, self.grid)
+        return self._with(splats).render()
 
     def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
         variant = self.machine.variant(self._target.planes, self.grid.topk, self._target.depth)
@@ -85,7 +80,7 @@ class Gpu:
 
     def error(self, optimizer: Optimizer, power: float) -> Density:
         pipeline = self._of(optimizer)
-        return Density(self.grid, pipeline, *self._fitting(lambda: pipeline.density(power)))
+        return Density(self.machine, self._target, *pipeline.density(power))
 
     def removal(self, optimizer: Optimizer) -> np.ndarray:
         pipeline = self._of(optimizer)
@@ -93,7 +88,9 @@ class Gpu:
         return self.machine.download(pipeline.sums, (pipeline.n, pipeline.numbers_per_row))[:, 0].astype(np.float64)
 
     def draw(self, density: np.ndarray | Density, count: int, rng: np.random.Generator) -> np.ndarray:
-        return points.draw(density, count, rng) if isinstance(density, np.ndarray) else density.draw(count, rng)
+        if isinstance(density, np.ndarray):
+            density = Density.of(self.machine, self._target, density)
+        return density.draw(count, rng)
 
     # Steps.
 
@@ -101,6 +98,7 @@ class Gpu:
         """The losses of those that were taken: all, but where lists outgrew their memory."""
         assert isinstance(optimizer, Resident)
         pipeline = self._of(optimizer, prepared=True)
+        pipeline.prepare(weights)
         numbers = optimizer.on_device()
         strides = []
         for slot, step in enumerate(steps):
@@ -159,7 +157,7 @@ class Gpu:
         """A pipeline of n splats that are put into it, and of room for their lists."""
         if self._pipeline is None or self._pipeline.n != n:
             self._pipeline = None  # frees what the next line needs
-            self._pipeline = self._fitting(lambda: self._made(n, 1))
+            self._pipeline = Pipeline(self.machine, self.grid, self._target, self._reports, n, self._bands, 1)
         put(self._pipeline)
         needed = self._pipeline.needed()
         if needed > self._pipeline.capacity:
@@ -175,15 +173,12 @@ class Gpu:
         bands = self._bands
 
         def make() -> Pipeline:
-            return self._made(n, int(ROOM * needed * bands / self._bands) + 1024)
+            return Pipeline(
+                self.machine, self.grid, self._target, self._reports, n, self._bands,
+                int(ROOM * needed * bands / self._bands) + 1024,
+            )  # fmt: skip
 
         self._pipeline = self._fitting(make)
-
-    def _made(self, n: int, capacity: int) -> Pipeline:
-        made = Pipeline(self.machine, self.grid, self._target, self._reports, n, self._bands, capacity)
-        if 4 * capacity * made.numbers_per_row > self.machine.binding:
-            raise OutOfMemory(f"the memory of {self.name} is too small")
-        return made
 
     def _fitting(self, work: Callable[[], T]) -> T:
         """work(); where memory is short, again in more batches."""
@@ -192,41 +187,9 @@ class Gpu:
                 return work()
             except OutOfMemory:
                 if 2 * self._bands > min(self._target.rows, MOST_BANDS):
-                    self._too_small()
+                    raise
                 self._bands *= 2
                 self.notes.append(f"GPU memory was short: blocks in {self._bands} batches")
-
-    def _too_small(self) -> None:
-        grid = self.grid
-        raise DeviceFailed(
-            f"the memory of {self.name} is too small for {grid.width} x {grid.height} x {self._target.planes} planes: "
-            "close other programs, or choose device cpu"
-        )
-
-
-class Density:
-    """A density of texels that stays on the GPU: error() gives it, draw() takes it."""
-
-    def __init__(self, grid: Grid, pipeline: Pipeline, texels: Buffer, sums: Buffer) -> None:
-        self._grid, self._pipeline, self._texels, self._sums = grid, pipeline, texels, sums
-
-    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """points.draw(): the blocks are chosen here, the texels within them on the GPU."""
-        machine, target, grid = self._pipeline.machine, self._pipeline.target, self._grid
-        sums = machine.download(self._sums, (target.blocks, 4))[:, 0].astype(np.float64)
-        if not count or not sums.sum() > 0:
-            return points.draw(np.ones((grid.height, grid.width), np.float32), count, rng)
-        order = points.morton_order(target.columns, target.rows)
-        cumulative = np.cumsum(sums[order])
-        at = (np.arange(count) + rng.random(count)) * (cumulative[-1] / count)
-        found = np.minimum(np.searchsorted(cumulative, at, side="right"), target.blocks - 1)
-        block = order[found]
-        passed = (at - cumulative[found] + sums[block]).astype(np.float32)
-        draws = np.stack([block.astype(np.uint32), passed.view(np.uint32)], 1)
-        chosen = self._pipeline.pick(self._texels, machine.upload(draws), count)
-        column, row = morton.cell(machine.download(chosen, (count,), np.uint32))
-        texel = (block // target.columns * BLOCK + row) * grid.width + block % target.columns * BLOCK + column
-        return points.within(texel, grid.width, grid.height, rng)
 
 
 def _looked_at(rows: Rows, weights: LossWeights) -> tuple[int, int]:

@@ -40,6 +40,9 @@ _DEFAULT_STORAGE, _DEFAULT_BINDING, _DEFAULT_BUFFER = 16384, 128 << 20, 256 << 2
 """Limits of WebGPU's default device: workgroup memory, a binding, a buffer; bytes."""
 
 
+_TOO_SMALL = "the memory of {} is too small: close other programs, or choose device cpu"
+
+
 class OutOfMemory(DeviceFailed):
     """The GPU's memory is too small."""
 
@@ -74,7 +77,8 @@ class Machine:
         features = list(features)
         if not smallest:
             self.memory = min(limits["max-compute-workgroup-storage-size"], 32768)
-            self.binding, largest = limits["max-storage-buffer-binding-size"], limits["max-buffer-size"]
+            largest = limits["max-buffer-size"]
+            self.binding = min(limits["max-storage-buffer-binding-size"], largest)
             features += [name for name in ("subgroup",) if name in adapter.handle.features]
         wanted = {
             "max-compute-workgroup-storage-size": self.memory,
@@ -112,8 +116,11 @@ class Machine:
 
     def buffer(self, count: int, width: int = 1) -> Buffer:
         """Zeros: `count` rows of `width` numbers of 4 bytes. Raises OutOfMemory."""
+        size = max(4 * count * width, 16)
+        if size > self.binding:
+            raise OutOfMemory(_TOO_SMALL.format(self.name))
         with _errors(self.name):
-            return self._device.create_buffer(size=max(4 * count * width, 16), usage=_STORAGE)
+            return self._device.create_buffer(size=size, usage=_STORAGE)
 
     def upload(self, array: np.ndarray, into: Buffer | None = None) -> Buffer:
         """An array of numbers of 4 bytes in a buffer, `into` or a new one."""
@@ -172,20 +179,20 @@ class Machine:
             self._pass.dispatch_workgroups(min(groups, GROUPS_ACROSS), -(-groups // GROUPS_ACROSS), 1)
 
     def launch_blocks(self, kernel: Kernel, group: Any, frame: Frame, parts: int = 1) -> None:
-        """A workgroup for each block of the frame's band, in as many submissions as the desktop needs.
+        """A workgroup for each of the frame's blocks, in as many submissions as the desktop needs.
 
         parts   what a block costs, in blocks of one pass over its list
         """
-        first = 0
-        while first < frame.blocks:
+        first, end = frame.from_block, frame.to_block
+        while first < end:
             room = int(self._work - self._cost) // parts
-            if room < min(frame.blocks - first, _LEAST_WORK):
+            if room < min(end - first, _LEAST_WORK):
                 self.finish()
                 room = max(int(self._work) // parts, _LEAST_WORK)
-            end = min(frame.blocks, first + room)
-            self.launch(kernel, group, frame.but(from_block=first, to_block=end), end - first)
-            self._cost += parts * (end - first)
-            first = end
+            until = min(end, first + room)
+            self.launch(kernel, group, frame.but(from_block=first, to_block=until), until - first)
+            self._cost += parts * (until - first)
+            first = until
 
     def finish(self) -> None:
         """Submit what was launched, and wait for it. Raises Lost."""
@@ -203,7 +210,8 @@ class Machine:
         self._work = min(max(min(fitting, most), _LEAST_WORK), _MOST_WORK)
 
     def _begin(self) -> None:
-        self._encoder = self._pass = None
+        self._encoder: Any = None
+        self._pass: Any = None
         self._queued: list[bytes] = []
         self._cost = 0
 
@@ -273,7 +281,7 @@ def _errors(name: str) -> Iterator[None]:
     try:
         yield
     except wgpu.GPUOutOfMemoryError as error:
-        raise OutOfMemory(f"the memory of {name} is too small") from error
+        raise OutOfMemory(_TOO_SMALL.format(name)) from error
     except (wgpu.GPUError, RuntimeError) as error:
         text = first_line(error)
         if "lost" in str(error).lower() or "destroyed" in str(error).lower():

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cpu.blocks import BLOCK
 from ..types import Grid, LossWeights
 from .frame import Frame
 from .machine import Buffer, Machine
@@ -20,9 +21,6 @@ from .target import Target
 
 MOST_STRIDE = 4
 """With every fourth row a workgroup still has 64 threads."""
-
-ENTRY_BYTES = 16
-"""Of an entry in both lists; its row of the gradient comes on top."""
 
 _PASSES = 4
 """What a kernel with a gradient costs, in passes over a block's list."""
@@ -43,16 +41,8 @@ class Pipeline:
         self.variant = machine.variant(target.planes, grid.topk, target.depth)
         self.numbers_per_row = 8 + 4 * self.variant.quads
         edges = [target.rows * k // bands for k in range(bands + 1)]
-        frame = Frame(
-            width=grid.width, height=grid.height, columns=target.columns, wrap=grid.wrap, splats=n, capacity=capacity
-        )
-        self.bands = [
-            frame.but(
-                band=low * target.columns, blocks=(high - low) * target.columns, more=low > 0, last=high == target.rows,
-                items=n + (high - low) * target.columns,
-            )
-            for low, high in pairwise(edges)
-        ]  # fmt: skip
+        frame = target.frame.but(splats=n, capacity=capacity)
+        self.bands = [_band(frame, low, high) for low, high in pairwise(edges)]
         most = max(band.items for band in self.bands)
         self.splats = machine.buffer(n, self.numbers_per_row)
         self.sums = machine.buffer(n, self.numbers_per_row)
@@ -99,17 +89,27 @@ class Pipeline:
         frame = rules.but(splats=self.n, capacity=self.capacity)
         self._run("adam", frame, self.n, value, first, second, steps, self.splats, self.sums, self.reports)
 
-    def render(self) -> Buffer:
-        """The picture of the splats, block by block."""
-        picture, kept = self.machine.buffer(self.target.blocks * self.target.planes, 256), self.machine.buffer(2)
+    def render(self) -> np.ndarray:
+        """The picture of the splats: (C, height, width) float32. Waits for it."""
+        planes, width, height = self.target.planes, self.target.frame.width, self.target.frame.height
+        picture = np.empty((planes, height, width), np.float32)
+        most = max(1, self.machine.binding // (4 * planes * width * BLOCK))  # block rows that a buffer can hold
+        rows = min(most, self.target.rows) * BLOCK
+        part, kept = self.machine.buffer(planes * rows, width), self.machine.buffer(2)
         for band in self.bands:
             self._list(band)
-            self._blocks("forward", band, picture, kept, parts=2)
+            first, end = band.band // band.columns, (band.band + band.blocks) // band.columns
+            for top in range(first, end, most):
+                bottom = min(end, top + most)
+                shown = range(top * BLOCK, min(bottom * BLOCK, height))
+                frame = band.but(from_block=(top - first) * band.columns, to_block=(bottom - first) * band.columns)
+                self._blocks("forward", frame.but(first_row=shown.start, items=len(shown)), part, kept, parts=2)
+                picture[:, shown.start : shown.stop] = self.machine.download(part, (planes, len(shown), width))
         return picture
 
     def density(self, power: float) -> tuple[Buffer, Buffer]:
-        """|error|^power of the texels, weighted, for each block along a Morton curve; and (blocks, 4) with its sums."""
-        density, sums = self.machine.buffer(self.target.blocks, 256), self.machine.buffer(self.target.blocks, 4)
+        """|error|^power of the texels, weighted, for each block along a Morton curve; and (blocks,) with its sums."""
+        density, sums = self.machine.buffer(self.target.blocks, 256), self.machine.buffer(self.target.blocks)
         for band in self.bands:
             self._list(band)
             target = self.target.wanted, self.target.weights
@@ -122,12 +122,6 @@ class Pipeline:
             self._list(band)
             self._blocks("removal", band, self._gradient, self.target.wanted, self.target.weights, parts=_PASSES)
             self._collect(band)
-
-    def pick(self, density: Buffer, draws: Buffer, count: int) -> Buffer:
-        """(count,) texels of a block for draws (count, 2): a block, and how much of its sum is passed."""
-        texels = self.machine.buffer(count)
-        self._run("pick", Frame(items=count), count, density, draws, texels)
-        return texels
 
     def needed(self) -> int:
         """Entries of the largest band; waits for them. Only before anything else is done with the pipeline."""
@@ -146,12 +140,17 @@ class Pipeline:
         for band in self.bands:
             self._list(band)
             self._blocks("keep", band, picture, kept, parts=2)
-        whole = self.bands[0].but(band=0, blocks=self.target.blocks, **step)
+        whole = self.bands[0].but(band=0, blocks=self.target.blocks, to_block=self.target.blocks, **step)
         for plane in range(self.target.planes):
             frame = whole.but(plane=plane)
             for kernel in ("look", "slope"):
                 bound = self._group(kernel, 1, picture, slopes, loss, windows, *target)
                 self.machine.launch_blocks(self.machine.kernel(kernel, self.variant), bound, frame, 2)
+
+    def prepare(self, weights: LossWeights) -> None:
+        """Memory that a loss needs beside the others. Raises OutOfMemory."""
+        if weights.ssim:
+            _ = self._pictures
 
     @cached_property
     def _pictures(self) -> tuple[Buffer, Buffer, Buffer, Buffer, Buffer]:
@@ -197,3 +196,11 @@ class Pipeline:
             # the group keeps its buffers alive, so that no other buffer gets their ids
             self._groups[key] = self.machine.group(self.machine.kernel(kernel, self.variant, stride), buffers), buffers
         return self._groups[key][0]
+
+
+def _band(frame: Frame, low: int, high: int) -> Frame:
+    """Block rows low .. high."""
+    blocks = (high - low) * frame.columns
+    return frame.but(
+        band=low * frame.columns, blocks=blocks, to_block=blocks, items=frame.splats + blocks, more=low > 0
+    )

@@ -24,8 +24,8 @@ TOTAL_THREADS = 256
 GROUPS_ACROSS = 32768
 """Workgroups along the first dimension of a launch: WebGPU allows 65,535."""
 
-_BLOCK_BYTES = 2 * 16 * BLOCK * BLOCK
-"""Workgroup memory of blend.wgsl: `staged` and `left`."""
+_BLOCK_BYTES = (16 + 12 + 16) * BLOCK * BLOCK
+"""Workgroup memory beside slopes: `staged` of blend.wgsl, `left` and `hits` of entries.wgsl."""
 
 _FILES = {
     "neighbors": ("neighbors",),
@@ -35,13 +35,16 @@ _FILES = {
     "chunk_sums": ("scan",),
     "scan": ("scan",),
     "rank": ("rank",),
-    "fused": ("blend", "parts", "entries", "target", "fused"),
-    "forward": ("blend", "forward"),
-    "keep": ("blend", "forward"),
-    "backward": ("blend", "parts", "entries", "backward"),
-    "measure": ("blend", "target", "density"),
+    "fused": ("staged", "blend", "parts", "entries", "target", "fused"),
+    "forward": ("staged", "blend", "forward"),
+    "keep": ("staged", "blend", "forward"),
+    "backward": ("staged", "blend", "parts", "entries", "backward"),
+    "measure": ("staged", "blend", "target", "curve", "density"),
+    "gather": ("staged", "curve", "gather"),
+    "inspect": ("pack",),
+    "pack": ("pack",),
     "pick": ("pick",),
-    "removal": ("blend", "parts", "entries", "target", "removal"),
+    "removal": ("staged", "blend", "parts", "entries", "target", "removal"),
     "look": ("target", "ssim", "look"),
     "slope": ("target", "ssim", "slope"),
     "collect": ("collect",),
@@ -50,7 +53,7 @@ _FILES = {
 }
 _ENTRY_POINTS = {"count": "list", "keep": "forward"}
 
-_EACH = re.compile(r"^(\s*)each\((\w), (\w+)\): (.*)$")
+_EACH = re.compile(r"^(\s*)each\((\w), (\w+)\):? (.*)$")
 _BINDING = re.compile(r"@group\(1\) @binding\((\d+)\) var<storage, (read_write|read)>")
 _HERE = Path(__file__).resolve().parent / "wgsl"
 
@@ -124,14 +127,25 @@ def source(kernel: str, variant: Variant, stride: int = 1) -> Source:
     files = ["common", *(ways.get(name, name) for name in _FILES[kernel])]
     text = "\n".join((_HERE / f"{name}.wgsl").read_text("utf-8") for name in files)
     text = text.replace("{LAST}", str(integers["KEPT"] - 1))
-    text = "\n".join([*declared, *(line for given in text.splitlines() for line in _expanded(given, integers))])
+    text = "\n".join([*declared, *_expanded(text.splitlines(), integers)])
     bindings = {int(number): access == "read_write" for number, access in _BINDING.findall(text)}
     return Source(text, _ENTRY_POINTS.get(kernel, kernel), bindings)
 
 
-def _expanded(line: str, integers: dict[str, int]) -> list[str]:
-    found = _EACH.match(line)
-    if not found:
-        return [line]
-    indent, name, most, text = found.groups()
-    return [indent + text.replace(f"{{{name}}}", str(k)) for k in range(integers[most])]
+def _expanded(lines: list[str], integers: dict[str, int]) -> list[str]:
+    """The lines without each(): a line of it once for every number, or all lines up to its closing brace."""
+    done: list[str] = []
+    while lines:
+        line, *lines = lines
+        found = _EACH.match(line)
+        if not found:
+            done.append(line)
+            continue
+        indent, name, most, text = found.groups()
+        body = [indent + text]
+        if text == "{":
+            end = lines.index(indent + "}")
+            body, lines = [inner.removeprefix("    ") for inner in lines[:end]], lines[end + 1 :]
+        for k in range(integers[most]):
+            done += _expanded([inner.replace(f"{{{name}}}", str(k)) for inner in body], integers)
+    return done

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..cpu.blocks import BLOCK
 from ..types import Grid, mean_one
-from .machine import Machine
+from .frame import Frame
+from .machine import Buffer, Machine
+from .source import ROW_THREADS
 
 
 class Target:
@@ -18,44 +22,53 @@ class Target:
     """
 
     def __init__(self, machine: Machine, grid: Grid, planes: np.ndarray, texel_weights: np.ndarray | None) -> None:
-        self.planes, self.depth = len(planes), _depth(planes)
+        self.planes = len(planes)
         self.columns, self.rows = -(-grid.width // BLOCK), -(-grid.height // BLOCK)
-        self.weights = machine.upload(by_block(mean_one(texel_weights, planes.shape[1:])[None]))
-        self.wanted = machine.upload(self._packed(planes))
+        self._machine = machine
+        self.frame = Frame(
+            width=grid.width, height=grid.height, columns=self.columns, wrap=grid.wrap, blocks=self.blocks,
+            items=grid.width * grid.height,
+        )  # fmt: skip
+        self._upload = machine.buffer(grid.width * grid.height)
+        self.depth = self._found_depth(planes)
+        self.wanted = self._packed(planes, self.depth)
+        self.weights = self._packed([mean_one(texel_weights, planes.shape[1:])], 32)
+        del self._upload
 
     @property
     def blocks(self) -> int:
         """Blocks of the grid."""
         return self.columns * self.rows
 
-    def _packed(self, planes: np.ndarray) -> np.ndarray:
-        if self.depth == 32:
-            return by_block(planes.astype(np.float32))
-        most, kind = (255, np.uint8) if self.depth == 8 else (65535, np.uint16)
-        return by_block(np.stack([np.rint(plane * most).astype(kind) for plane in planes])).view(np.uint32)
+    def _found_depth(self, planes: np.ndarray) -> int:
+        found = self._machine.buffer(4)
+        for plane in planes:
+            self._run("inspect", 1, 32, plane, self._machine.buffer(1), found, 0, self.frame.items)
+        no_bytes, outside = self._machine.download(found, (2,), np.uint32)
+        return 8 if not no_bytes else 32 if outside else 16
 
+    def _packed(self, planes: Sequence[np.ndarray] | np.ndarray, depth: int) -> Buffer:
+        words = BLOCK * BLOCK * depth // 32
+        buffer = self._machine.buffer(self.blocks * len(planes), words)
+        for index, plane in enumerate(planes):
+            self._run("pack", len(planes), depth, plane, buffer, self._machine.buffer(1), index, self.blocks * words)
+        return buffer
 
-def by_block(planes: np.ndarray) -> np.ndarray:
-    """(C, H, W) as (blocks, C, BLOCK * BLOCK), zeros in the padding."""
-    count, height, width = planes.shape
-    rows, columns = -(-height // BLOCK), -(-width // BLOCK)
-    padded = np.zeros((count, rows * BLOCK, columns * BLOCK), planes.dtype)
-    padded[:, :height, :width] = planes
-    blocks = padded.reshape(count, rows, BLOCK, columns, BLOCK).transpose(1, 3, 0, 2, 4)
-    return np.ascontiguousarray(blocks).reshape(rows * columns, count, BLOCK * BLOCK)
-
-
-def by_plane(blocks: np.ndarray, grid: Grid) -> np.ndarray:
-    """The other way: (C, height, width)."""
-    rows, columns = -(-grid.height // BLOCK), -(-grid.width // BLOCK)
-    count = blocks.shape[1]
-    planes = blocks.reshape(rows, columns, count, BLOCK, BLOCK).transpose(2, 0, 3, 1, 4)
-    return np.ascontiguousarray(planes.reshape(count, rows * BLOCK, columns * BLOCK)[:, : grid.height, : grid.width])
-
-
-def _depth(planes: np.ndarray) -> int:
-    if any(not np.isfinite(plane).all() or plane.min() < 0 or plane.max() > 1 for plane in planes):
-        return 32
-    if all(np.abs(plane * 255 - np.rint(plane * 255)).max() < 1e-4 for plane in planes):
-        return 8
-    return 16
+    def _run(
+        self,
+        name: str,
+        planes: int,
+        depth: int,
+        plane: np.ndarray,
+        words: Buffer,
+        found: Buffer,
+        index: int,
+        items: int,
+    ) -> None:
+        """A kernel of pack.wgsl on one plane; waits for it, since the next one goes the same way."""
+        machine = self._machine
+        kernel = machine.kernel(name, machine.variant(planes, 0, depth))
+        machine.upload(plane.astype(np.float32, copy=False), self._upload)
+        group = machine.group(kernel, (self._upload, words, found))
+        machine.launch(kernel, group, self.frame.but(plane=index), -(-items // ROW_THREADS))
+        machine.finish()

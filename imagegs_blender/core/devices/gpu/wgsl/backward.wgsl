@@ -16,7 +16,7 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
         pull = fma(by_picture[at], picture[at], pull);
     }
     let own = kept[block.number * TEXELS + thread];
-    left[thread] = vec4f(own.x, own.y, select(0.0, pull, TOPK > 0u), 0.0);
+    leave(thread, own.x, own.y, select(0.0, pull, TOPK > 0u));
     for (var slice = 0u; slice < SLICES; slice++) {
         workgroupBarrier();
         for (var p = 0u; p < SLICE; p++) {
@@ -28,6 +28,6 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
             slope[p * TEXELS + thread] = g;
         }
         workgroupBarrier();
-        entry_gradients(block, slice, thread);
+        entry_gradients(block, slice, false, thread);
     }
 }

@@ -4,12 +4,8 @@
 @group(1) @binding(2) var<storage, read> entries: array<vec2u>;
 
 const CHUNK = 128u; // entries of a list that are held in workgroup memory at a time
+const NONE = 0xffffffffu;
 const SLACK = 2e-6; // of q: what its value may differ by from one place of a kernel to another
-
-// Splats, two quads each; between uses of these, sums over threads.
-var<workgroup> staged: array<vec4f, TEXELS>;
-// What a texel leaves for the entries: its limit of q, 1 / normalizer, and a number of the kernel's own.
-var<workgroup> left: array<vec4f, TEXELS>;
 
 struct Block {
     number: u32,             // among all blocks
@@ -34,9 +30,6 @@ fn texel_of(thread: u32) -> u32 {
     return (thread / BLOCK * STRIDE + frame.first_row) * BLOCK + thread % BLOCK;
 }
 
-fn column_of(texel: u32) -> u32 { return texel % BLOCK; }
-fn row_of(texel: u32) -> u32 { return texel / BLOCK; }
-
 // The splat of an entry, moved to where its copy is.
 fn near(entry: vec2u) -> Splat {
     let at = entry.x / 9u * ROW;
@@ -57,20 +50,42 @@ fn stage(block: Block, base: u32, thread: u32) {
     workgroupBarrier();
 }
 
-// The K-th smallest q of a texel, at most CUTOFF; CUTOFF for K = 0. Leaves the list staged where it fits.
-fn select_limit(block: Block, x: f32, y: f32, thread: u32) -> f32 {
-    each(k, KEPT): var smallest{k} = CUTOFF;
+// The K smallest q of a texel that are below CUTOFF, and where in the block's list they are; NONE where there are fewer.
+struct Nearest {
+    each(k, KEPT): q{k}: f32, at{k}: u32,
+}
+
+// Leaves the list staged where it fits. Among equals the first of the list counts.
+fn select_nearest(block: Block, x: f32, y: f32, thread: u32) -> Nearest {
+    each(k, KEPT): var q{k} = CUTOFF; var at{k} = NONE;
     for (var base = 0u; base < max(block.count, 1u); base += CHUNK) {
         stage(block, base, thread);
         for (var j = 0u; j < min(CHUNK, block.count - base); j++) {
             var q = log_weight(splat_of(staged[2u * j], staged[2u * j + 1u]), x, y);
-            if (TOPK > 0u && q < smallest{LAST}) {
-                var low = 0.0;
-                each(k, KEPT): low = min(smallest{k}, q); q = max(smallest{k}, q); smallest{k} = low;
+            if (TOPK > 0u && q < q{LAST}) {
+                var at = base + j;
+                each(k, KEPT) {
+                    if (q < q{k}) {
+                        let farther = q{k};
+                        let there = at{k};
+                        q{k} = q;
+                        at{k} = at;
+                        q = farther;
+                        at = there;
+                    }
+                }
             }
         }
     }
-    return smallest{LAST} + SLACK * max(abs(smallest{LAST}), 1.0);
+    var nearest: Nearest;
+    each(k, KEPT): nearest.q{k} = q{k}; nearest.at{k} = at{k};
+    return nearest;
+}
+
+// The limit of q up to which an entry is blended into a texel.
+fn limit_of(nearest: Nearest) -> f32 {
+    if (TOPK == 0u) { return CUTOFF; }
+    return nearest.q{LAST} + SLACK * max(abs(nearest.q{LAST}), 1.0);
 }
 
 struct Blended {
@@ -78,38 +93,35 @@ struct Blended {
     each(p, QUADS): value{p}: vec4f,
 }
 
-// value = sum w f / (sum w + EPS) over q <= limit (the plain sum for K = 0).
-fn blend(block: Block, x: f32, y: f32, limit: f32, thread: u32) -> Blended {
+// value = sum w f / (sum w + EPS) over the nearest; for K = 0 the plain sum over q up to CUTOFF.
+fn blend(block: Block, nearest: Nearest, x: f32, y: f32, thread: u32) -> Blended {
     var sum = 0.0;
     each(p, QUADS): var value{p} = vec4f(0.0);
-    for (var base = 0u; base < block.count; base += CHUNK) {
-        if (block.count > CHUNK) { stage(block, base, thread); }
-        for (var j = 0u; j < min(CHUNK, block.count - base); j++) {
-            let s = splat_of(staged[2u * j], staged[2u * j + 1u]);
-            let q = log_weight(s, x, y);
-            if (q <= limit) {
-                let w = exp(-q);
-                let feature = s.index * ROW + 2u;
+    if (TOPK > 0u) {
+        each(k, KEPT) {
+            if (nearest.at{k} != NONE) {
+                let w = exp(-nearest.q{k});
+                let feature = entries[block.first + nearest.at{k}].x / 9u * ROW + 2u;
                 sum += w;
                 each(p, QUADS): value{p} += w * splats[feature + {p}u];
             }
         }
+    } else {
+        for (var base = 0u; base < block.count; base += CHUNK) {
+            if (block.count > CHUNK) { stage(block, base, thread); }
+            for (var j = 0u; j < min(CHUNK, block.count - base); j++) {
+                let s = splat_of(staged[2u * j], staged[2u * j + 1u]);
+                let q = log_weight(s, x, y);
+                if (q <= CUTOFF) {
+                    let w = exp(-q);
+                    let feature = s.index * ROW + 2u;
+                    each(p, QUADS): value{p} += w * splats[feature + {p}u];
+                }
+            }
+        }
     }
-    let scale = select(1.0, 1.0 / (sum + EPS), TOPK > 0u);
     var blended: Blended;
-    blended.scale = scale;
-    each(p, QUADS): blended.value{p} = value{p} * scale;
+    blended.scale = select(1.0, 1.0 / (sum + EPS), TOPK > 0u);
+    each(p, QUADS): blended.value{p} = value{p} * blended.scale;
     return blended;
-}
-
-// The sum over the workgroup, in every thread, in a fixed order.
-fn over_block(thread: u32, own: vec4f) -> vec4f {
-    workgroupBarrier();
-    staged[thread] = own;
-    for (var half = THREADS / 2u; half >= 1u; half /= 2u) {
-        workgroupBarrier();
-        if (thread < half) { staged[thread] += staged[thread + half]; }
-    }
-    workgroupBarrier();
-    return staged[0];
 }

@@ -1,7 +1,7 @@
 // What all kernels share: the frame of a launch, a splat, its log-weight.
 //
 // Storage of kernels is in group 1. Numbers in capitals that are not declared here are declared in front of this text (source.py).
-// A line "each(k, N): text" stands for N lines, {k} in them for 0, 1, ... (source.py).
+// "each(k, N): text" stands for N such lines, {k} in them for 0, 1, ...; so does "each(k, N) {" for all lines up to its "}" (source.py).
 
 // What changes from launch to launch. Blocks are 16 x 16 texels, row by row; a band is a range of block rows.
 struct Frame {
@@ -45,3 +45,6 @@ fn log_weight(s: Splat, x: f32, y: f32) -> f32 {
 fn group_number(group: vec3u) -> u32 {
     return group.y * GROUPS_ACROSS + group.x;
 }
+
+fn column_of(texel: u32) -> u32 { return texel % BLOCK; }
+fn row_of(texel: u32) -> u32 { return texel / BLOCK; }
