@@ -111,6 +111,7 @@ class Gpu:
             pipeline.project(numbers.value, rules)
             pipeline.gradient(weights, rules, stride)
             pipeline.adam(numbers.value, numbers.first, numbers.second, numbers.steps, rules)
+            self.machine.submit()  # the GPU works on this step while the next is launched
             strides.append(stride)
         reports = self.machine.download(self._reports, (len(steps), 4))
         taken = len(steps)

@@ -97,6 +97,10 @@ class Machine:
         self._kernels: dict[tuple[str, Variant, int], Kernel] = {}
         self._work = float(_FIRST_WORK)
         self.subgroups = False
+        self._pending, self._since = (
+            0,
+            0.0,
+        )  # cost of what was submitted and not waited for, and since when it is on its way
         self._begin()
         self._something = self.buffer(4)
         self.subgroups = "subgroup" in features and self._has_neighbors()
@@ -137,12 +141,12 @@ class Machine:
         size = 4 * int(np.prod(shape))
         if not size:
             return np.empty(shape, kind)
-        cost, started = self._cost, time.perf_counter()
-        self._submit()
+        self.submit()
         with _errors(self.name):
             data = self._device.queue.read_buffer(buffer, 4 * first, size)
-        if cost:
-            self._measured(cost, time.perf_counter() - started)
+        if self._pending:
+            self._measured(self._pending, time.perf_counter() - self._since)
+        self._pending = 0
         return np.frombuffer(data, kind).reshape(shape).copy()
 
     def clear(self, buffer: Buffer) -> None:
@@ -169,7 +173,7 @@ class Machine:
         data = bytes(frame)
         if not self._queued or data != self._queued[-1]:
             if len(self._queued) == _SLOTS:
-                self._submit()
+                self.submit()
             self._queued.append(data)
         with _errors(self.name):
             self._opened()
@@ -194,9 +198,24 @@ class Machine:
             self._cost += parts * (until - first)
             first = until
 
+    def submit(self) -> None:
+        """What was launched is on its way, also where it is not waited for."""
+        if self._pass is None:
+            return
+        frames = b"".join(data.ljust(_SLOT, b"\0") for data in self._queued)
+        if not self._pending:
+            self._since = time.perf_counter()
+        self._pending += self._cost
+        with _errors(self.name):
+            self._pass.end()
+            commands = self._encoder.finish()
+            self._device.queue.write_buffer(self._frames, 0, frames)
+            self._device.queue.submit([commands])
+        self._begin()
+
     def finish(self) -> None:
         """Submit what was launched, and wait for it. Raises Lost."""
-        if self._pass is not None:
+        if self._pass is not None or self._pending:
             self.download(self._something, (4,))
 
     def destroy(self) -> None:
@@ -220,17 +239,6 @@ class Machine:
         if self._pass is None:
             self._encoder = self._device.create_command_encoder()
             self._pass = self._encoder.begin_compute_pass()
-
-    def _submit(self) -> None:
-        if self._pass is None:
-            return
-        frames = b"".join(data.ljust(_SLOT, b"\0") for data in self._queued)
-        with _errors(self.name):
-            self._pass.end()
-            commands = self._encoder.finish()
-            self._device.queue.write_buffer(self._frames, 0, frames)
-            self._device.queue.submit([commands])
-        self._begin()
 
     # Kernels.
 

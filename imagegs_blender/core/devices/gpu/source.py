@@ -21,6 +21,9 @@ RANK_THREADS = 128
 SCAN_THREADS = 256
 SCAN_CHUNK = 4 * SCAN_THREADS
 TOTAL_THREADS = 256
+AT_ONCE = 4
+"""Entries of a list that a loop looks at in one turn: WebGPU counts turns, which takes time."""
+
 GROUPS_ACROSS = 32768
 """Workgroups along the first dimension of a launch: WebGPU allows 65,535."""
 
@@ -113,7 +116,7 @@ def source(kernel: str, variant: Variant, stride: int = 1) -> Source:
         "TOPK": variant.topk, "KEPT": max(variant.topk, 1), "DEPTH": variant.depth, "STRIDE": stride,
         "THREADS": BLOCK * BLOCK // stride, "PARTS": PARTS, "ROW_THREADS": ROW_THREADS, "RANK_THREADS": RANK_THREADS,
         "SCAN_THREADS": SCAN_THREADS, "SCAN_CHUNK": SCAN_CHUNK, "TOTAL_THREADS": TOTAL_THREADS, "GROUPS": 5,
-        "GROUPS_ACROSS": GROUPS_ACROSS, "SSIM_RADIUS": SSIM_RADIUS, "TAPS": 2 * SSIM_RADIUS + 1,
+        "GROUPS_ACROSS": GROUPS_ACROSS, "SSIM_RADIUS": SSIM_RADIUS, "TAPS": 2 * SSIM_RADIUS + 1, "AT_ONCE": AT_ONCE,
     }  # fmt: skip
     numbers = {
         "CUTOFF": CUTOFF, "EPS": EPS, "MOST_SHARE": MOST_SHARE, "BETA1": BETA1, "BETA2": BETA2, "TINY": TINY,

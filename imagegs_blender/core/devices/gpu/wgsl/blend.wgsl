@@ -40,14 +40,28 @@ fn near(entry: vec2u) -> Splat {
     return s;
 }
 
-fn stage(block: Block, base: u32, thread: u32) {
+// A chunk of the list to workgroup memory, filled up with what is nowhere; how many turns of AT_ONCE a loop over it takes.
+fn stage(block: Block, base: u32, thread: u32) -> u32 {
+    let count = min(CHUNK, block.count - base);
+    let turns = (count + AT_ONCE - 1u) / AT_ONCE;
     workgroupBarrier();
-    for (var k = thread; k < min(CHUNK, block.count - base); k += THREADS) {
-        let s = near(entries[block.first + base + k]);
-        staged[2u * k] = vec4f(s.x, s.y, s.a, s.b);
-        staged[2u * k + 1u] = vec4f(s.c, s.bias, bitcast<f32>(s.index), 0.0);
+    for (var k = thread; k < turns * AT_ONCE; k += THREADS) {
+        if (k < count) {
+            let s = near(entries[block.first + base + k]);
+            staged[2u * k] = vec4f(s.x, s.y, s.a, s.b);
+            staged[2u * k + 1u] = vec4f(s.c, s.bias, bitcast<f32>(s.index), 0.0);
+        } else {
+            staged[2u * k] = vec4f(0.0);
+            staged[2u * k + 1u] = vec4f(0.0, FAR, 0.0, 0.0);
+        }
     }
     workgroupBarrier();
+    return turns;
+}
+
+// q of a splat of the chunk.
+fn staged_weight(j: u32, x: f32, y: f32) -> f32 {
+    return log_weight(splat_of(staged[2u * j], staged[2u * j + 1u]), x, y);
 }
 
 // The K smallest q of a texel that are below CUTOFF, and where in the block's list they are; NONE where there are fewer.
@@ -59,19 +73,22 @@ struct Nearest {
 fn select_nearest(block: Block, x: f32, y: f32, thread: u32) -> Nearest {
     each(k, KEPT): var q{k} = CUTOFF; var at{k} = NONE;
     for (var base = 0u; base < max(block.count, 1u); base += CHUNK) {
-        stage(block, base, thread);
-        for (var j = 0u; j < min(CHUNK, block.count - base); j++) {
-            var q = log_weight(splat_of(staged[2u * j], staged[2u * j + 1u]), x, y);
-            if (TOPK > 0u && q < q{LAST}) {
-                var at = base + j;
-                each(k, KEPT) {
-                    if (q < q{k}) {
-                        let farther = q{k};
-                        let there = at{k};
-                        q{k} = q;
-                        at{k} = at;
-                        q = farther;
-                        at = there;
+        let turns = stage(block, base, thread);
+        for (var turn = 0u; turn < turns; turn++) {
+            each(u, AT_ONCE): let new{u} = staged_weight(turn * AT_ONCE + {u}u, x, y);
+            each(u, AT_ONCE) {
+                if (TOPK > 0u && new{u} < q{LAST}) {
+                    var q = new{u};
+                    var at = base + turn * AT_ONCE + {u}u;
+                    each(k, KEPT) {
+                        if (q < q{k}) {
+                            let farther = q{k};
+                            let there = at{k};
+                            q{k} = q;
+                            at{k} = at;
+                            q = farther;
+                            at = there;
+                        }
                     }
                 }
             }
@@ -108,7 +125,7 @@ fn blend(block: Block, nearest: Nearest, x: f32, y: f32, thread: u32) -> Blended
         }
     } else {
         for (var base = 0u; base < block.count; base += CHUNK) {
-            if (block.count > CHUNK) { stage(block, base, thread); }
+            if (block.count > CHUNK) { _ = stage(block, base, thread); }
             for (var j = 0u; j < min(CHUNK, block.count - base); j++) {
                 let s = splat_of(staged[2u * j], staged[2u * j + 1u]);
                 let q = log_weight(s, x, y);

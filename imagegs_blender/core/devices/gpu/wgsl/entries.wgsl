@@ -36,13 +36,14 @@ fn hit_nearest(block: Block, nearest: Nearest, counts: bool, thread: u32) {
 // The hits of a chunk, from the texels' limits.
 fn find_hits(block: Block, base: u32, thread: u32) {
     let count = min(CHUNK, block.count - base);
-    stage(block, base, thread);
+    let turns = stage(block, base, thread);
     no_hits(count, thread);
     let texel = texel_of(thread);
     let x = f32(block.x + column_of(texel)) + 0.5;
     let y = f32(block.y + row_of(texel)) + 0.5;
-    for (var j = 0u; j < count; j++) {
-        if (log_weight(splat_of(staged[2u * j], staged[2u * j + 1u]), x, y) <= left[thread]) { hit(j, thread); }
+    for (var turn = 0u; turn < turns; turn++) {
+        each(u, AT_ONCE): let q{u} = staged_weight(turn * AT_ONCE + {u}u, x, y);
+        each(u, AT_ONCE): if (q{u} <= left[thread]) { hit(turn * AT_ONCE + {u}u, thread); }
     }
     workgroupBarrier();
 }

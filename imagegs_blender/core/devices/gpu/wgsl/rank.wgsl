@@ -19,9 +19,12 @@ fn rank(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         var smaller = 0u;
         for (var base = 0u; base < count; base += RANK_THREADS) {
             workgroupBarrier();
+            some[thread] = 0xffffffffu;
             if (base + thread < count) { some[thread] = entries[first + base + thread].x; }
             workgroupBarrier();
-            for (var k = 0u; k < min(RANK_THREADS, count - base); k++) { smaller += u32(some[k] < entry.x); }
+            for (var k = 0u; k < min(RANK_THREADS, count - base); k += AT_ONCE) {
+                each(u, AT_ONCE): smaller += u32(some[k + {u}u] < entry.x);
+            }
         }
         if (mine < count) { sorted[first + smaller] = entry; }
     }

@@ -7,7 +7,9 @@ var<workgroup> room: array<vec4f, TOTAL_THREADS>;
 @compute @workgroup_size(TOTAL_THREADS)
 fn totals(@builtin(local_invocation_index) thread: u32) {
     var sum = vec4f(0.0);
-    for (var k = thread; k < frame.items; k += TOTAL_THREADS) { sum += loss[k]; }
+    for (var k = thread; k < frame.items; k += AT_ONCE * TOTAL_THREADS) {
+        each(u, AT_ONCE): if (k + {u}u * TOTAL_THREADS < frame.items) { sum += loss[k + {u}u * TOTAL_THREADS]; }
+    }
     room[thread] = sum;
     for (var half = TOTAL_THREADS / 2u; half >= 1u; half /= 2u) {
         workgroupBarrier();
