@@ -36,6 +36,7 @@ import bpy
 from .blend import amount
 from .core import files
 from .core.cli.progress import ProgressLine
+from .core.decoding import renderer
 from .core.errors import ImageGSError
 from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
 from .scene import cost, drop
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
             _take_preset(options)
         asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed", "device", "adapter")}
         settings = FitSettings.preset(options.preset or "balanced", **asked)
+        renderer.preferred = (options.device if options.device in renderer.PLACES else "auto", options.adapter)
         jobs = _jobs(options, parser)
         if options.report:
             files.check_writable(options.report)

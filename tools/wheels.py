@@ -2,8 +2,9 @@
 
 wheels.sha256 is the one place for their versions. To change one, replace its lines by `sha256sum *.whl`'s.
 
-CPython 3.11 has a Numba of the time of its Blender's NumPy, 1.26; 3.13 and 3.14 have the newest. NumPy itself and
-OpenImageIO are Blender's own.
+CPython 3.11 has a Numba of the time of its Blender's NumPy, 1.26; 3.13 and 3.14 have the newest whose LLVM leaves room
+for the rest below the limit of a zip. NumPy itself and OpenImageIO are Blender's own. wgpu asks for rendercanvas, too, which
+it needs for windows only: it is left out.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Wheel:
 
     filename: str
     sha256: str
+    only: str | None = None  # Blender's name of the one platform that needs it
 
     @property
     def path(self) -> Path:
@@ -41,38 +43,51 @@ class Wheel:
         return self.filename.split("-")[1]
 
     @property
-    def python(self) -> str:
-        """The only Python it runs on, as in "cp311"."""
-        return self.filename.split("-")[2]
+    def python(self) -> str | None:
+        """The only Python it runs on, as in "cp311"; None: on all."""
+        tag = self.filename.split("-")[2]
+        return None if tag.startswith("py") else tag
 
     @property
     def tags(self) -> list[str]:
         return self.filename.removesuffix(".whl").split("-")[4].split(".")
 
     @property
-    def platform(self) -> str:
-        """Blender's name for its platform."""
-        return next(name for head, name in PLATFORMS.items() if self.tags[0].startswith(head))
+    def platform(self) -> str | None:
+        """Blender's name for its platform; None: it is for all."""
+        return next((name for head, name in PLATFORMS.items() if self.tags[0].startswith(head)), self.only)
+
+    def is_for(self, platform: str, python: str) -> bool:
+        """Whether a zip for this platform and Python needs it."""
+        return self.platform in (platform, None) and self.python in (python, None)
 
 
 def pinned() -> list[Wheel]:
-    """Every wheel in wheels.sha256, by platform, then by Python, then by name."""
+    """Every wheel in wheels.sha256, by platform, then by Python, then by name.
+
+    A third word of a line is the only platform that needs it.
+    """
     lines = (ROOT / "tools" / "wheels.sha256").read_text("utf-8").splitlines()
-    wheels = [Wheel(filename, digest) for digest, filename in map(str.split, lines)]
-    return sorted(wheels, key=lambda wheel: (wheel.platform, wheel.python, wheel.name))
+    wheels = [Wheel(filename, digest, *only) for digest, filename, *only in map(str.split, lines)]
+    return sorted(wheels, key=lambda wheel: (*_where(wheel), wheel.name))
+
+
+def _where(wheel: Wheel) -> tuple[str, str]:
+    return wheel.platform or "all platforms", wheel.python or "all Pythons"
 
 
 def fetch(wheels: list[Wheel]) -> None:
     """Have all of them in build/wheels, with the pinned content. Ends the program where one can't be had."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     missing = [wheel for wheel in wheels if not wheel.path.is_file()]
-    for (platform, python), group in groupby(missing, lambda wheel: (wheel.platform, wheel.python)):
+    for (platform, python), group in groupby(missing, _where):
         wanted = list(group)
-        print(f"downloading for {platform}, {python}: {', '.join(f'{w.name} {w.version}' for w in wanted)}", flush=True)
+        names = ", ".join(f"{wheel.name} {wheel.version}" for wheel in wanted)
+        print(f"downloading for {platform}, {python}: {names}", flush=True)
         tags = [option for tag in sorted({t for w in wanted for t in w.tags}) for option in ("--platform", tag)]
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-            "--only-binary=:all:", "--python-version", python.removeprefix("cp"), *tags, "--dest", str(FOLDER),
+            "--only-binary=:all:", "--python-version", (wanted[0].python or "cp311").removeprefix("cp"), *tags, "--dest", str(FOLDER),
             *(f"{w.name}=={w.version}" for w in wanted),
         ]  # fmt: skip
         if subprocess.run(command).returncode:

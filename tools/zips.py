@@ -51,7 +51,7 @@ class Zip:
 
     @property
     def wheels(self) -> list[wheels.Wheel]:
-        return [w for w in wheels.pinned() if (w.platform, w.python) == (self.platform, self.python)]
+        return [w for w in wheels.pinned() if w.is_for(self.platform, self.python)]
 
     @property
     def blender(self) -> Python:
@@ -72,9 +72,10 @@ class Zip:
 
 def zips(listed: bool = False) -> Iterator[Zip]:
     """All of them; for extensions.blender.org those of blender.org's own Blenders."""
-    for key in sorted({(wheel.platform, wheel.python) for wheel in wheels.pinned()}):
-        if PYTHONS[key[1]].official or not listed:
-            yield Zip(*key, listed)
+    known = {(wheel.platform, wheel.python) for wheel in wheels.pinned() if wheel.platform and wheel.python}
+    for system, python in sorted(known):
+        if PYTHONS[python].official or not listed:
+            yield Zip(system, python, listed)
 
 
 def running(listed: bool = False) -> Zip:

@@ -7,6 +7,7 @@ import textwrap
 import bpy
 
 from ..blend import border
+from ..core.decoding import renderer
 from ..core.devices.here import Here
 from ..core.edition import COMPLETE
 from ..core.errors import ImageGSError
@@ -28,6 +29,17 @@ def _changed_python(self: bpy.types.AddonPreferences, context: bpy.types.Context
     _detected = None
 
 
+def _changed_device(self: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
+    decode_as_preferred()
+
+
+def decode_as_preferred() -> None:
+    """What the preferences say of fits goes for decoding, too, where Blender's own GPU can't be reached."""
+    chosen = addon.preferences()
+    if chosen:
+        renderer.preferred = (chosen.device if chosen.device in renderer.PLACES else "auto", chosen.adapter)
+
+
 def _adapters(self: bpy.types.AddonPreferences, context: bpy.types.Context, typed: str) -> list[str]:
     """Graphics cards that Detect Devices found and that fit what is typed."""
     return [name for name in (_detected.adapters if _detected else []) if typed.lower() in name.lower()]
@@ -36,12 +48,14 @@ def _adapters(self: bpy.types.AddonPreferences, context: bpy.types.Context, type
 class DevicePreferences:
     """The part of the add-on's preferences that is about devices."""
 
-    device: bpy.props.EnumProperty(name="Device", description="What fits run on", items=_ITEMS, default=_ITEMS[0][0])
+    device: bpy.props.EnumProperty(
+        name="Device", description="What fits run on", items=_ITEMS, default=_ITEMS[0][0], update=_changed_device
+    )
     adapter: bpy.props.StringProperty(
         name="Graphics Card",
         description="Name of the graphics card that fits run on, or part of it. Empty: the first one",
-        search=_adapters,
-    )
+        search=_adapters, update=_changed_device,
+    )  # fmt: skip
     if COMPLETE:
         python: bpy.props.StringProperty(
             name="External Python",

@@ -10,7 +10,7 @@ import bpy
 from ..blend import border
 from ..core.settings import PRESETS
 from . import addon
-from .devices import DevicePreferences
+from .devices import DevicePreferences, decode_as_preferred
 
 _PRESET_TIPS = {
     "fast": "A usable result in well under a minute for a 1K material",
@@ -85,6 +85,7 @@ def worker_options() -> dict[str, Any]:
 
 def register() -> None:
     bpy.utils.register_class(IMAGEGS_AP_preferences)
+    decode_as_preferred()
     bpy.app.handlers.load_post.append(_use_default_preset)
 
 

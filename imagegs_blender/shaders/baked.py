@@ -14,7 +14,7 @@ import numpy as np
 from ..blend import border, derived
 from ..blend.decoder import Decoder
 from ..blend.properties import BAKED_ON, FLAT, MAP, MAP_AVERAGE
-from ..core.decoding import lod
+from ..core.decoding import lod, renderer
 from ..core.decoding.tables import Tables
 from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
@@ -61,7 +61,7 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
 def update(decoder: Decoder, gaussians: Gaussians, maps: Sequence[MapInfo], tables: Tables, level: float) -> None:
     """Decode every map at a LOD, in the size of that mip level, into the images of a decoder.
 
-    On the GPU where one can be reached, else on the CPU; the property BAKED_ON says which it was. Raises ImageGSError where
+    On the GPU where one can be reached, else on the processor; the property BAKED_ON says which it was. Raises ImageGSError where
     the decoder has no image for a map.
     """
     nodes = {MAP.read(node): node for node in decoder.map_nodes()}
@@ -87,10 +87,10 @@ def update(decoder: Decoder, gaussians: Gaussians, maps: Sequence[MapInfo], tabl
 
 
 def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, height: int) -> tuple[np.ndarray, str]:
-    """lod.planes, and what decoded them: "GPU" where one can be reached, else "CPU"."""
+    """lod.planes, and what decoded them: "GPU" where Blender's own can be reached, else what a person prefers."""
     if compute.missing() is None:
         return compute.planes(tables, level, width, height), "GPU"
-    return lod.planes(gaussians, tables.tail, level, width, height), "CPU"
+    return renderer.as_preferred(lambda: lod.planes(gaussians, tables.tail, level, width, height))
 
 
 def show_average(decoder: Decoder) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from .. import files
-from ..decoding import decode
+from ..decoding import decode, renderer
 from ..errors import ImageGSError
 from ..files import file_name
 from ..igs import stream
@@ -38,6 +38,11 @@ def add_parser(commands: Any) -> None:
         "--scale", type=_scale, metavar="S", default=1.0,
         help="sizes as a multiple of the originals' (default: %(default)s)",
     )  # fmt: skip
+    p.add_argument(
+        "--device", choices=renderer.PLACES, default="cpu",
+        help="what decodes: the processor, or a graphics card (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument("--adapter", metavar="NAME", default="", help="part of the name of the graphics card")
 
 
 def render(args: argparse.Namespace) -> None:
@@ -51,7 +56,8 @@ def render(args: argparse.Namespace) -> None:
     paths = _targets(output, maps)
     folder = None if paths == [output] else output
     files.check_writable(paths[0] if folder is None or folder.is_dir() else folder)
-    planes = decode.planes(gaussians, scaled(gaussians.width, factor), scaled(gaussians.height, factor))
+    with renderer.on(args.device, args.adapter):
+        planes = decode.planes(gaussians, scaled(gaussians.width, factor), scaled(gaussians.height, factor))
     pixels = texture_stack.images(planes, maps, gaussians.wrap)
     savers = [image_files.writer(p, pixels[m.name], m.depth, m.channels) for p, m in zip(paths, maps, strict=True)]
     if folder:

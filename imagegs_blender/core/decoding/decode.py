@@ -1,4 +1,4 @@
-"""Gaussians and streams -> pixels, at any resolution, on the CPU."""
+"""Gaussians and streams -> pixels, at any resolution: on the processor, or where renderer.on() says."""
 
 from __future__ import annotations
 

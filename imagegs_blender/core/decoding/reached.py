@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..devices.cpu.device import render_rows
 from ..devices.types import Grid, Splats, project
 from ..gaussians import Gaussians
+from .renderer import render_rows
 
 COVERED = 0.99
 """Gaussians reach a texel of whose value they give at least this share (the rest is the EPS of the formula, black)."""

@@ -14,15 +14,16 @@ from .interface import Device
 from .types import Grid
 
 
-def choose(device: str, adapter: str = "") -> str:
+def choose(device: str, adapter: str = "", cuda: bool = True) -> str:
     """cpu, gpu or cuda, for one of DEVICES: auto is CUDA where PyTorch has it, else a graphics card, else the processor.
 
     adapter   part of the name of a graphics card, for auto and gpu: then it is that one
+    cuda      whether auto may be CUDA
     Raises ImageGSError where the device can't be had, and says what is missing.
     """
     if device == "cpu":
         return "cpu"
-    if COMPLETE and (device == "cuda" or (not adapter and device == "auto")):
+    if COMPLETE and (device == "cuda" or (cuda and not adapter and device == "auto")):
         from .cuda.presence import detect
 
         found = detect()
@@ -62,9 +63,13 @@ class DeviceChoice:
             return (Cpu if self._settings.tiles else Dense)(target, grid, texel_weights)
         if self.name == "gpu":
             from .gpu.device import Gpu
-            from .gpu.machine import machine
+            from .gpu.machine import Lost, machine
 
-            made = Gpu(target, grid, texel_weights, machine(adapters.choose(self._settings.adapter)))
+            chosen = adapters.choose(self._settings.adapter)
+            try:
+                made = Gpu(target, grid, texel_weights, machine(chosen))
+            except Lost:  # since an earlier fit: a new device may do
+                made = Gpu(target, grid, texel_weights, machine(chosen))
         else:
             from .cuda.device import Cuda
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -50,6 +51,7 @@ def adapters() -> tuple[Adapter, ...]:
 
         if "XDG_RUNTIME_DIR" not in os.environ:  # no desktop: a layer of Mesa would look for one, and complain
             os.environ.setdefault("NODEVICE_SELECT", "1")
+        logging.getLogger("wgpu").addHandler(logging.NullHandler())  # what it logs is raised, too
         extras.set_instance_extras(backends=_BACKENDS)  # OpenGL can't do what the kernels need
         found = wgpu.gpu.enumerate_adapters_sync()
     except Exception as error:  # a library that can't be loaded, or a driver that fails, fails in many ways

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,18 +12,11 @@ from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step
 from .adapters import choose
 from .density import Density
 from .frame import Frame
-from .machine import Machine, OutOfMemory, machine
+from .machine import Machine, machine
 from .memory import Buffers
 from .pipeline import MOST_STRIDE, Pipeline
+from .session import Session
 from .target import Target
-
-T = TypeVar("T")
-
-ROOM = 1.3
-"""Memory for block lists over what the splats need when it is reserved: they grow during a fit. Chosen by trial."""
-
-MOST_BANDS = 64
-"""Batches of block rows beyond which more save nothing worth their time."""
 
 _RATES = [f"rate_{name}" for name in NAMES]
 
@@ -44,16 +36,16 @@ class Gpu:
         self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None, on: Machine | None = None
     ) -> None:
         self.machine = on or machine(choose())
-        self.name, self.grid, self.notes = self.machine.name, grid, list[str]()
+        self.name, self.grid = self.machine.name, grid
         self._count = target.size
-        self._target = Target(self.machine, grid, target, texel_weights)
-        self._bands = 1
+        self._target = Target.of(self.machine, grid, target, texel_weights)
         self._reports = self.machine.buffer(self.ahead, 4)
-        self._pipeline: Pipeline | None = None  # before any splats are there, and after memory was short
+        self._session = Session(self.machine, self._target, self._reports)
+        self.notes = self._session.notes
 
     def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
         first, stride = _looked_at(rows, weights)
-        pipeline = self._with(splats)
+        pipeline = self._session.of(splats)
         pipeline.prepare(weights)
         pipeline.gradient(weights, self._rules(False).but(first_row=first), stride)
         sums = self.machine.download(pipeline.sums, (pipeline.n, pipeline.numbers_per_row))
@@ -66,7 +58,7 @@ class Gpu:
         )
 
     def render(self, splats: Splats) -> np.ndarray:
-        return self._with(splats).render()
+        return self._session.of(splats).render()
 
     def optimizer(self, inverse_scale: bool, rate: dict[str, float]) -> Optimizer:
         variant = self.machine.variant(self._target.planes, self.grid.topk, self._target.depth)
@@ -118,7 +110,7 @@ class Gpu:
         needed = reports[:, 3].copy().view(np.uint32)
         if (needed > pipeline.capacity).any():
             taken = int(np.argmax(needed > pipeline.capacity))
-            self._reserve(pipeline.n, int(needed[taken]))
+            self._session.reserve(pipeline.n, int(needed[taken]))
         return [self._loss(report, weights, stride) for report, stride in zip(reports[:taken], strides, strict=False)]
 
     def _rules(self, inverse_scale: bool) -> Frame:
@@ -132,65 +124,14 @@ class Gpu:
         l1, l2, ssim = (float(total) / (self._count / stride) for total in report[:3])
         return weights.loss(l1, l2, ssim if weights.ssim else None)
 
-    # Splats in a pipeline.
-
     def _of(self, optimizer: Optimizer, prepared: bool = False) -> Pipeline:
         """A pipeline with room for an optimizer's splats; with them in it. Prepared for steps, it may lack room at times."""
         assert isinstance(optimizer, Resident)
         numbers, rules = optimizer.on_device(), self._rules(optimizer.inverse_scale)
-        if prepared and self._pipeline is not None and self._pipeline.n == len(optimizer):
-            return self._pipeline
-        return self._with_room(len(optimizer), lambda pipeline: pipeline.project(numbers.value, rules))
-
-    def _with(self, splats: Splats) -> Pipeline:
-        """A pipeline with these splats."""
-
-        def put(pipeline: Pipeline) -> None:
-            table = np.zeros((pipeline.n, pipeline.numbers_per_row), np.float32)
-            table[:, 0:2], table[:, 2:4], table[:, 4] = splats.center, splats.conic[:, :2], splats.conic[:, 2]
-            table[:, 5], table[:, 6] = splats.bias, np.arange(pipeline.n, dtype=np.uint32).view(np.float32)
-            table[:, 8 : 8 + splats.feature.shape[1]] = splats.feature
-            self.machine.upload(table, pipeline.splats)
-
-        return self._with_room(len(splats.center), put)
-
-    def _with_room(self, n: int, put: Callable[[Pipeline], None]) -> Pipeline:
-        """A pipeline of n splats that are put into it, and of room for their lists."""
-        if self._pipeline is None or self._pipeline.n != n:
-            self._pipeline = None  # frees what the next line needs
-            self._pipeline = Pipeline(self.machine, self.grid, self._target, self._reports, n, self._bands, 1)
-        put(self._pipeline)
-        needed = self._pipeline.needed()
-        if needed > self._pipeline.capacity:
-            self._reserve(n, needed)
-            put(self._pipeline)
-        return self._pipeline
-
-    # Memory.
-
-    def _reserve(self, n: int, needed: int) -> None:
-        """Block lists have outgrown their memory."""
-        self._pipeline = None
-        bands = self._bands
-
-        def make() -> Pipeline:
-            return Pipeline(
-                self.machine, self.grid, self._target, self._reports, n, self._bands,
-                int(ROOM * needed * bands / self._bands) + 1024,
-            )  # fmt: skip
-
-        self._pipeline = self._fitting(make)
-
-    def _fitting(self, work: Callable[[], T]) -> T:
-        """work(); where memory is short, again in more batches."""
-        while True:
-            try:
-                return work()
-            except OutOfMemory:
-                if 2 * self._bands > min(self._target.rows, MOST_BANDS):
-                    raise
-                self._bands *= 2
-                self.notes.append(f"GPU memory was short: blocks in {self._bands} batches")
+        current = self._session.pipeline
+        if prepared and current is not None and current.n == len(optimizer):
+            return current
+        return self._session.holding(len(optimizer), lambda pipeline: pipeline.project(numbers.value, rules))
 
 
 def _looked_at(rows: Rows, weights: LossWeights) -> tuple[int, int]:

@@ -7,13 +7,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import wgpu
 
-from ...errors import DeviceFailed, first_line
+from ...errors import DeviceFailed, one_line
 from .adapters import Adapter
 from .frame import Frame
 from .source import GROUPS_ACROSS, Source, Variant, source
@@ -64,6 +63,7 @@ class Machine:
     """A device of an adapter. Raises ImageGSError where it can't be had.
 
     name      the GPU's
+    has_failed   it is lost, or did something that it should not: no good any more
     memory    bytes of workgroup memory
     binding   bytes that a kernel sees of a buffer, at most
     subgroups  whether neighboring threads can add up without memory
@@ -71,7 +71,7 @@ class Machine:
     """
 
     def __init__(self, adapter: Adapter, smallest: bool = False, features: Sequence[str] = ()) -> None:
-        self.name = adapter.name
+        self.name, self.has_failed = adapter.name, False
         limits = adapter.handle.limits
         self.memory, self.binding, largest = _DEFAULT_STORAGE, _DEFAULT_BINDING, _DEFAULT_BUFFER
         features = list(features)
@@ -85,7 +85,7 @@ class Machine:
             "max-storage-buffer-binding-size": self.binding,
             "max-buffer-size": largest,
         }
-        with _errors(self.name):
+        with self._errors():
             self._device = adapter.handle.request_device_sync(required_features=features, required_limits=wanted)
             self._frames = self._device.create_buffer(size=_SLOT * _SLOTS, usage=_UNIFORM)
             entry = {"binding": 0, "visibility": wgpu.ShaderStage.COMPUTE, "buffer": _DYNAMIC}
@@ -123,7 +123,7 @@ class Machine:
         size = max(4 * count * width, 16)
         if size > self.binding:
             raise OutOfMemory(_TOO_SMALL.format(self.name))
-        with _errors(self.name):
+        with self._errors():
             return self._device.create_buffer(size=size, usage=_STORAGE)
 
     def upload(self, array: np.ndarray, into: Buffer | None = None) -> Buffer:
@@ -132,7 +132,7 @@ class Machine:
         if into is None:
             into = self.buffer(data.size)
         if data.nbytes:
-            with _errors(self.name):
+            with self._errors():
                 self._device.queue.write_buffer(into, 0, data.reshape(-1).view(np.uint8))
         return into
 
@@ -142,7 +142,7 @@ class Machine:
         if not size:
             return np.empty(shape, kind)
         self.submit()
-        with _errors(self.name):
+        with self._errors():
             data = self._device.queue.read_buffer(buffer, 4 * first, size)
         if self._pending:
             self._measured(self._pending, time.perf_counter() - self._since)
@@ -152,7 +152,7 @@ class Machine:
     def clear(self, buffer: Buffer) -> None:
         """Zeros again; waits for all that was launched."""
         self.finish()
-        with _errors(self.name):
+        with self._errors():
             encoder = self._device.create_command_encoder()
             encoder.clear_buffer(buffer)
             self._device.queue.submit([encoder.finish()])
@@ -165,7 +165,7 @@ class Machine:
             {"binding": number, "resource": {"buffer": buffer, "offset": 0, "size": buffer.size}}
             for number, buffer in zip(kernel.numbers, buffers, strict=True)
         ]
-        with _errors(self.name):
+        with self._errors():
             return self._device.create_bind_group(layout=kernel.layout, entries=entries)
 
     def launch(self, kernel: Kernel, group: Any, frame: Frame, groups: int) -> None:
@@ -175,7 +175,7 @@ class Machine:
             if len(self._queued) == _SLOTS:
                 self.submit()
             self._queued.append(data)
-        with _errors(self.name):
+        with self._errors():
             self._opened()
             self._pass.set_pipeline(kernel.pipeline)
             self._pass.set_bind_group(0, self._frame_group, [_SLOT * (len(self._queued) - 1)])
@@ -206,7 +206,7 @@ class Machine:
         if not self._pending:
             self._since = time.perf_counter()
         self._pending += self._cost
-        with _errors(self.name):
+        with self._errors():
             self._pass.end()
             commands = self._encoder.finish()
             self._device.queue.write_buffer(self._frames, 0, frames)
@@ -220,6 +220,7 @@ class Machine:
 
     def destroy(self) -> None:
         """End the device, as a driver does that is reset."""
+        self.has_failed = True
         self._device.destroy()
 
     def _measured(self, cost: int, seconds: float) -> None:
@@ -240,6 +241,21 @@ class Machine:
             self._encoder = self._device.create_command_encoder()
             self._pass = self._encoder.begin_compute_pass()
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """wgpu's errors as ours."""
+        try:
+            yield
+        except wgpu.GPUOutOfMemoryError as error:
+            raise OutOfMemory(_TOO_SMALL.format(self.name)) from error
+        except (wgpu.GPUError, RuntimeError) as error:
+            text = one_line(str(error).strip().splitlines()[-1])  # the cause
+            if self.has_failed or "lost" in str(error).lower():
+                self.has_failed = True
+                raise Lost(f"{self.name} was lost ({text}): try again, or choose device cpu") from error
+            self.has_failed = True
+            raise DeviceFailed(f"{self.name} failed ({text}): update its driver, or choose device cpu") from error
+
     # Kernels.
 
     def _compiled(self, given: Source, name: str) -> Kernel:
@@ -251,7 +267,7 @@ class Machine:
             {"binding": number, "visibility": wgpu.ShaderStage.COMPUTE, "buffer": {"type": kind}}
             for number, kind in kinds.items()
         ]
-        with _errors(self.name):
+        with self._errors():
             module = self._device.create_shader_module(code=given.text, label=name)
             layout = self._device.create_bind_group_layout(entries=entries)
             pipeline = self._device.create_compute_pipeline(
@@ -277,21 +293,11 @@ _DYNAMIC = {
 }
 
 
-@cache
+_machines: dict[Adapter, Machine] = {}
+
+
 def machine(adapter: Adapter) -> Machine:
-    """The device of an adapter in this process."""
-    return Machine(adapter)
-
-
-@contextmanager
-def _errors(name: str) -> Iterator[None]:
-    """wgpu's errors as ours."""
-    try:
-        yield
-    except wgpu.GPUOutOfMemoryError as error:
-        raise OutOfMemory(_TOO_SMALL.format(name)) from error
-    except (wgpu.GPUError, RuntimeError) as error:
-        text = first_line(error)
-        if "lost" in str(error).lower() or "destroyed" in str(error).lower():
-            raise Lost(f"{name} was lost ({text}): try again, or choose device cpu") from error
-        raise DeviceFailed(f"{name} failed ({text}): update the graphics driver, or choose device cpu") from error
+    """The device of an adapter in this process; a new one where that has failed."""
+    if adapter not in _machines or _machines[adapter].has_failed:
+        _machines[adapter] = Machine(adapter)
+    return _machines[adapter]

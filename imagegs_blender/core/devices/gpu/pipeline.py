@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..cpu.blocks import BLOCK
-from ..types import Grid, LossWeights
+from ..types import LossWeights
 from .frame import Frame
 from .machine import Buffer, Machine
 from .source import ROW_THREADS, SCAN_CHUNK
@@ -30,27 +30,22 @@ class Pipeline:
     """For n splats, `bands` batches of block rows, at most `capacity` entries (a splat in a block) in each.
 
     numbers_per_row   of a splat, its free numbers, its gradient: eight of the geometry, then the features
-    splats, sums      (n, numbers_per_row) each
+    splats    (n, numbers_per_row)
     reports           (steps, 4): sums of the loss (l1, l2, ssim), and the entries needed, as bits of an integer
     """
 
-    def __init__(
-        self, machine: Machine, grid: Grid, target: Target, reports: Buffer, n: int, bands: int, capacity: int
-    ) -> None:
+    def __init__(self, machine: Machine, target: Target, reports: Buffer, n: int, bands: int, capacity: int) -> None:
         self.machine, self.target, self.reports, self.n, self.capacity = machine, target, reports, n, capacity
-        self.variant = machine.variant(target.planes, grid.topk, target.depth)
+        self.variant = machine.variant(target.planes, target.grid.topk, target.depth)
         self.numbers_per_row = 8 + 4 * self.variant.quads
         edges = [target.rows * k // bands for k in range(bands + 1)]
         frame = target.frame.but(splats=n, capacity=capacity)
         self.bands = [_band(frame, low, high) for low, high in pairwise(edges)]
         most = max(band.items for band in self.bands)
         self.splats = machine.buffer(n, self.numbers_per_row)
-        self.sums = machine.buffer(n, self.numbers_per_row)
         self._counts, self._offsets = machine.buffer(most), machine.buffer(most + 1)
         self._chunks = machine.buffer(-(-most // SCAN_CHUNK))
         self._unsorted, self._entries = machine.buffer(capacity, 2), machine.buffer(capacity, 2)
-        self._gradient = machine.buffer(capacity, self.numbers_per_row)
-        self._loss = machine.buffer(target.blocks, 4)
         self._groups: dict[tuple[str, int, tuple[int, ...]], tuple[Any, tuple[Buffer, ...]]] = {}
 
     def project(self, value: Buffer, rules: Frame) -> None:
@@ -89,22 +84,25 @@ class Pipeline:
         frame = rules.but(splats=self.n, capacity=self.capacity)
         self._run("adam", frame, self.n, value, first, second, steps, self.splats, self.sums, self.reports)
 
-    def render(self) -> np.ndarray:
-        """The picture of the splats: (C, height, width) float32. Waits for it."""
-        planes, width, height = self.target.planes, self.target.frame.width, self.target.frame.height
-        picture = np.empty((planes, height, width), np.float32)
+    def render(self, first: int = 0, end: int | None = None) -> np.ndarray:
+        """Rows of the picture of the splats: (C, end - first, width) float32, by default all. Waits for them."""
+        planes, width = self.target.planes, self.target.grid.width
+        end = self.target.grid.height if end is None else end
         most = max(1, self.machine.binding // (4 * planes * width * BLOCK))  # block rows that a buffer can hold
-        rows = min(most, self.target.rows) * BLOCK
-        part, kept = self.machine.buffer(planes * rows, width), self.machine.buffer(2)
+        room = min(most, -(-end // BLOCK) - first // BLOCK) * BLOCK
+        part, kept = self.machine.buffer(planes * room, width), self.machine.buffer(2)
+        picture = np.empty((planes, end - first, width), np.float32)
         for band in self.bands:
+            above, below = band.band // band.columns, (band.band + band.blocks) // band.columns
             self._list(band)
-            first, end = band.band // band.columns, (band.band + band.blocks) // band.columns
-            for top in range(first, end, most):
-                bottom = min(end, top + most)
-                shown = range(top * BLOCK, min(bottom * BLOCK, height))
-                frame = band.but(from_block=(top - first) * band.columns, to_block=(bottom - first) * band.columns)
-                self._blocks("forward", frame.but(first_row=shown.start, items=len(shown)), part, kept, parts=2)
-                picture[:, shown.start : shown.stop] = self.machine.download(part, (planes, len(shown), width))
+            for top in range(max(above, first // BLOCK), min(below, -(-end // BLOCK)), most):
+                bottom = min(below, -(-end // BLOCK), top + most)
+                shown = range(max(top * BLOCK, first), min(bottom * BLOCK, end))
+                frame = band.but(from_block=(top - above) * band.columns, to_block=(bottom - above) * band.columns)
+                frame = frame.but(first_row=shown.start, items=len(shown))
+                self._blocks("forward", frame, part, kept, parts=2)
+                rows = self.machine.download(part, (planes, len(shown), width))
+                picture[:, shown.start - first : shown.stop - first] = rows
         return picture
 
     def density(self, power: float) -> tuple[Buffer, Buffer]:
@@ -148,9 +146,21 @@ class Pipeline:
                 self.machine.launch_blocks(self.machine.kernel(kernel, self.variant), bound, frame, 2)
 
     def prepare(self, weights: LossWeights) -> None:
-        """Memory that a loss needs beside the others. Raises OutOfMemory."""
-        if weights.ssim:
-            _ = self._pictures
+        """Memory that gradients need, and a loss with SSIM beside them. Raises OutOfMemory."""
+        _ = self.sums, self._gradient, self._pictures if weights.ssim else None
+
+    @cached_property
+    def sums(self) -> Buffer:
+        """(n, numbers_per_row): see gradient() and removal()."""
+        return self.machine.buffer(self.n, self.numbers_per_row)
+
+    @cached_property
+    def _gradient(self) -> Buffer:
+        return self.machine.buffer(self.capacity, self.numbers_per_row)
+
+    @cached_property
+    def _loss(self) -> Buffer:
+        return self.machine.buffer(self.target.blocks, 4)
 
     @cached_property
     def _pictures(self) -> tuple[Buffer, Buffer, Buffer, Buffer, Buffer]:

@@ -11,7 +11,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
     let nearest = select_nearest(block, f32(column) + 0.5, f32(row) + 0.5, thread);
     let blended = blend(block, nearest, f32(column) + 0.5, f32(row) + 0.5, thread);
     if (KEEPING) { kept[block.number * TEXELS + thread] = vec2f(limit_of(nearest), blended.scale); }
-    let inside = KEEPING || (column < frame.width && row < frame.height);
+    let inside = KEEPING || (column < frame.width && row >= frame.first_row && row < frame.first_row + frame.items);
     let at = select((row - frame.first_row) * frame.width + column, block.number * PLANES * TEXELS + thread, KEEPING);
     let plane = select(frame.width * frame.items, TEXELS, KEEPING);
     each(p, QUADS) {
