@@ -45,7 +45,7 @@ def test_nothing_leads_to_other_software(staged: Path) -> None:
     assert [name for name, text in texts(PACKAGE).items() if outside.search(text)]
     left = texts(staged)
     assert not [f"{name}: {m[0]}" for name, text in left.items() if (m := outside.search(text))]
-    assert {path.suffix for path in staged.rglob("*.*")} == {".py", ".osl", ".glsl", ".txt", ".toml", ".typed"}
+    assert {path.suffix for path in staged.rglob("*.*")} == {".py", ".osl", ".glsl", ".wgsl", ".txt", ".toml", ".typed"}
     assert "batch.py" in left and "operators/preferences.py" in left
 
 
@@ -54,19 +54,19 @@ import importlib, pkgutil, bpy, imagegs_blender
 from imagegs_blender.core.devices.choice import choose
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.settings import FitSettings
-from imagegs_blender.operators.preferences import IMAGEGS_AP_preferences, device, worker_options
+from imagegs_blender.operators.preferences import IMAGEGS_AP_preferences, where, worker_options
 
 for module in pkgutil.walk_packages(imagegs_blender.__path__, "imagegs_blender."):
     importlib.import_module(module.name)
 imagegs_blender.register()
 properties = set(IMAGEGS_AP_preferences.bl_rna.properties.keys()) - {"rna_type", "bl_idname"}
-assert properties == {"default_preset", "threads", "cache_folder"}, properties
-assert not hasattr(bpy.types, "IMAGEGS_OT_detect_devices")
-assert (device(), choose("auto"), worker_options()) == ("auto", "cpu", {})
+assert properties == {"default_preset", "threads", "cache_folder", "device", "adapter"}, properties
+assert (where(), worker_options()) == ({}, {})
+assert choose("auto") in ("cpu", "gpu")
 try:
     FitSettings.preset("fast", device="cuda")
 except ImageGSError as error:
-    assert str(error) == "device 'cuda' is unknown: choose one of auto, cpu", error
+    assert str(error) == "device 'cuda' is unknown: choose one of auto, cpu, gpu", error
 else:
     raise AssertionError("cuda is taken")
 imagegs_blender.unregister()

@@ -85,9 +85,10 @@ def fetch(wheels: list[Wheel]) -> None:
         names = ", ".join(f"{wheel.name} {wheel.version}" for wheel in wanted)
         print(f"downloading for {platform}, {python}: {names}", flush=True)
         tags = [option for tag in sorted({t for w in wanted for t in w.tags}) for option in ("--platform", tag)]
+        version = (wanted[0].python or "cp311").removeprefix("cp")
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-            "--only-binary=:all:", "--python-version", (wanted[0].python or "cp311").removeprefix("cp"), *tags, "--dest", str(FOLDER),
+            "--only-binary=:all:", "--python-version", version, *tags, "--dest", str(FOLDER),
             *(f"{w.name}=={w.version}" for w in wanted),
         ]  # fmt: skip
         if subprocess.run(command).returncode:

@@ -1,4 +1,4 @@
-"""What fits run on, where there is a choice: the device, the graphics card, another Python; and what looks for them."""
+"""What fits run on: the device, the graphics card, and the button that looks for them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import bpy
 from ..blend import border
 from ..core.decoding import renderer
 from ..core.devices.here import Here
-from ..core.edition import COMPLETE
 from ..core.errors import ImageGSError
-from ..core.process import interpreter
+from ..core.process import looking
 from ..core.settings import DEVICES
 from . import addon
 
@@ -19,12 +18,13 @@ _TIPS = {
     "auto": ("Auto", "The graphics card where there is one that works, else the processor"),
     "cpu": ("Processor", "The processor, on every computer"),
     "gpu": ("Graphics Card", "A card of any maker, by its own driver"),
-    "cuda": ("CUDA", "An NVIDIA card by PyTorch; see External Python"),
+    "cuda": ("CUDA", "An NVIDIA card, by a Python that is set up for it"),
 }
 _ITEMS = [(name, *_TIPS[name]) for name in DEVICES]
 
 
-def _changed_python(self: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
+def forget() -> None:
+    """What was detected is not so any more."""
     global _detected
     _detected = None
 
@@ -56,29 +56,25 @@ class DevicePreferences:
         description="Name of the graphics card that fits run on, or part of it. Empty: the first one",
         search=_adapters, update=_changed_device,
     )  # fmt: skip
-    if COMPLETE:
-        python: bpy.props.StringProperty(
-            name="External Python",
-            description="A Python that runs the fits instead of Blender's own, for CUDA: one with imagegs-blender[cuda]",
-            subtype="FILE_PATH", update=_changed_python,
-        )  # fmt: skip
 
     def draw_devices(self, layout: bpy.types.UILayout) -> None:
         layout.prop(self, "device")
         row = layout.row()
         row.active = self.device in ("auto", "gpu")
         row.prop(self, "adapter")
-        if COMPLETE:
-            layout.prop(self, "python")
+        self.draw_python(layout)
         row = layout.row()
         row.operator("imagegs.detect_devices", icon="VIEWZOOM")
         for line in _detected.lines if _detected else ():
             for part in textwrap.wrap(line, 90):
                 layout.label(text=part, icon="DOT", translate=False)
 
+    def draw_python(self, layout: bpy.types.UILayout) -> None:
+        """ExternalPython has one to draw."""
+
     def chosen_python(self) -> str | None:
         """The program file of the Python that runs fits; None is Blender's own."""
-        python = self.python if COMPLETE else ""
+        python = getattr(self, "python", "")
         return bpy.path.abspath(python) if python else None
 
 
@@ -92,7 +88,7 @@ class IMAGEGS_OT_detect_devices(bpy.types.Operator):
         global _detected
         chosen = addon.preferences()
         try:
-            _detected = interpreter.devices(chosen.chosen_python() if chosen else None)
+            _detected = looking.devices(chosen.chosen_python() if chosen else None)
         except ImageGSError as error:
             _detected = None
             self.report({"ERROR"}, str(error))

@@ -8,9 +8,18 @@ from typing import Any
 import bpy
 
 from ..blend import border
+from ..core.edition import COMPLETE
 from ..core.settings import PRESETS
 from . import addon
 from .devices import DevicePreferences, decode_as_preferred
+
+if COMPLETE:
+    from .external_python import ExternalPython
+else:
+
+    class ExternalPython:  # type: ignore[no-redef]  # one of the two is defined
+        """Fits run in Blender's own."""
+
 
 _PRESET_TIPS = {
     "fast": "A usable result in well under a minute for a 1K material",
@@ -34,7 +43,7 @@ def _use_default_preset(*_: object) -> None:
             border.ours(scene).imagegs.preset = chosen.default_preset
 
 
-class IMAGEGS_AP_preferences(DevicePreferences, bpy.types.AddonPreferences):
+class IMAGEGS_AP_preferences(ExternalPython, DevicePreferences, bpy.types.AddonPreferences):
     """Preferences of the add-on."""
 
     bl_idname = addon.PACKAGE

@@ -84,7 +84,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option("--disable-tiles", "tiles", "every texel sees every Gaussian: slow, for small pictures", switched=False),
         Option("--seed", "seed", "seed of the random numbers", int, "N"),
         Option("--device", "device", "where to fit", str, choices=DEVICES),
-        Option("--adapter", "adapter", "part of the name of the graphics card to fit on", str),
+        Option("--adapter", "adapter", "part of the name of the graphics card to fit on", str, "NAME"),
     ),
     "bits": (
         Option("--quantize", "quantize", "round in every step of the fit, gradients pass straight through"),

@@ -15,7 +15,7 @@ from .types import Grid
 
 
 def choose(device: str, adapter: str = "", cuda: bool = True) -> str:
-    """cpu, gpu or cuda, for one of DEVICES: auto is CUDA where PyTorch has it, else a graphics card, else the processor.
+    """cpu, gpu or cuda, for one of DEVICES: auto is CUDA where it is set up, else a graphics card, else the processor.
 
     adapter   part of the name of a graphics card, for auto and gpu: then it is that one
     cuda      whether auto may be CUDA

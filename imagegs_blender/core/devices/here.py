@@ -19,7 +19,7 @@ class Here:
 
 
 def look() -> Here:
-    """Look for devices. Takes seconds where PyTorch is installed."""
+    """Look for devices. Takes seconds."""
     lines, names = [f"cpu: {os.cpu_count()} threads"], list[str]()
     try:
         for adapter in adapters.adapters():

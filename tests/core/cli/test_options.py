@@ -41,7 +41,7 @@ def test_options_reach_the_settings() -> None:
     values = {int: "3", float: "0.5", str: None}
     for option in (option for group in options.GROUPS.values() for option in group):
         text = option.choices[-1] if option.choices else values[option.parse] if option.parse else None
-        text = {"bits": "9", "decay_ratio": "3"}.get(option.field.split(".")[0], text)
+        text = {"bits": "9", "decay_ratio": "3", "adapter": "card"}.get(option.field.split(".")[0], text)
         argv = ["fit", "x.png", "-o", "y.igs", "--num-gaussians", "9", option.flag]
         if option.field == "importance_weight":
             text = "7"

@@ -97,8 +97,8 @@ def test_pytorch_that_finds_no_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_unknown_device_is_refused() -> None:
-    with pytest.raises(ImageGSError, match="device 'gpu' is unknown: choose one of " + ", ".join(DEVICES)):
-        FitSettings.preset("fast", device="gpu")
+    with pytest.raises(ImageGSError, match="device 'tpu' is unknown: choose one of " + ", ".join(DEVICES)):
+        FitSettings.preset("fast", device="tpu")
 
 
 # Every variant that is compiled here, by GPU generation; together they cover the smallest and the largest.

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from imagegs_blender.core.errors import ImageGSError
-from imagegs_blender.core.process import interpreter
+from imagegs_blender.core.process import looking
 from imagegs_blender.core.process.worker import Worker
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.core.textures import texture_stack
@@ -46,7 +46,7 @@ def test_another_python_runs_fits_if_it_is_of_this_version(python: tuple[str, Pa
     def failure() -> list[str]:
         said = []
         with pytest.raises(ImageGSError) as asked:
-            interpreter.devices(program)
+            looking.devices(program)
         said.append(str(asked.value))
         with pytest.raises(ImageGSError) as fitted, Worker(program) as worker:
             blocking.fit(worker, textures, settings)
@@ -60,6 +60,6 @@ def test_another_python_runs_fits_if_it_is_of_this_version(python: tuple[str, Pa
     wanted = f'in it, pip install "imagegs-blender[cuda]=={version()}"'
     assert failure() == [f"{program}: has imagegs-blender 9.9.9, this is {version()}; {wanted}"] * 2
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: imagegs-blender\nVersion: {version()}\n", "utf-8")
-    assert "CPU" in interpreter.devices(program)
+    assert looking.devices(program).lines[0].startswith("cpu: ")
     with Worker(program) as worker:
         assert blocking.fit(worker, textures, settings).report.device == "cpu"

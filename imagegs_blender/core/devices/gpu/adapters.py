@@ -44,7 +44,7 @@ class Adapter:
 def adapters() -> tuple[Adapter, ...]:
     """All, the ones to prefer first, each GPU once. Raises ImageGSError where wgpu is not there or does not run."""
     if importlib.util.find_spec("wgpu") is None:
-        raise ImageGSError("wgpu is not installed: pip install wgpu")
+        raise ImageGSError("the package wgpu is missing: reinstall the extension, or imagegs-blender")
     try:
         import wgpu
         from wgpu.backends.wgpu_native import extras
