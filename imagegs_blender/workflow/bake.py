@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import bpy
@@ -26,21 +26,44 @@ def bake(decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | N
     UDIM tiles become a file each, and "<UDIM>" stands for their number in the path that is returned.
     taken  names, in lower case, that files written before have: they are not overwritten, and new ones are added
     kind   AUTO: PNG for 8 and 16 bits, EXR for float; PNG: 16-bit where the original was float; EXR: always EXR
-    Raises ImageGSError where a file can't be written; files written before stay.
+    Raises ImageGSError where a file can't be written; the others stay.
     """
-    stream, tiles, written = decoder.stream, decoder.tiles, {}
-    taken = set() if taken is None else taken
-    planes = decode.planes(stream.gaussians)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting = []
+    return Baking(decoder, folder, kind, taken).files()
+
+
+class Baking:
+    """A bake() of which threads write the files, when the decoder is decoded."""
+
+    def __init__(self, decoder: Decoder, folder: Path, kind: str = "AUTO", taken: set[str] | None = None) -> None:
+        stream, tiles = decoder.stream, decoder.tiles
+        taken = set() if taken is None else taken
+        planes = decode.planes(stream.gaussians)
+        self._files: dict[str, Path] = {}
+        pool = ThreadPoolExecutor(os.cpu_count())
+        self._writes: list[Future[None]] = []
         for info in stream.maps:
             suffix = ".exr" if _depth(info, kind) in (Depth.F16, Depth.F32) else ".png"
             stem = files.unique(files.file_name(info.name), taken)
-            path = written[info.name] = folder / f"{stem}{'' if tiles is None else '.<UDIM>'}{suffix}"
-            waiting.append(pool.submit(_write, path, planes, info, kind, stream.gaussians.wrap, tiles))
-        for done in waiting:
-            done.result()
-    return written
+            path = self._files[info.name] = folder / f"{stem}{'' if tiles is None else '.<UDIM>'}{suffix}"
+            self._writes.append(pool.submit(_write, path, planes, info, kind, stream.gaussians.wrap, tiles))
+        pool.shutdown(wait=False)
+
+    @property
+    def done(self) -> bool:
+        """Whether every file is written, or can't be."""
+        return all(write.done() for write in self._writes)
+
+    @property
+    def failed(self) -> bool:
+        """Whether some file can't be written, as far as is known."""
+        return any(write.done() and write.exception() is not None for write in self._writes)
+
+    def files(self) -> dict[str, Path]:
+        """What bake() returns, or raises, once it is done."""
+        wait(self._writes)
+        for write in self._writes:
+            write.result()
+        return self._files
 
 
 def _write(path: Path, planes: np.ndarray, info: MapInfo, kind: str, wrap: bool, tiles: Tiles | None) -> None:
