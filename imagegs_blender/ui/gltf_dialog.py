@@ -22,7 +22,7 @@ def draw(context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
     count = len(decoders())
     if not count:
         return
-    text = _("{stacks} exported as images").format(stacks=counted(count, "stack", "stacks"))
+    text = _("Image-GS: {stacks} as images").format(stacks=counted(count, "stack", "stacks"))
     layout.box().label(text=text, icon="IMAGE_DATA", translate=False)
     dialog = getattr(context.space_data, "active_operator", None)
     if dialog is not None and dialog.as_pointer() != _seen[0]:

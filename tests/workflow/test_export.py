@@ -181,7 +181,7 @@ def test_maps_are_decoded_while_the_dialog_is_open(
         io_scene_gltf2.export_panel_user_extension(
             SimpleNamespace(space_data=SimpleNamespace(active_operator=dialog)), layout
         )
-    assert "1 stack exported as images" in layout.text
+    assert "Image-GS: 1 stack as images" in layout.text
     assert bpy.app.timers.is_registered(as_images._prepare_next)
     while as_images._prepare_next() is not None:
         pass
@@ -353,6 +353,7 @@ def test_originals_are_looked_at_and_nothing_is_lost(square: bpy.types.Object, t
     assert bpy.ops.imagegs.show_originals() == {"FINISHED"}
     assert image_of(material).name == "square color" and as_images.shows_originals([material])
     assert bpy.ops.imagegs.show_as_images() == {"CANCELLED"}
+    assert not planned([material]).skipped, "nothing of it is unconnected"
     path = tmp_path / "saved.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True)
     assert as_images.shows_originals([material]), "they are shown after saving, too"
