@@ -22,8 +22,8 @@ _NAP_SECONDS = 0.02
 _WORDS = {"settling": "rounding to the file's precision", "packing": "packing", "measuring": "measuring the result"}
 """What people call the phases of a fit."""
 
-_STEPS_SHARE, _FITS_SHARE = 0.95, 0.97
-"""Share of a fit's time that its steps take, and of a run's that its fits take; then decoders are built."""
+_STEPS_SHARE = 0.95
+"""Share of a fit's time that its steps take."""
 
 _TELLING = 0.03
 """Part of a run from which on its pace says something about the rest."""
@@ -76,16 +76,15 @@ class Run:
 
     @property
     def whole(self) -> float:
-        """How much of all fits is done, 0..1: each counts as long as it is expected to take."""
+        """How much of all is done, 0..1: each fit, and each decoder that is then built, as long as it is expected to take."""
         update = self.update
         if update is None or update.phase is Phase.PREPARING:
             return 0.0
         works = self._expected(update)
         done = sum(works[: update.index]) + self.part * works[update.index]
-        share = done / sum(works)
         if update.phase is Phase.BUILDING:
-            return _FITS_SHARE + (1 - _FITS_SHARE) * (update.index + 1) / len(works)
-        return _FITS_SHARE * share
+            done = sum(works) + pace.BUILDING * (update.index + 1)
+        return done / (sum(works) + pace.BUILDING * len(works))
 
     @property
     def seconds_left(self) -> float | None:
@@ -97,8 +96,8 @@ class Run:
     def _expected(self, update: Update) -> list[float]:
         """The seconds that each stack is expected to take; what is not worth it is not among them."""
         if len(self._works) != len(update.names):
-            by_name = {stack.name: pace.seconds(stack, self._settings) for stack in self._plan.stacks}
-            self._works = [by_name[name] for name in update.names]
+            by_name = {stack.name: stack for stack in self._plan.stacks}
+            self._works = pace.expected([by_name[name] for name in update.names], self._settings)
         return self._works
 
     def close(self) -> None:

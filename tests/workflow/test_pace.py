@@ -10,9 +10,9 @@ import bpy
 import pytest
 
 from imagegs_blender.core.settings import FitSettings
-from imagegs_blender.scene.material_stack import StackPlan
+from imagegs_blender.scene.material_stack import Plan, StackPlan
 from imagegs_blender.ui import progress
-from imagegs_blender.workflow import pace, run
+from imagegs_blender.workflow import forecast, pace, run
 from imagegs_blender.workflow.compress import Phase, Update, planned
 from tests.ui.layout import Layout
 from tests.workflow import scene
@@ -44,6 +44,23 @@ def test_a_slow_computer_is_learned_and_remembered(stack: StackPlan, monkeypatch
     monkeypatch.setattr(pace, "_known", {})
     assert pace.seconds(stack, SETTINGS) == pytest.approx(4 * before, rel=0.15), "in a later session"
     assert pace.seconds(stack, replace(SETTINGS, device="cuda")) == before, "another device is another matter"
+
+
+def test_small_stacks_beside_each_other_add_less(stack: StackPlan) -> None:
+    """They are fitted two at a time, so their sum would be too long, and what each took says little of one alone."""
+    small = replace(stack, maps=tuple(replace(m, width=256, height=256) for m in stack.maps))
+    alone, large = pace.seconds(small, SETTINGS), pace.seconds(stack, SETTINGS)
+    assert pace.expected([small, stack], SETTINGS) == [alone, large]
+    together = pace.expected([stack, small, small, small], SETTINGS)
+    assert together[0] == large and all(alone / 2 <= each < alone for each in together[1:])
+    assert (
+        pace.expected([small, small], replace(SETTINGS, time_budget=9.0))
+        == [pace.seconds(small, replace(SETTINGS, time_budget=9.0))] * 2
+    )
+    guess = forecast.estimate(Plan((small, small), ()), SETTINGS)
+    assert guess.seconds == pytest.approx(sum(pace.expected([small, small], SETTINGS)) + 2 * pace.BUILDING)
+    pace.learn(took(small, 60.0) + took(small, 60.0), SETTINGS)
+    assert pace.seconds(stack, SETTINGS) == large
 
 
 def test_what_tells_nothing_teaches_nothing(stack: StackPlan) -> None:
