@@ -25,8 +25,9 @@ _WORDS = {"settling": "rounding to the file's precision", "packing": "packing", 
 _STEPS_SHARE = 0.95
 """Share of a fit's time that its steps take."""
 
-_TELLING = 0.03
-"""Part of a run from which on its pace says something about the rest."""
+_TELLING = 0.25
+"""Part of a run from which on its pace alone says how long the rest takes. Before, what was expected counts as well: the
+first fit starts slowly, and a small one that is fitted beside it is not counted before its turn."""
 
 
 class Run:
@@ -84,14 +85,22 @@ class Run:
         done = sum(works[: update.index]) + self.part * works[update.index]
         if update.phase is Phase.BUILDING:
             done = sum(works) + pace.BUILDING * (update.index + 1)
-        return done / (sum(works) + pace.BUILDING * len(works))
+        return done / self._seconds(update)
 
     @property
     def seconds_left(self) -> float | None:
-        """Judged by the pace of the fits so far; None while that says little."""
-        if not self._fitting_since or self.whole < _TELLING:
+        """Judged by what was expected, and more and more by the pace so far; None before the first fit."""
+        if not self._fitting_since or self.update is None:
             return None
-        return (time.perf_counter() - self._fitting_since) / self.whole * (1 - self.whole)
+        whole, elapsed = self.whole, time.perf_counter() - self._fitting_since
+        trust = min(whole / _TELLING, 1.0)
+        by_pace = elapsed / max(whole, _TELLING)  # of the whole run, times trust
+        return (by_pace + (1 - trust) * self._seconds(self.update)) * (1 - whole)
+
+    def _seconds(self, update: Update) -> float:
+        """The seconds that the whole run is expected to take."""
+        works = self._expected(update)
+        return sum(works) + pace.BUILDING * len(works)
 
     def _expected(self, update: Update) -> list[float]:
         """The seconds that each stack is expected to take; what is not worth it is not among them."""

@@ -77,6 +77,25 @@ def test_a_damaged_file_is_as_none(stack: StackPlan, tmp_path: Path) -> None:
         assert pace._read(tmp_path / "cache" / "pace.json") == {}
 
 
+def test_time_left_begins_as_expected_and_follows_the_pace(stack: StackPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here everything takes three times as long."""
+    plan = planned([bpy.data.materials["square material"]])
+    work, names = run.Run(plan, SETTINGS), tuple(one.name for one in plan.stacks)
+    (expected,) = pace.expected(plan.stacks, SETTINGS)
+    expected += pace.BUILDING
+    work._fitting_since = 100.0
+
+    def left(part: float) -> float | None:
+        work.update = Update(names, 0, Phase.FITTING, SimpleNamespace(step=part, steps=1))
+        monkeypatch.setattr(run.time, "perf_counter", lambda: 100.0 + 3 * expected * work.whole)
+        return work.seconds_left
+
+    assert left(0.0) == pytest.approx(expected)
+    assert expected < left(0.1) < 2 * expected
+    assert left(0.5) == pytest.approx(3 * expected * (1 - work.whole))
+    work.close()
+
+
 def test_preparing_has_a_bar_of_its_own_and_counts_for_no_pace(stack: StackPlan, tmp_path: Path) -> None:
     plan = planned([bpy.data.materials["square material"]])
     work = run.Run(plan, SETTINGS)
