@@ -19,8 +19,9 @@ from ..scene.material_stack import StackPlan
 from .compress import Done
 from .reading import SMALLEST
 
-_SECONDS_PER_STEP, _WITH_SSIM = 9e-9, 2.3e-8
-"""Processor seconds of a step for each texel and plane that it looks at; measured on two cores of a 2020s x86-64 machine."""
+_EVERY_TEXEL, _LOOKED_AT, _WITH_SSIM = 3.3e-9, 5.7e-9, 2.3e-8
+"""Processor seconds of a step for each texel and plane, and more for those that it looks at; or with SSIM, for each. Measured
+on two cores of a 2020s x86-64 machine: benchmarks/speed.py."""
 
 _AROUND = 2.0
 """Seconds of a fit beside its steps."""
@@ -70,12 +71,12 @@ def learn(done: Iterable[Done], common: FitSettings) -> None:
 def _shares(stacks: Sequence[StackPlan], settings: FitSettings) -> list[float]:
     """How much of its own time each fit adds to a run."""
     small = [stack.texels <= SMALLEST and settings.time_budget is None for stack in stacks]
-    beside = [before or after for before, after in zip([False, *small[:-1]], [*small[1:], False], strict=True)]
+    beside = [True in (*small[max(0, i - 1) : i], *small[i + 1 : i + 2]) for i in range(len(small))]
     return [_TOGETHER if pair == (True, True) else 1.0 for pair in zip(small, beside, strict=True)]
 
 
 def _steps(stack: StackPlan, settings: FitSettings) -> float:
-    each = _WITH_SSIM if settings.ssim else _SECONDS_PER_STEP / settings.row_stride
+    each = _WITH_SSIM if settings.ssim else _EVERY_TEXEL + _LOOKED_AT / settings.row_stride
     planes = sum(len(m.channels) for m in stack.maps)
     return settings.max_steps * stack.texels * planes * each / (os.cpu_count() or 1)
 

@@ -22,8 +22,8 @@ _NAP_SECONDS = 0.02
 _WORDS = {"settling": "rounding to the file's precision", "packing": "packing", "measuring": "measuring the result"}
 """What people call the phases of a fit."""
 
-_STEPS_SHARE = 0.95
-"""Share of a fit's time that its steps take."""
+_STEPS_SHARE = 0.9
+"""Share of a fit's time that its steps take; then the result is rounded, packed and measured."""
 
 _TELLING = 0.25
 """Part of a run from which on its pace alone says how long the rest takes. Before, what was expected counts as well: the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import bpy
 import numpy as np
 import pytest
 
-from imagegs_blender.blend.decoder import Decoder, decoder_nodes, decoders
+from imagegs_blender.blend.decoder import Decoder, decoder_nodes, decoders, is_decoder_node
 from imagegs_blender.blend.properties import STREAM
 from imagegs_blender.scene import replace
 from tests.scene import trees
@@ -136,6 +137,25 @@ def test_node_tools(editor: bpy.types.NodeTree, tool: str) -> None:
     else:
         bpy.ops.imagegs.restore()
         assert {node.bl_idname for node in sources(editor).values()} <= {"ShaderNodeTexImage"}
+
+
+def test_node_wrangler_adds_images_beside_a_decoder(editor: bpy.types.NodeTree, tmp_path: Path) -> None:
+    """Principled Texture Setup: what it adds stays, also when the originals are restored."""
+    import addon_utils
+
+    addon_utils.enable("node_wrangler", default_set=True)
+    shutil.copy(tmp_path / "square color.png", tmp_path / "wall_metallic.png")
+    select(editor, editor.nodes["Principled BSDF"])
+    files = [{"name": "wall_metallic.png"}]
+    operator = bpy.ops.node.nw_add_textures_for_principled
+    assert operator(filepath=str(tmp_path / "x"), directory=f"{tmp_path}/", files=files) == {"FINISHED"}
+    addon_utils.disable("node_wrangler", default_set=True)
+    check_whole()
+    found = sources(editor)
+    assert found["Metallic"].image.name == "wall_metallic.png" and is_decoder_node(found["Roughness"])
+    assert bpy.ops.imagegs.restore() == {"FINISHED"}
+    images = {name: node.image.name for name, node in sources(editor).items()}
+    assert images == {"Base Color": "square color", "Roughness": "square rough", "Metallic": "wall_metallic.png"}
 
 
 @pytest.mark.parametrize("ungrouped", [False, True])

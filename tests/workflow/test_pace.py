@@ -51,6 +51,7 @@ def test_small_stacks_beside_each_other_add_less(stack: StackPlan) -> None:
     small = replace(stack, maps=tuple(replace(m, width=256, height=256) for m in stack.maps))
     alone, large = pace.seconds(small, SETTINGS), pace.seconds(stack, SETTINGS)
     assert pace.expected([small, stack], SETTINGS) == [alone, large]
+    assert pace.expected([], SETTINGS) == []
     together = pace.expected([stack, small, small, small], SETTINGS)
     assert together[0] == large and all(alone / 2 <= each < alone for each in together[1:])
     assert (
