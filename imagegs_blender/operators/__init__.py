@@ -22,11 +22,13 @@ from . import (
     settings,
     show_as_images,
     show_originals,
+    whole_name,
 )
 
 _MODULES: tuple[ModuleType, ...] = (
     devices, settings, preferences, presets, compress, reach_quality, restore, drop_originals, make_local, copy_report, compare,
     set_decoder, self_contained, bake, show_as_images, show_originals, igs_files,
+    whole_name,
 )  # fmt: skip
 
 

@@ -211,14 +211,17 @@ def _take_place(
 
 def _put_back(tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage, original: Original, last: bool) -> None:
     """Link a replaced node as it was; the last of its map takes the links made to the decoder since."""
-    instance = tree.nodes.get(original.decoder)
-    decoder = instance if instance is not None and is_decoder_node(instance) else None
+    decoder = _instance(tree, original)
+
+    def is_ours(node: bpy.types.Node | None) -> bool:
+        return node == decoder if decoder is not None else _decodes(node)
+
     for link in original.links:
         source = border.by_identifier(border.outputs(node), link.from_socket)
         target = _find(tree, link.to_node, link.to_socket, "inputs")
         if source is None or target is None:
             continue
-        if all(decoder is not None and other.from_node == decoder for other in border.links(target)):
+        if all(is_ours(other.from_node) for other in border.links(target)):
             tree.links.new(source, target).is_muted = link.muted
     if decoder is not None and last:
         for identifier in ("Color", "Alpha"):
@@ -233,6 +236,20 @@ def _put_back(tree: bpy.types.NodeTree, node: bpy.types.ShaderNodeTexImage, orig
     node.location = original.location
     node.hide, node.select = original.hide, original.select
     ORIGINAL.remove(node)
+
+
+def _instance(tree: bpy.types.NodeTree, original: Original) -> bpy.types.ShaderNodeGroup | None:
+    """The decoder's node that took the place of an original; also where grouping or pasting gave it another name."""
+    named = tree.nodes.get(original.decoder)
+    if named is not None and is_decoder_node(named):
+        return named
+    return next((node for node in decoder_nodes(tree) if original.map in node.outputs), None)
+
+
+def _decodes(node: bpy.types.Node | None) -> bool:
+    """Whether a node is a decoder's, or a group that has one inside."""
+    inside = node.node_tree if isinstance(node, bpy.types.ShaderNodeGroup) else None
+    return is_decoder(inside) or (inside is not None and any(map(_decodes, inside.nodes)))
 
 
 def _tidy(tree: bpy.types.NodeTree) -> None:

@@ -106,7 +106,7 @@ def texture_space(socket: bpy.types.NodeSocket, path: Path = ()) -> str:
 def unconnected_images(material: bpy.types.Material) -> Iterator[str]:
     """The images of texture nodes, in a material and in the groups inside, that no output of the material depends on.
 
-    By name, one for each node. Originals that a decoder replaced are none of them.
+    By name, one for each node. Originals that a decoder replaced are none of them, nor what stands in for a decoder.
     """
     assert material.node_tree is not None  # obstacles.in_material keeps materials without nodes away
     shown = {use.node.as_pointer() for use in image_uses(material)}
@@ -117,6 +117,8 @@ def unconnected_images(material: bpy.types.Material) -> Iterator[str]:
                 if node.node_tree is not None and node.node_tree not in trees:
                     trees.append(node.node_tree)
             elif isinstance(node, bpy.types.ShaderNodeTexImage | bpy.types.ShaderNodeTexEnvironment):
+                if stand_ins.node_of(tree, node) is not None:
+                    continue
                 if node.image is not None and not ORIGINAL.is_on(node) and node.as_pointer() not in shown:
                     yield node.image.name
 

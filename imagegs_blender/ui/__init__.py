@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import compare, divider, panel
+from . import compare, divider, gltf_dialog, panel
 
-_MODULES = (panel, compare, divider)
+_MODULES = (panel, compare, divider, gltf_dialog)
 
 
 def register() -> None:

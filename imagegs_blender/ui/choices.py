@@ -8,6 +8,7 @@ from ..blend import amount, border
 from ..blend.amount import Amount
 from ..operators.messages import counted
 from ..operators.messages import shown as _
+from ..operators.presets import IMAGEGS_MT_presets
 from ..operators.settings import IMAGEGS_PG_settings
 from ..workflow import selection
 from .text import wrapped
@@ -41,7 +42,7 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, materi
     """The scene's settings, and in the place of its size or quality the active material's own."""
     settings: IMAGEGS_PG_settings = border.ours(context.scene).imagegs
     row = layout.row(align=True)
-    row.menu("IMAGEGS_MT_presets", text=_("Presets"))
+    row.menu("IMAGEGS_MT_presets", text=_(IMAGEGS_MT_presets.bl_label))  # the name of the one chosen last
     row.operator("imagegs.preset_add", text="", icon="ADD")
     row.operator("imagegs.preset_add", text="", icon="REMOVE").remove_active = True
     row = layout.row(align=True)

@@ -12,7 +12,7 @@ from ..operators.settings import IMAGEGS_PG_settings
 from ..scene.material_stack import Plan, StackPlan
 from ..scene.skipped import lines
 from ..workflow import forecast, summary
-from .text import columns, duration, shortened, wrapped
+from .text import columns, duration, named, wrapped
 
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context, materials: list[bpy.types.Material]) -> None:
@@ -65,7 +65,7 @@ def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan, is_open: bool) -> 
     """A line that unfolds to the maps of a stack."""
     width = columns()
     header, body = layout.panel(f"imagegs_stack {stack.name}", default_closed=not is_open)
-    header.label(translate=False, text=shortened(stack.name, width - 14), icon="MATERIAL")
+    named(header, stack.name, width - 14, icon="MATERIAL")
     header.label(translate=False, text=f"{stack.largest.width} x {stack.largest.height}")
     if body is None:
         return
@@ -75,11 +75,10 @@ def _draw_stack(layout: bpy.types.UILayout, stack: StackPlan, is_open: bool) -> 
     for m in stack.maps:
         image = bpy.data.images.get((m.image.name, m.image.library or None))
         row = box.split(factor=0.5)
-        name, feeds = shortened(m.image.name, width // 2 - 2), shortened(", ".join(m.labels), width // 2 + 3)
         if image is not None and image.preview is not None:
-            row.label(translate=False, text=name, icon_value=image.preview.icon_id)
+            named(row, m.image.name, width // 2 - 2, icon_value=image.preview.icon_id)
         else:
-            row.label(translate=False, text=name, icon="IMAGE_DATA")
-        row.label(text=feeds)
+            named(row, m.image.name, width // 2 - 2, icon="IMAGE_DATA")
+        named(row, _(", ".join(m.labels)), width // 2 + 3)
     for note in forecast.notes(stack):
         wrapped(box, note, icon="INFO")

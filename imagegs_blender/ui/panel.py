@@ -12,7 +12,7 @@ from ..operators.messages import counted
 from ..operators.messages import shown as _
 from ..workflow import rebuild, run, selection, summary
 from . import choices, found, progress, results
-from .text import columns, shortened, wrapped
+from .text import columns, named, wrapped
 
 if TYPE_CHECKING:
     _Base = bpy.types.Panel
@@ -50,8 +50,7 @@ class _Memory(_Base):
         for decoder in compressed:
             s = summary.of(decoder)
             row = layout.row()
-            name = shortened(decoder.short_name, columns() // 2 - 2)
-            row.label(translate=False, text=name, icon="ERROR" if s.problem else "NODETREE")
+            named(row, decoder.short_name, columns() // 2 - 2, icon="ERROR" if s.problem else "NODETREE")
             users = counted(decoder.tree.users, "user", "users")
             row.label(text=_("{size}, {users}").format(size=summary.size(s.after.disk), users=users))
         if compressed:
@@ -70,7 +69,7 @@ def _draw_memory(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     wrapped(box, _("Images {images}, decoders {decoders}").format(**sizes))
     for image, cost in costliest[:8]:
         row = box.row()
-        row.label(translate=False, text=shortened(image.name, columns() // 2), icon="IMAGE_DATA")
+        named(row, image.name, columns() // 2, icon="IMAGE_DATA")
         row.label(text=summary.size(cost.memory))
 
 

@@ -9,7 +9,7 @@ from ..blend.decoder import Decoder
 from ..blend.properties import KINDS
 from ..operators.messages import shown as _
 from ..workflow import as_images, levels, reach, render_cost, selection, summary, uv_changes
-from .text import columns, shortened, wrapped
+from .text import columns, named, wrapped
 
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context, materials: list[bpy.types.Material]) -> None:
@@ -91,11 +91,7 @@ def _draw_summary(layout: bpy.types.UILayout, decoder: Decoder, can_recompress: 
     width = columns()
     header, body = layout.panel(f"imagegs_report {decoder.name}", default_closed=not is_open)
     is_low = s.psnr is not None and s.psnr < reach.LOW
-    header.label(
-        translate=False,
-        text=shortened(decoder.short_name, width - 12),
-        icon="ERROR" if s.problem or is_low else "NODETREE",
-    )
+    named(header, decoder.short_name, width - 12, icon="ERROR" if s.problem or is_low else "NODETREE")
     if s.problem:
         wrapped(layout.column(align=True), s.problem, icon="ERROR")
         return
@@ -115,7 +111,7 @@ def _draw_summary(layout: bpy.types.UILayout, decoder: Decoder, can_recompress: 
     )
     for name, feeds, value, angle in s.maps:
         row = box.split(factor=0.6)
-        row.label(text=shortened(feeds or name, int(0.6 * width)), icon="BLANK1")
+        named(row, _(feeds or name), int(0.6 * width), icon="BLANK1")
         row.label(text=summary.decibels(value) + ("" if angle is None else f", {angle:.1f}\N{DEGREE SIGN}"))
     if is_low:
         wrapped(box, _("{:.1f} dB in all: visible up close").format(s.psnr), icon="ERROR")

@@ -8,7 +8,7 @@ import bpy
 
 from ..operators.messages import shown as _
 
-Icon = Literal["BLANK1", "ERROR", "INFO", "MATERIAL", "MEMORY"]
+Icon = Literal["BLANK1", "ERROR", "IMAGE_DATA", "INFO", "MATERIAL", "MEMORY", "NODETREE", "NONE"]
 
 _CHARACTER, _MARGIN = 6.3, 64
 """Width of a letter of the interface, on average, and what a line needs beside its letters: pixels at scale 1."""
@@ -34,6 +34,20 @@ def wrapped(layout: bpy.types.UILayout, text: str, icon: Icon = "BLANK1") -> Non
             line, icon = "", "BLANK1"
         line = f"{line} {word}".strip()
     layout.label(text=line, icon=icon, translate=False)
+
+
+def named(layout: bpy.types.UILayout, name: str, width: int, icon: Icon = "NONE", icon_value: int = 0) -> None:
+    """A name, already translated, in at most so many letters; its tooltip has all of them where they don't fit."""
+    short = shortened(name, width)
+    if short == name:
+        layout.label(text=name, icon=icon, icon_value=icon_value, translate=False)
+        return
+    row = layout.row()
+    row.alignment = "LEFT"
+    button = row.operator(
+        "imagegs.whole_name", text=short, icon=icon, icon_value=icon_value, emboss=False, translate=False
+    )
+    setattr(button, "name", name)  # noqa: B010  its annotations know no properties
 
 
 def shortened(name: str, width: int) -> str:

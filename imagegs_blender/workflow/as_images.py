@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from itertools import zip_longest
 from pathlib import Path
 
 import bpy
 
 from ..blend import border
-from ..blend.decoder import Decoder, decoder_nodes
+from ..blend.decoder import Decoder, decoder_nodes, decoders, find
 from ..blend.properties import MAP, STAND_IN
 from ..blend.record import Original
 from ..core.errors import ImageGSError
@@ -26,15 +27,25 @@ def show(materials: Iterable[bpy.types.Material], linked: bool = False) -> tuple
     Returns the number of decoders' nodes, and a message for each decoder that can't be decoded: it stays.
     """
     count, messages = 0, {}
-    for tree in list(replace.trees(materials, linked)):
-        for instance in list(decoder_nodes(tree)):
-            decoder = Decoder(border.tree_of(instance))
-            if decoder in messages or not any(output.is_linked for output in instance.outputs):
-                continue
+    places = [
+        (tree, instance, Decoder(border.tree_of(instance)))
+        for tree in replace.trees(materials, linked)
+        for instance in decoder_nodes(tree)
+        if any(output.is_linked for output in instance.outputs)
+    ]
+    for place, following in zip_longest(places, places[1:]):
+        for _, _, decoder in filter(None, (place, following)):  # while one's files are written the next is decoded
             try:
-                count += bool(stand_ins.put(tree, instance, images(decoder)))
+                _begun(decoder)
             except ImageGSError as error:
                 messages[decoder] = str(error)
+        tree, instance, decoder = place
+        if decoder in messages:
+            continue
+        try:
+            count += bool(stand_ins.put(tree, instance, images(decoder)))
+        except ImageGSError as error:
+            messages[decoder] = str(error)
     return count, list(messages.values())
 
 
@@ -83,16 +94,44 @@ def images(decoder: Decoder) -> dict[str, bpy.types.Image]:
     Each file is written once, also for several decoders of one stream. Raises ImageGSError where the stream is lost, or where
     a file can't be written.
     """
+    return bake.load(decoder, _begun(decoder).files())
+
+
+def prepare() -> None:
+    """Decode what images() will want, a decoder at a time, while nothing else happens."""
+    if not bpy.app.timers.is_registered(_prepare_next):
+        _waiting[:] = [decoder.name for decoder in decoders()]
+        bpy.app.timers.register(_prepare_next, first_interval=_REST)
+
+
+def _prepare_next() -> float | None:
+    if all(baking.done for baking in _bakings.values()) and _waiting:
+        name = _waiting.pop()
+        try:
+            _begun(find(name))
+        except ImageGSError:  # images() says it to who asks for them
+            return _REST
+    return _REST if _waiting else None
+
+
+def _begun(decoder: Decoder) -> bake.Baking:
+    """The baking of a decoder's stream, begun now where it was not before, or where it failed."""
     stamp = hashlib.sha256(decoder.data + repr(decoder.tiles).encode()).hexdigest()[:16]
     folder = Path(bpy.app.tempdir, "imagegs", stamp)
-    if folder not in _written:
+    if folder not in _bakings or _bakings[folder].failed:
         folder.mkdir(parents=True, exist_ok=True)
-        _written[folder] = bake.bake(decoder, folder)
-    return bake.load(decoder, _written[folder])
+        _bakings[folder] = bake.Baking(decoder, folder)
+    return _bakings[folder]
 
 
-_written: dict[Path, dict[str, Path]] = {}
-"""The files of each folder, by map."""
+_bakings: dict[Path, bake.Baking] = {}
+"""Of this session, by folder."""
+
+_waiting: list[str] = []
+"""Names of the decoders that are still to be prepared."""
+
+_REST = 0.05
+"""Seconds between two looks."""
 
 _shown_before_saving: list[bpy.types.Material] = []
 _originals_before_saving: list[bpy.types.Material] = []
@@ -131,4 +170,6 @@ def register() -> None:
 def unregister() -> None:
     for name, handler in _HANDLERS.items():
         getattr(bpy.app.handlers, name).remove(handler)
-    _written.clear()
+    _bakings.clear()
+    if bpy.app.timers.is_registered(_prepare_next):
+        bpy.app.timers.unregister(_prepare_next)

@@ -61,7 +61,7 @@ def plan(materials: list[bpy.types.Material], settings: FitSettings | None = Non
 
 def estimate(plan: Plan, settings: FitSettings) -> Estimate:
     """Size and time of compressing a plan, before anything is read."""
-    seconds = sum(pace.seconds(stack, settings) for stack in plan.stacks)
+    seconds = sum(pace.expected(plan.stacks, settings)) + pace.BUILDING * len(plan.stacks)
     sizes = [worth.stream_bytes(stack, settings) for stack in plan.stacks]
     known = [size for size in sizes if size is not None]
     size = sum(known) if len(known) == len(sizes) else None

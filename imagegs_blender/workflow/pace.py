@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,12 +17,20 @@ from ..core.errors import ImageGSError
 from ..core.settings import FitSettings
 from ..scene.material_stack import StackPlan
 from .compress import Done
+from .reading import SMALLEST
 
-_SECONDS_PER_STEP, _WITH_SSIM = 9e-9, 2.3e-8
-"""Processor seconds of a step for each texel and plane that it looks at; measured on two cores of a 2020s x86-64 machine."""
+_EVERY_TEXEL, _LOOKED_AT, _WITH_SSIM = 3.3e-9, 5.7e-9, 2.3e-8
+"""Processor seconds of a step for each texel and plane, and more for those that it looks at; or with SSIM, for each. Measured
+on two cores of a 2020s x86-64 machine: benchmarks/speed.py."""
 
 _AROUND = 2.0
 """Seconds of a fit beside its steps."""
+
+_TOGETHER = 0.6
+"""Seconds that a small fit adds beside another one, as a part of those that it takes alone: benchmarks/small_stacks.py."""
+
+BUILDING = 0.5
+"""Seconds until a decoder is built and linked in."""
 
 _NAME = "pace.json"
 
@@ -41,22 +49,34 @@ def seconds(stack: StackPlan, settings: FitSettings) -> float:
     return _AROUND + _factors().get(settings.device, 1.0) * _steps(stack, settings)
 
 
+def expected(stacks: Sequence[StackPlan], settings: FitSettings) -> list[float]:
+    """Expected seconds that each of these fits adds to a run: small neighbors are fitted two at a time."""
+    return [seconds(stack, settings) * share for stack, share in zip(stacks, _shares(stacks, settings), strict=True)]
+
+
 def learn(done: Iterable[Done], common: FitSettings) -> None:
     """Correct what is expected by what these fits took."""
-    factors = _factors()
-    for one in done:
+    factors, done = _factors(), list(done)
+    for one, share in zip(done, _shares([one.stack for one in done], common), strict=True):
         settings = one.stack.settings(common)
         expected, took = _steps(one.stack, settings), one.report.seconds - _AROUND
-        if expected < 1 or took <= 0 or settings.target_psnr or settings.time_budget:
-            continue  # too short to tell, or of no fixed length
+        if share < 1 or expected < 1 or took <= 0 or settings.target_psnr or settings.time_budget:
+            continue  # beside another one, too short to tell, or of no fixed length
         found = min(max(took / expected, 1 / _FARTHEST), _FARTHEST)
         before = factors.get(settings.device, found)
         factors[settings.device] = math.exp(_TRUST * math.log(found) + (1 - _TRUST) * math.log(before))
     _write(factors)
 
 
+def _shares(stacks: Sequence[StackPlan], settings: FitSettings) -> list[float]:
+    """How much of its own time each fit adds to a run."""
+    small = [stack.texels <= SMALLEST and settings.time_budget is None for stack in stacks]
+    beside = [True in (*small[max(0, i - 1) : i], *small[i + 1 : i + 2]) for i in range(len(small))]
+    return [_TOGETHER if pair == (True, True) else 1.0 for pair in zip(small, beside, strict=True)]
+
+
 def _steps(stack: StackPlan, settings: FitSettings) -> float:
-    each = _WITH_SSIM if settings.ssim else _SECONDS_PER_STEP / settings.row_stride
+    each = _WITH_SSIM if settings.ssim else _EVERY_TEXEL + _LOOKED_AT / settings.row_stride
     planes = sum(len(m.channels) for m in stack.maps)
     return settings.max_steps * stack.texels * planes * each / (os.cpu_count() or 1)
 

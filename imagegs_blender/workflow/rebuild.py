@@ -169,8 +169,9 @@ def _on_load(*_: object) -> None:
 
 @bpy.app.handlers.persistent
 def _on_render(*_: object) -> None:
+    """Also those of which Unpack Resources has made files, which may be gone."""
     queue.complete_all()
-    tell(complete(_of_other_detail()))
+    tell(complete(d for d in decoders() if d.uid not in queue.problems and _lacks_anything(d, saved=False)))
 
 
 @bpy.app.handlers.persistent

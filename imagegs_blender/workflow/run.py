@@ -22,11 +22,12 @@ _NAP_SECONDS = 0.02
 _WORDS = {"settling": "rounding to the file's precision", "packing": "packing", "measuring": "measuring the result"}
 """What people call the phases of a fit."""
 
-_STEPS_SHARE, _FITS_SHARE = 0.95, 0.97
-"""Share of a fit's time that its steps take, and of a run's that its fits take; then decoders are built."""
+_STEPS_SHARE = 0.9
+"""Share of a fit's time that its steps take; then the result is rounded, packed and measured."""
 
-_TELLING = 0.03
-"""Part of a run from which on its pace says something about the rest."""
+_TELLING = 0.25
+"""Part of a run from which on its pace alone says how long the rest takes. Before, what was expected counts as well: the
+first fit starts slowly, and a small one that is fitted beside it is not counted before its turn."""
 
 
 class Run:
@@ -76,29 +77,36 @@ class Run:
 
     @property
     def whole(self) -> float:
-        """How much of all fits is done, 0..1: each counts as long as it is expected to take."""
+        """How much of all is done, 0..1: each fit, and each decoder that is then built, as long as it is expected to take."""
         update = self.update
         if update is None or update.phase is Phase.PREPARING:
             return 0.0
         works = self._expected(update)
         done = sum(works[: update.index]) + self.part * works[update.index]
-        share = done / sum(works)
         if update.phase is Phase.BUILDING:
-            return _FITS_SHARE + (1 - _FITS_SHARE) * (update.index + 1) / len(works)
-        return _FITS_SHARE * share
+            done = sum(works) + pace.BUILDING * (update.index + 1)
+        return done / self._seconds(update)
 
     @property
     def seconds_left(self) -> float | None:
-        """Judged by the pace of the fits so far; None while that says little."""
-        if not self._fitting_since or self.whole < _TELLING:
+        """Judged by what was expected, and more and more by the pace so far; None before the first fit."""
+        if not self._fitting_since or self.update is None:
             return None
-        return (time.perf_counter() - self._fitting_since) / self.whole * (1 - self.whole)
+        whole, elapsed = self.whole, time.perf_counter() - self._fitting_since
+        trust = min(whole / _TELLING, 1.0)
+        by_pace = elapsed / max(whole, _TELLING)  # of the whole run, times trust
+        return (by_pace + (1 - trust) * self._seconds(self.update)) * (1 - whole)
+
+    def _seconds(self, update: Update) -> float:
+        """The seconds that the whole run is expected to take."""
+        works = self._expected(update)
+        return sum(works) + pace.BUILDING * len(works)
 
     def _expected(self, update: Update) -> list[float]:
         """The seconds that each stack is expected to take; what is not worth it is not among them."""
         if len(self._works) != len(update.names):
-            by_name = {stack.name: pace.seconds(stack, self._settings) for stack in self._plan.stacks}
-            self._works = [by_name[name] for name in update.names]
+            by_name = {stack.name: stack for stack in self._plan.stacks}
+            self._works = pace.expected([by_name[name] for name in update.names], self._settings)
         return self._works
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import bpy
 
 from ..blend.decoder import decoders
+from ..scene import ungrouped
 from ..shaders.body import leave_out, let_in
 from ..shaders.decoder import pack
 from . import comparison
@@ -24,6 +25,8 @@ def lean_file() -> Iterator[None]:
 
 
 def _leave_out(yes: bool) -> None:
+    if yes:
+        ungrouped.put_back()
     for decoder in decoders():
         if not decoder.problems:
             (leave_out if yes else let_in)(decoder)

@@ -11,26 +11,36 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-OUT, SCENE, *REST = sys.argv[sys.argv.index("--") + 1 :]
-FOLDER = Path(OUT).resolve()
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from hands import (
+    FOLDER,
+    REST,
+    SCENE,
+    click,
+    drag,
+    drag_in,
+    go,
+    key,
+    move,
+    note,
+    package,
+    shot,
+    until,
+    viewport,
+)
+
 BUTTON, LOD = 97, 306
 """Pixels from the top of the sidebar to the big button, and to the LOD slider of a compressed selection."""
 
 DEADLINE = 1500
-
-
-def package(name: str) -> Any:
-    """A module of the add-on, whatever name Blender gave its package."""
-    root = next(m for m in sys.modules if m.endswith("imagegs_blender"))
-    return sys.modules[f"{root}.{name}"]
 
 
 def steps() -> Iterator[float]:
@@ -184,12 +194,6 @@ def save_quietly(area: bpy.types.Area) -> Iterator[float]:
         file.unlink()
 
 
-def viewport() -> tuple[bpy.types.Area, bpy.types.Region]:
-    screen = bpy.context.window_manager.windows[0].screen
-    area = next(area for area in screen.areas if area.type == "VIEW_3D")
-    return area, next(region for region in area.regions if region.type == "UI")
-
-
 def used_images() -> list[bpy.types.Image]:
     return [image for image in bpy.data.images if image.source == "FILE" and image.users]
 
@@ -220,81 +224,4 @@ def check_tables(decoder: Any) -> None:
         assert texels.any(), f"{image.name} is empty"
 
 
-def until(done: Callable[[], bool], seconds: float) -> Iterator[float]:
-    start = time.perf_counter()
-    while not done():
-        assert time.perf_counter() - start < seconds, f"nothing came of it in {seconds} s"
-        yield 0.2
-
-
-def move(area: bpy.types.Area, region: bpy.types.Region, down: int, left: int = 0) -> None:
-    """Put the mouse so many pixels below the top of the region, in its middle."""
-    window = bpy.context.window_manager.windows[0]
-    x, y = region.x + region.width // 2 + left, window.height - (region.y + region.height) + down
-    xdotool("mousemove", str(x), str(y))
-    time.sleep(0.4)
-
-
-def click(area: bpy.types.Area, region: bpy.types.Region, down: int) -> None:
-    move(area, region, down)
-    xdotool("click", "1")
-
-
-def drag(area: bpy.types.Area, region: bpy.types.Region, down: int, across: int) -> Iterator[float]:
-    """Blender has to see each move: it is given time between them."""
-    move(area, region, down, left=-60)
-    yield 0.5
-    yield from pull(across, 0.3)
-
-
-def drag_in(region: bpy.types.Region, place: tuple[int, int], across: int) -> Iterator[float]:
-    """Drag from a place in a region, pixels from its lower left."""
-    window = bpy.context.window_manager.windows[0]
-    xdotool("mousemove", str(region.x + int(place[0])), str(window.height - region.y - int(place[1])))
-    yield 1
-    yield from pull(across, 0.5)
-
-
-def pull(across: int, rest: float) -> Iterator[float]:
-    """Move the pointer with its button pressed, in steps of `rest` seconds."""
-    xdotool("mousedown", "1")
-    for _ in range(6):
-        yield rest
-        xdotool("mousemove_relative", "--", str(across // 6), "0")
-    yield rest
-    xdotool("mouseup", "1")
-
-
-def key(keys: str) -> None:
-    xdotool("key", keys)
-
-
-def xdotool(*arguments: str) -> None:
-    subprocess.run(["xdotool", *arguments], check=True)
-
-
-def shot(name: str, place: str = "") -> None:
-    """A picture of the screen, or of a place on it, "WIDTHxHEIGHT+X+Y"."""
-    crop = ["-crop", place, "+repage"] if place else []
-    subprocess.run(["import", "-window", "root", *crop, str(FOLDER / f"{name}.png")], check=True)
-
-
-def note(text: str) -> None:
-    with (FOLDER / "result.txt").open("a", encoding="utf-8") as file:
-        file.write(f"{text}\n")
-
-
-def run() -> float | None:
-    try:
-        return next(_running)
-    except StopIteration:
-        note("passed")
-    except BaseException:
-        note(traceback.format_exc())
-        shot("failed")
-    bpy.ops.wm.quit_blender()
-    return None
-
-
-_running = steps()
-bpy.app.timers.register(run, first_interval=1, persistent=True)
+go(steps())

@@ -64,6 +64,19 @@ def test_an_artist_presses_the_button(blender: list[str], extension: Path, data:
     assert len(list(OUT.glob("*.png"))) == 10
 
 
+def test_presets_two_windows_and_the_exporters_dialog(blender: list[str], extension: Path, data: Path) -> None:
+    out = Path("build/gui-session")
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(data / "blend" / "tea_set", out / "tea_set")
+    run(blender, "--command", "extension", "install-file", "-r", "user_default", "-e", str(extension))
+    scene = next((out / "tea_set").rglob("*.blend"))
+    log = run(blender, "--python", "tests/gui/session.py", "--", str(out), str(scene), "256")
+    result = out / "result.txt"
+    said = result.read_text("utf-8") if result.exists() else log
+    assert said.rstrip().endswith("passed"), said
+    assert len(list(out.glob("*.png"))) == 10
+
+
 def test_a_farm_starts_from_factory_settings(blender: list[str], extension: Path, data: Path) -> None:
     """The command of docs/install.md, which reads no preferences."""
     run(blender, "--command", "extension", "install-file", "-r", "user_default", "-e", str(extension))

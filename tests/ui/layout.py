@@ -64,7 +64,8 @@ class Layout:
     def template_ID(self, data: Any, name: str, open: str = "") -> None:  # noqa: A002  Blender's own name
         self.prop(data, name)
 
-    def operator(self, idname: str, text: str = "", icon: str = "NONE", depress: bool = False) -> SimpleNamespace:
+    def operator(self, idname: str, text: str = "", icon: str = "NONE", **options: bool | int) -> SimpleNamespace:
+        assert set(options) <= {"depress", "emboss", "icon_value", "translate"}
         room, name = idname.split(".")
         kind = getattr(getattr(bpy.ops, room), name).get_rna_type()
         self.buttons.append(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import pytest
@@ -113,6 +114,18 @@ def test_compressed_by_the_button(square: bpy.types.Object) -> None:
     layout = panel()
     assert "times smaller" in layout.text and " dB" in layout.text and "restore" in layout.buttons
     assert replace.originals(square.active_material.node_tree)
+
+
+def test_long_names_are_whole_in_their_tooltips(square: bpy.types.Object) -> None:
+    """Which a label has not; a name that fits is a label."""
+    name = "a brick wall with moss, weathered, second version"
+    bpy.data.images["square color"].name = name
+    layout = panel()
+    assert layout.buttons.count("whole_name") == 1
+    assert name not in layout.text and any(word.startswith("a b") and "..." in word for word in layout.words)
+    described = bpy.types.IMAGEGS_OT_whole_name.description(bpy.context, SimpleNamespace(name=name))
+    assert described.startswith(name)
+    assert bpy.ops.imagegs.whole_name(name=name) == {"FINISHED"}
 
 
 def test_a_problem(decoder: Decoder) -> None:

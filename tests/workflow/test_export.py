@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -18,10 +19,14 @@ import imagegs_blender
 from imagegs_blender.blend.decoder import Decoder, decoder_nodes, decoders
 from imagegs_blender.blend.properties import STREAM
 from imagegs_blender.core.decoding import decode
+from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.core.textures import image_files
+from imagegs_blender.ui import gltf_dialog
 from imagegs_blender.workflow import as_images, run
 from imagegs_blender.workflow.compress import Phase, planned
 from tests.scene import trees
+from tests.ui.layout import Layout
 from tests.workflow import scene
 
 pytestmark = pytest.mark.usefixtures("addon")
@@ -162,6 +167,44 @@ def test_gltf_of_a_script(square: bpy.types.Object, tmp_path: Path) -> None:
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.import_scene.gltf(filepath=str(file))
     assert off_by(image_of(bpy.data.materials[0]), maps["square color"]) <= 1
+
+
+@pytest.mark.usefixtures("exporter")
+def test_maps_are_decoded_while_the_dialog_is_open(
+    square: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io_scene_gltf2
+
+    gltf_dialog.register()  # this session's exporter was enabled after the add-on
+    layout, dialog = Layout(), SimpleNamespace(as_pointer=lambda: 1)
+    for _ in range(2):
+        io_scene_gltf2.export_panel_user_extension(
+            SimpleNamespace(space_data=SimpleNamespace(active_operator=dialog)), layout
+        )
+    assert "Image-GS: 1 stack as images" in layout.text
+    assert bpy.app.timers.is_registered(as_images._prepare_next)
+    while as_images._prepare_next() is not None:
+        pass
+    monkeypatch.setattr(decode, "planes", lambda *_: pytest.fail("it was decoded before"))
+    assert bpy.ops.export_scene.gltf(filepath=str(tmp_path / "a.glb")) == {"FINISHED"}
+
+
+@pytest.mark.usefixtures("exporter")
+def test_a_file_that_could_not_be_written_is_tried_again(
+    square: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk of the session's folder is full, then it is not."""
+
+    def full(*_: object) -> None:
+        raise ImageGSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_files, "write", full)
+        with pytest.raises(RuntimeError, match="no space left"):
+            bpy.ops.imagegs.show_as_images()
+        assert bpy.ops.export_scene.gltf(filepath=str(tmp_path / "a.glb")) == {"FINISHED"}
+    assert bpy.ops.imagegs.show_as_images() == {"FINISHED"}
+    assert off_by(image_of(square.active_material), decoded()["square color"]) == 0
 
 
 @pytest.mark.usefixtures("exporter")
@@ -310,6 +353,7 @@ def test_originals_are_looked_at_and_nothing_is_lost(square: bpy.types.Object, t
     assert bpy.ops.imagegs.show_originals() == {"FINISHED"}
     assert image_of(material).name == "square color" and as_images.shows_originals([material])
     assert bpy.ops.imagegs.show_as_images() == {"CANCELLED"}
+    assert [one.image for one in planned([material]).skipped] == [None], "no image of it is unconnected"
     path = tmp_path / "saved.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True)
     assert as_images.shows_originals([material]), "they are shown after saving, too"

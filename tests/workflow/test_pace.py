@@ -10,9 +10,9 @@ import bpy
 import pytest
 
 from imagegs_blender.core.settings import FitSettings
-from imagegs_blender.scene.material_stack import StackPlan
+from imagegs_blender.scene.material_stack import Plan, StackPlan
 from imagegs_blender.ui import progress
-from imagegs_blender.workflow import pace, run
+from imagegs_blender.workflow import forecast, pace, run
 from imagegs_blender.workflow.compress import Phase, Update, planned
 from tests.ui.layout import Layout
 from tests.workflow import scene
@@ -46,6 +46,24 @@ def test_a_slow_computer_is_learned_and_remembered(stack: StackPlan, monkeypatch
     assert pace.seconds(stack, replace(SETTINGS, device="cuda")) == before, "another device is another matter"
 
 
+def test_small_stacks_beside_each_other_add_less(stack: StackPlan) -> None:
+    """They are fitted two at a time, so their sum would be too long, and what each took says little of one alone."""
+    small = replace(stack, maps=tuple(replace(m, width=256, height=256) for m in stack.maps))
+    alone, large = pace.seconds(small, SETTINGS), pace.seconds(stack, SETTINGS)
+    assert pace.expected([small, stack], SETTINGS) == [alone, large]
+    assert pace.expected([], SETTINGS) == []
+    together = pace.expected([stack, small, small, small], SETTINGS)
+    assert together[0] == large and all(alone / 2 <= each < alone for each in together[1:])
+    assert (
+        pace.expected([small, small], replace(SETTINGS, time_budget=9.0))
+        == [pace.seconds(small, replace(SETTINGS, time_budget=9.0))] * 2
+    )
+    guess = forecast.estimate(Plan((small, small), ()), SETTINGS)
+    assert guess.seconds == pytest.approx(sum(pace.expected([small, small], SETTINGS)) + 2 * pace.BUILDING)
+    pace.learn(took(small, 60.0) + took(small, 60.0), SETTINGS)
+    assert pace.seconds(stack, SETTINGS) == large
+
+
 def test_what_tells_nothing_teaches_nothing(stack: StackPlan) -> None:
     before = pace.seconds(stack, SETTINGS)
     pace.learn(took(stack, 500.0), replace(SETTINGS, target_psnr=35.0))
@@ -58,6 +76,25 @@ def test_a_damaged_file_is_as_none(stack: StackPlan, tmp_path: Path) -> None:
     for text in ("[]", "{", '{"cpu": "fast"}', '{"cpu": 1e9}'):
         (tmp_path / "cache" / "pace.json").write_text(text)
         assert pace._read(tmp_path / "cache" / "pace.json") == {}
+
+
+def test_time_left_begins_as_expected_and_follows_the_pace(stack: StackPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here everything takes three times as long."""
+    plan = planned([bpy.data.materials["square material"]])
+    work, names = run.Run(plan, SETTINGS), tuple(one.name for one in plan.stacks)
+    (expected,) = pace.expected(plan.stacks, SETTINGS)
+    expected += pace.BUILDING
+    work._fitting_since = 100.0
+
+    def left(part: float) -> float | None:
+        work.update = Update(names, 0, Phase.FITTING, SimpleNamespace(step=part, steps=1))
+        monkeypatch.setattr(run.time, "perf_counter", lambda: 100.0 + 3 * expected * work.whole)
+        return work.seconds_left
+
+    assert left(0.0) == pytest.approx(expected)
+    assert expected < left(0.1) < 2 * expected
+    assert left(0.5) == pytest.approx(3 * expected * (1 - work.whole))
+    work.close()
 
 
 def test_preparing_has_a_bar_of_its_own_and_counts_for_no_pace(stack: StackPlan, tmp_path: Path) -> None:

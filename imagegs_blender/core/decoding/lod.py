@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..gaussians import Gaussians
-from ..textures.resample import Band, averages, bands, fill
+from ..textures.resample import Band, averages, bands, bilinear, fill
 from ..textures.texture_stack import MapInfo
 from . import reached
 from .sheets import deep_planes, locate, sheet_count
@@ -192,11 +192,12 @@ def surround(planes: np.ndarray, share: np.ndarray, tail: Tail, lod: float = 0.0
     """
     if not tail.holes:
         return
-    row, column = np.nonzero(share < reached.COVERED)
     height, width = share.shape
+    row, column = np.divmod(np.flatnonzero(share < reached.COVERED), width)
     around = texels(tail, lod, (column + 0.5) / width, (row + 0.5) / height)
-    hole = 1 - share[row, column] / np.float32(reached.COVERED)
-    planes[:, row, column] = np.clip(planes[:, row, column], 0, 1) + hole * around
+    around *= 1 - share[row, column] / np.float32(reached.COVERED)
+    for plane, color in zip(planes, around, strict=True):
+        plane[row, column] = np.clip(plane[row, column], 0, 1) + color
 
 
 def _fine(gaussians: Gaussians, tail: Tail, lod: float, width: int, height: int) -> np.ndarray:
@@ -240,17 +241,9 @@ def _arranged(sizes: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int, in
 
 
 def _level(tail: Tail, level: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    left, top, width, height = tail.levels[level - tail.first]
-    u, v = x * width - 0.5, y * height - 0.5
-    column, row = np.floor(u).astype(int), np.floor(v).astype(int)
-    fx, fy = (u - column).astype(np.float32), (v - row).astype(np.float32)
-    column, row = column + int(left), row + int(top)
-    out = []
-    for plane in range(tail.plane_count):
-        number, channel = locate(plane, tail.plane_count)
-        sheet = tail.sheets[number]
-        p = sheet[..., channel].astype(np.float32) * np.float32(1 / 255 if sheet.dtype == np.uint8 else 1)
-        upper = (1 - fx) * p[row, column] + fx * p[row, column + 1]
-        lower = (1 - fx) * p[row + 1, column] + fx * p[row + 1, column + 1]
-        out.append((1 - fy) * upper + fy * lower)
-    return np.stack(out)
+    left, top, width, height = (float(number) for number in tail.levels[level - tail.first])
+    units = [np.float32(1 / 255 if sheet.dtype == np.uint8 else 1) for sheet in tail.sheets]
+    texels = np.concatenate([unit * sheet for sheet, unit in zip(tail.sheets, units, strict=True)], axis=2)
+    places = [locate(plane, tail.plane_count) for plane in range(tail.plane_count)]
+    channels = np.array([4 * sheet + channel for sheet, channel in places])
+    return bilinear(texels, channels, x * width + (left - 0.5), y * height + (top - 0.5))

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import Z_RLE
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -197,7 +198,7 @@ def _pixels(path: Path, image: Image.Image) -> tuple[Depth, str, np.ndarray]:
 
 def _pillow_writer(path: Path, pixels: np.ndarray, channels: str) -> Callable[[Path], None]:
     options: dict[str, dict[str, Any]] = {
-        ".png": {"compress_level": 4},  # half the time of the default, for 8 % more bytes
+        ".png": {"compress_type": Z_RLE},  # smooth pictures have nothing to find again: half the time, and fewer bytes
         ".jpg": {"quality": 95, "subsampling": 0},
         ".jpeg": {"quality": 95, "subsampling": 0},
         ".webp": {"lossless": True, "exact": True},

@@ -92,6 +92,16 @@ def fill(planes: np.ndarray, seen: np.ndarray, wrap: bool) -> np.ndarray:
     return filled
 
 
+def bilinear(texels: np.ndarray, channels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """These channels of texels (h, w, n) float32 at points: x, y (...) are 0, 0 in the center of texel (0, 0).
+
+    Each point lies between four texels. Returns (len(channels), ...) float32.
+    """
+    out = np.empty((len(channels), x.size), np.float32)
+    _bilinear(texels, channels, x.ravel(), y.ravel(), out)
+    return out.reshape(-1, *x.shape)
+
+
 def _resize(plane: np.ndarray, size: tuple[int, int], method: Image.Resampling, wrap: bool) -> np.ndarray:
     h, w = plane.shape
     if (w, h) == size:
@@ -173,3 +183,16 @@ def _push(coarse, seen, wrap, planes):
                 level = near * coarse[p, row, column] + far * coarse[p, row, other]
                 next_level = near * coarse[p, other_row, column] + far * coarse[p, other_row, other]
                 planes[p, y, x] = near * level + far * next_level
+
+
+@njit(cache=True, parallel=True)
+def _bilinear(texels, channels, x, y, out):
+    """bilinear() of points x, y (n,) float64; out (len(channels), n)."""
+    for i in prange(len(x)):
+        column, row = int(np.floor(x[i])), int(np.floor(y[i]))
+        right, low = np.float32(x[i] - column), np.float32(y[i] - row)
+        left, high = np.float32(1) - right, np.float32(1) - low
+        for n, channel in enumerate(channels):
+            upper = left * texels[row, column, channel] + right * texels[row, column + 1, channel]
+            lower = left * texels[row + 1, column, channel] + right * texels[row + 1, column + 1, channel]
+            out[n, i] = high * upper + low * lower
