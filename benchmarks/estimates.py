@@ -40,7 +40,10 @@ def main() -> None:
             for file in files:
                 expected, took, left = _measured(file, args.bpp, args.preset)
                 worst = f"{min(left):.2f} to {max(left):.2f}" if left else ""
-                print(f"| {file.stem} | {turn} | {expected:.1f} | {took:.1f} | {expected / took:.2f} | {worst} |", flush=True)
+                print(
+                    f"| {file.stem} | {turn} | {expected:.1f} | {took:.1f} | {expected / took:.2f} | {worst} |",
+                    flush=True,
+                )
     os._exit(0)  # bpy may wait forever at its end
 
 

@@ -148,6 +148,7 @@ SPEAKERS = {
     "batch.py": "the command, for people",
     "core/cli/progress.py": "the command, while it fits",
     "core/process/child.py": "the process of a fit, into a pipe to Blender",
+    "core/process/looking.py": "the process that looks for devices, into a pipe to Blender",
     "core/process/precompile.py": "the process that compiles, into a pipe to Blender",
     "workflow/compress.py": "where a fit fails by a mistake of ours: what a report of it needs",
     "workflow/rebuild.py": "what is wrong with a file that is being opened, which no operator can say",

@@ -285,8 +285,9 @@ AVERAGE = Property(
     _averages,
 )  # fmt: skip
 BAKED_ON = Property(
-    "imagegs_baked_on", DECODER, "GPU or CPU", "What decoded the images of a BAKED decoder.", _one_of("GPU", "CPU")
-)
+    "imagegs_baked_on", DECODER, "GPU, CPU or the name of a graphics card", "What decoded the images of a BAKED decoder.",
+    _text,
+)  # fmt: skip
 PARTS = Property(
     "imagegs_parts", DECODER, "images and node groups by name", "Blank datablocks that a file which links the decoder fills: "
     "what is derived can't be made inside of another file.", _parts, since=2,

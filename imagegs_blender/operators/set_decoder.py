@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..blend import border
-from ..blend.properties import BAKED, NODES, OSL
+from ..blend.properties import BAKED, BAKED_ON, NODES, OSL
 from ..core.errors import ImageGSError
 from ..shaders.decoder import set_kind
 from ..shaders.glsl import compute
@@ -48,8 +48,10 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
         for warning in limits.too_many(selection.chosen(context)):
             self.report({"WARNING"}, str(warning))
         if self.kind == BAKED:
+            where = {BAKED_ON.read(decoder.tree) for decoder in selection.chosen_decoders(context)}
             reason = compute.missing()
-            self.report({"INFO"}, f"Decoded on the CPU: {reason}" if reason else "Decoded on the GPU")
+            why = f": {reason}" if reason and where == {"CPU"} else ""
+            self.report({"INFO"}, f"Decoded on the {', '.join(sorted(filter(None, where)))}{why}")
         return {"FINISHED"}
 
 
