@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from imagegs_blender.blend.decoder import Decoder
-from imagegs_blender.blend.properties import BAKED, NODES
-from imagegs_blender.core.decoding import lod, tables
+from imagegs_blender.blend.properties import BAKED, BAKED_ON, NODES
+from imagegs_blender.core.decoding import lod, renderer, tables
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Depth
 from imagegs_blender.shaders.body import leave_out
 from imagegs_blender.shaders.decoder import set_kind, update
+from imagegs_blender.shaders.glsl import compute
 from tests.blend.samples import made
+from tests.core.devices import cards
 from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
 
 from . import osl_worker, plane
@@ -53,6 +55,23 @@ def test_baked(tmp_path: Path, found: stream.Stream) -> None:
     assert decoder.kind == BAKED and not decoder.is_whole()
     update(decoder)
     agree(plane.render("CYCLES", tmp_path, outputs), found, 0.0)
+
+
+def test_baked_on_a_graphics_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Blender itself reaches no GPU, as in 4.5's background: what the preferences name decodes, to the same pictures."""
+    if compute.missing() is None:
+        pytest.skip("Blender reaches a GPU by itself")
+    card = cards.adapter()
+    decoder, pictures = made(), []
+    for preferred, expected_name in ((("cpu", ""), "CPU"), (("gpu", card.name), card.name)):
+        monkeypatch.setattr(renderer, "preferred", preferred)
+        set_kind(decoder, BAKED)
+        assert BAKED_ON.read(decoder.tree) == expected_name
+        pictures.append([np.array(node.image.pixels[:]) for node in decoder.map_nodes()])
+        set_kind(decoder, NODES)
+    for ours, theirs in zip(*pictures, strict=True):
+        off = 255 * np.abs(ours - theirs)
+        assert (off <= 1).mean() >= 0.999 and off.max() <= 2
 
 
 @pytest.mark.parametrize("engine", plane.ENGINES)

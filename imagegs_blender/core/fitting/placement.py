@@ -12,7 +12,6 @@ from ..settings import FitSettings
 from ..textures.texture_stack import TextureStack
 from . import saliency
 
-
 _ROWS = 64
 """Of texels, that a thread takes at a time: they stay in the processor's cache."""
 

@@ -13,24 +13,18 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from .. import points
-from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_limits
+from .. import plan, points
+from ..optimizer import MAX_BIAS, Optimizer, scale_limits
 from ..resident import Resident
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step
 from .driver import gpu
 from .layout import GROUPS, SPLAT_FLOATS, Rules
-from .pipeline import MOST_STRIDE, Machine, Pipeline
+from .pipeline import Machine, Pipeline
 from .resident import Tensors
 from .session import Exchange, Kind, Session, Steps
 from .target import Target
 
 T = TypeVar("T")
-
-ROOM = 1.3
-"""Memory for block lists over what the splats need when it is reserved: they grow during a fit. Chosen by trial."""
-
-MOST_ENTRIES = 2**31 - 2
-"""Entries of block lists: the kernels count them in 32 bits."""
 
 
 class Cuda:
@@ -42,14 +36,14 @@ class Cuda:
     Raises ImageGSError where even that does not fit.
     """
 
-    ahead = 16
+    ahead = plan.AHEAD
 
     def __init__(
         self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None, machine: Machine | None = None
     ) -> None:
         self.machine = machine or gpu()
         self.name, self.grid = self.machine.name, grid
-        self._shape, self._weights = target.shape, texel_weights
+        self._shape, self._weights, self._values = target.shape, texel_weights, target.size
         self._target = Target(self.machine, grid, target, texel_weights)
         self.notes = self._target.notes
         self._exchange = Exchange(self.machine, self.ahead)
@@ -57,7 +51,7 @@ class Cuda:
         self._fitting(lambda: self._target.planes)
 
     def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
-        first, stride = _looked_at(rows, weights)
+        first, stride = plan.looked_at(rows, weights)
         controls = self._exchange.controls
 
         def work() -> tuple[torch.Tensor, Pipeline]:
@@ -69,7 +63,7 @@ class Cuda:
         sums, pipeline = self._complete(work)
         by = sums.cpu().numpy()
         bias, center, conic, feature = by[:, 0], by[:, 1:3], by[:, 3:6], by[:, 6:]
-        loss = self._loss(pipeline.totals.cpu().tolist(), weights, stride)
+        loss = plan.loss(pipeline.totals.cpu().tolist(), self._values, weights, stride)
         return loss, Splats(center.copy(), conic.copy(), bias.copy(), feature.copy())
 
     def render(self, splats: Splats) -> np.ndarray:
@@ -136,13 +130,10 @@ class Cuda:
 
     def _take(self, optimizer: Optimizer, weights: LossWeights, steps: Sequence[Step]) -> list[Loss]:
         """The losses of those that were taken: all, but where lists outgrew their memory."""
-        looked_at = [_looked_at(step.rows, weights) for step in steps]
+        looked_at = [plan.looked_at(step.rows, weights) for step in steps]
         stride = looked_at[0][1]
         assert all(at[1] == stride for at in looked_at)  # one graph
-        rates = [
-            [0.0 if name in optimizer.frozen else optimizer.rate[name] * step.slow_down for name in NAMES]
-            for step in steps
-        ]
+        rates = [plan.rates(optimizer, step.slow_down) for step in steps]
 
         def work() -> Pipeline:
             self._exchange.send([[*row, first] for row, (first, _) in zip(rates, looked_at, strict=True)])
@@ -157,7 +148,7 @@ class Cuda:
             if needed > pipeline.capacity:
                 self._reserve(pipeline.n, int(needed))
                 break
-            losses.append(self._loss(totals, weights, stride))
+            losses.append(plan.loss(totals, self._values, weights, stride))
         return losses
 
     def _enqueue_step(self, optimizer: Optimizer, weights: LossWeights, stride: int) -> Pipeline:
@@ -180,10 +171,6 @@ class Cuda:
     def _rules(self, optimizer: Optimizer) -> Rules:
         grid, inverse = self.grid, optimizer.inverse_scale
         return Rules(inverse, grid.wrap, grid.width, grid.height, *scale_limits(grid, inverse), MAX_BIAS)
-
-    def _loss(self, totals: Sequence[float], weights: LossWeights, stride: int) -> Loss:
-        l1, l2, ssim = (total / (int(np.prod(self._shape)) / stride) for total in totals)
-        return weights.loss(l1, l2, ssim if weights.ssim else None)
 
     # Splats in a pipeline.
 
@@ -215,17 +202,17 @@ class Cuda:
             small = self._pipeline(n, 1)
             put_splats(small)
             small.count_entries()
-            self._session = Session(self._pipeline(n, _room(int(small.needed.cpu()))))
+            self._session = Session(self._pipeline(n, plan.room(int(small.needed.cpu()))))
         return self._session
 
     def _pipeline(self, n: int, capacity: int) -> Pipeline:
-        count, bands = int(np.prod(self._shape)), self._target.bands
+        count, bands = self._values, self._target.bands
         return Pipeline(self.machine, self.grid, self._target.planes, count, n, bands, capacity)
 
     def _reserve(self, n: int, needed: int) -> None:
         """Block lists have outgrown their memory."""
         self._session = None
-        self._session = self._fitting(lambda: Session(self._pipeline(n, _room(needed))))
+        self._session = self._fitting(lambda: Session(self._pipeline(n, plan.room(needed))))
 
     def _complete(self, work: Callable[[], tuple[torch.Tensor, Pipeline]]) -> tuple[torch.Tensor, Pipeline]:
         """work() again until its block lists fit."""
@@ -246,13 +233,3 @@ class Cuda:
                 self._session = None
                 self.machine.release()
                 self._target.save_memory()
-
-
-def _room(needed: int) -> int:
-    return min(int(ROOM * needed) + 1024, MOST_ENTRIES)
-
-
-def _looked_at(rows: Rows, weights: LossWeights) -> tuple[int, int]:
-    """(first, stride) of the rows that a step looks at; all of them for SSIM."""
-    stride = 1 if weights.ssim else min(rows.stride, MOST_STRIDE)
-    return rows.first % stride, stride

@@ -35,9 +35,6 @@ from .layout import (
 )
 from .nvrtc import Variant
 
-MOST_STRIDE = 4
-"""With every fourth row a thread block still has two patches of 8 x 4 texels side by side."""
-
 _TEXELS = BLOCK * BLOCK
 _BIN_SPLATS = BIN_THREADS // WARP
 
@@ -161,7 +158,7 @@ class Pipeline:
     ) -> None:
         """Of splats with these features (n, C), rows any distance apart: sums (n, 6 + C) and totals of the loss.
 
-        A pointwise loss is estimated from every stride-th row of texels (1, 2 or MOST_STRIDE), from first_row (1,) on.
+        A pointwise loss is estimated from every stride-th row of texels (1, 2 or 4), from first_row (1,) on.
         """
         self.needed.zero_()
         first_row = self._zero if first_row is None else first_row

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .. import plan
 from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_limits
 from ..resident import Resident
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step
@@ -14,7 +15,7 @@ from .density import Density
 from .frame import Frame
 from .machine import Machine, machine
 from .memory import Buffers
-from .pipeline import MOST_STRIDE, Pipeline
+from .pipeline import Pipeline
 from .session import Session
 from .target import Target
 
@@ -30,7 +31,7 @@ class Gpu:
     Raises ImageGSError where the GPU or its memory can't be had.
     """
 
-    ahead = 16
+    ahead = plan.AHEAD
 
     def __init__(
         self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None, on: Machine | None = None
@@ -44,7 +45,7 @@ class Gpu:
         self.notes = self._session.notes
 
     def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
-        first, stride = _looked_at(rows, weights)
+        first, stride = plan.looked_at(rows, weights)
         pipeline = self._session.of(splats)
         pipeline.prepare(weights)
         pipeline.gradient(weights, self._rules(False).but(first_row=first), stride)
@@ -53,7 +54,7 @@ class Gpu:
         a, b, c = splats.conic.T
         by_center = np.stack([-(2 * a * sums[:, 1] + b * sums[:, 2]), -(b * sums[:, 1] + 2 * c * sums[:, 2])], 1)
         feature = sums[:, 8 : 8 + splats.feature.shape[1]]
-        return self._loss(report, weights, stride), Splats(
+        return plan.loss(report[:3], self._count, weights, stride), Splats(
             by_center, sums[:, 4:7].copy(), sums[:, 0].copy(), feature.copy()
         )
 
@@ -94,11 +95,8 @@ class Gpu:
         numbers = optimizer.on_device()
         strides = []
         for slot, step in enumerate(steps):
-            first, stride = _looked_at(step.rows, weights)
-            rates = {
-                _RATES[k]: 0.0 if name in optimizer.frozen else optimizer.rate[name] * step.slow_down
-                for k, name in enumerate(NAMES)
-            }
+            first, stride = plan.looked_at(step.rows, weights)
+            rates = dict(zip(_RATES, plan.rates(optimizer, step.slow_down), strict=True))
             rules = self._rules(optimizer.inverse_scale).but(first_row=first, slot=slot, **rates)
             pipeline.project(numbers.value, rules)
             pipeline.gradient(weights, rules, stride)
@@ -111,7 +109,10 @@ class Gpu:
         if (needed > pipeline.capacity).any():
             taken = int(np.argmax(needed > pipeline.capacity))
             self._session.reserve(pipeline.n, int(needed[taken]))
-        return [self._loss(report, weights, stride) for report, stride in zip(reports[:taken], strides, strict=False)]
+        return [
+            plan.loss(report[:3], self._count, weights, stride)
+            for report, stride in zip(reports[:taken], strides, strict=False)
+        ]
 
     def _rules(self, inverse_scale: bool) -> Frame:
         low, high = scale_limits(self.grid, inverse_scale)
@@ -119,10 +120,6 @@ class Gpu:
             width=self.grid.width, height=self.grid.height, wrap=self.grid.wrap, lowest_scale=low, highest_scale=high,
             most_bias=MAX_BIAS, inverse_scale=inverse_scale,
         )  # fmt: skip
-
-    def _loss(self, report: np.ndarray, weights: LossWeights, stride: int) -> Loss:
-        l1, l2, ssim = (float(total) / (self._count / stride) for total in report[:3])
-        return weights.loss(l1, l2, ssim if weights.ssim else None)
 
     def _of(self, optimizer: Optimizer, prepared: bool = False) -> Pipeline:
         """A pipeline with room for an optimizer's splats; with them in it. Prepared for steps, it may lack room at times."""
@@ -132,9 +129,3 @@ class Gpu:
         if prepared and current is not None and current.n == len(optimizer):
             return current
         return self._session.holding(len(optimizer), lambda pipeline: pipeline.project(numbers.value, rules))
-
-
-def _looked_at(rows: Rows, weights: LossWeights) -> tuple[int, int]:
-    """(first, stride) of the rows that a step looks at; all of them for SSIM."""
-    stride = 1 if weights.ssim else min(rows.stride, MOST_STRIDE)
-    return rows.first % stride, stride

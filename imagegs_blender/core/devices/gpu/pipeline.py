@@ -19,9 +19,6 @@ from .machine import Buffer, Machine
 from .source import ROW_THREADS, SCAN_CHUNK
 from .target import Target
 
-MOST_STRIDE = 4
-"""With every fourth row a workgroup still has 64 threads."""
-
 _PASSES = 4
 """What a kernel with a gradient costs, in passes over a block's list."""
 
@@ -56,7 +53,7 @@ class Pipeline:
     def gradient(self, weights: LossWeights, rules: Frame, stride: int = 1) -> None:
         """Of the splats: sums, and the report's loss. rules say rows and the report's place.
 
-        A pointwise loss is estimated from every stride-th row of texels (1, 2 or MOST_STRIDE).
+        A pointwise loss is estimated from every stride-th row of texels (1, 2 or 4).
         """
         count = self.target.planes * rules.width * rules.height / (1 if weights.ssim else stride)
         ratios = {"l1": weights.l1 / count, "l2": weights.l2 / count, "ssim": weights.ssim / count}

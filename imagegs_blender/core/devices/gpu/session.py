@@ -6,13 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .. import plan
 from ..types import LossWeights, Splats
 from .machine import Buffer, Machine, OutOfMemory
 from .pipeline import Pipeline
 from .target import Target
-
-ROOM = 1.3
-"""Memory for block lists over what the splats need when it is reserved: they grow during a fit. Chosen by trial."""
 
 MOST_BANDS = 64
 """Batches of block rows beyond which more save nothing worth their time."""
@@ -64,7 +62,7 @@ class Session:
         while True:
             self.pipeline = None
             try:
-                made = self.pipeline = self._made(n, int(ROOM * needed * bands / self._bands) + 1024)
+                made = self.pipeline = self._made(n, plan.room(needed * bands // self._bands))
             except OutOfMemory:
                 if 2 * self._bands > min(self._target.rows, MOST_BANDS):
                     raise
