@@ -11,12 +11,13 @@ import argparse
 import json
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import wgpu
-from gpu_cases import CASES, FITS, IMAGE_GS, L2, RATES, SIZE, fit_by_preset
+from gpu_cases import CASES, FITS, IMAGE_GS, L2, RATES, SIZE, fit_by_preset, floor
 from wgpu.backends.wgpu_native import extras
 
 from imagegs_blender.core.devices.gpu import adapters
@@ -25,6 +26,16 @@ from imagegs_blender.core.devices.gpu.machine import Machine
 from imagegs_blender.core.devices.types import Grid, Step
 
 _STAMPS = 4096
+_MULTIPLIERS, _ROUNDS = 1 << 20, 256
+_MULTIPLY = f"""
+@group(0) @binding(0) var<storage, read_write> out: array<f32>;
+@compute @workgroup_size(256) fn multiply(@builtin(global_invocation_id) id: vec3u) {{
+    var a = vec4f(f32(id.x), 1.0, 2.0, 3.0);
+    var b = a;
+    for (var k = 0u; k < {_ROUNDS}u; k++) {{ a = fma(a, vec4f(0.999), vec4f(1.0)); b = fma(b, vec4f(0.998), a); }}
+    out[id.x] = a.x + a.y + a.z + a.w + b.x + b.y + b.z + b.w;
+}}
+"""
 
 
 def main() -> None:
@@ -39,14 +50,62 @@ def main() -> None:
     print(
         f"{adapter}, subgroups {machine.subgroups}, workgroup memory {machine.memory}, binding {machine.binding >> 20} MiB"
     )
-    results: dict[str, Any] = {"adapter": str(adapter), "subgroups": machine.subgroups}
-    results["steps"] = [step(machine, args.size, *case) for case in CASES]
+    found = ceilings(machine)
+    print(f"ceilings: copy {found['bandwidth'] / 1e12:.3f} TB/s, float32 {found['float32'] / 1e12:.2f} TFLOP/s")
+    results: dict[str, Any] = {"adapter": str(adapter), "subgroups": machine.subgroups, "ceilings": found}
+    results["steps"] = [step(machine, args.size, *case, found) for case in CASES]
     results["fits"] = [] if args.quick else [fit_by_preset(*case, "gpu", args.adapter) for case in FITS]
     if args.json:
         Path(args.json).write_text(json.dumps(results, indent=2), "utf-8")
 
 
-def step(machine: Machine, size: int, planes: int, count: int, topk: int, label: str) -> dict[str, Any]:
+def ceilings(machine: Machine) -> dict[str, float]:
+    """What this card reaches: bytes a second of a large copy (read and written), float32 operations a second of multiply-adds."""
+    device = machine._device
+    size = min(1 << 29, machine.binding // 2)
+    a, b = (
+        device.create_buffer(size=size, usage=wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST) for _ in range(2)
+    )
+    out = machine.buffer(_MULTIPLIERS)
+    module = device.create_shader_module(code=_MULTIPLY)
+    pipeline = device.create_compute_pipeline(layout="auto", compute={"module": module, "entry_point": "multiply"})
+    bound = device.create_bind_group(
+        layout=pipeline.get_bind_group_layout(0), entries=[{"binding": 0, "resource": {"buffer": out}}]
+    )
+
+    def copy(encoder: Any) -> None:
+        encoder.copy_buffer_to_buffer(a, 0, b, 0, size)
+
+    def multiply(encoder: Any) -> None:
+        work = encoder.begin_compute_pass()
+        work.set_pipeline(pipeline)
+        work.set_bind_group(0, bound)
+        work.dispatch_workgroups(_MULTIPLIERS // 256)
+        work.end()
+
+    return {
+        "bandwidth": 2 * size / seconds(machine, copy, out),
+        "float32": _MULTIPLIERS * _ROUNDS * 16 / seconds(machine, multiply, out),
+    }
+
+
+def seconds(machine: Machine, work: Callable[[Any], None], out: Any) -> float:
+    """Of one of 20 in a row, after 3."""
+    spans = []
+    for times in (3, 20):
+        started = time.perf_counter()
+        encoder = machine._device.create_command_encoder()
+        for _ in range(times):
+            work(encoder)
+        machine._device.queue.submit([encoder.finish()])
+        machine._device.queue.read_buffer(out, 0, 16)
+        spans.append((time.perf_counter() - started) / times)
+    return spans[-1]
+
+
+def step(
+    machine: Machine, size: int, planes: int, count: int, topk: int, label: str, ceiling: dict[str, float]
+) -> dict[str, Any]:
     count = max(64, count * size**2 // SIZE**2)
     grid, loss = Grid(size, size, False, topk), L2 if label == "L2" else IMAGE_GS
     rng = np.random.default_rng(0)
@@ -66,14 +125,20 @@ def step(machine: Machine, size: int, planes: int, count: int, topk: int, label:
     device.render(splats)
     decode = time.perf_counter() - started
     kernels = by_kernel(machine, device, optimizer, loss)
+    entries = int(device._session.pipeline.needed())
+    moved, operations = (size / SIZE) ** 2 * np.array(floor(planes, count, topk, loss, entries))
+    moved -= 3.0 * size**2 * planes  # the target is bytes here
     print(
         f"\nstep {size}^2 x {planes}, {count:,} Gaussians, K = {topk}, {label}: {each:.3f} ms; the first one {first:.2f} s"
     )
     print(f"  kernels {sum(kernels.values()):.3f} ms; decoded, and brought to the host, in {1e3 * decode:.0f} ms")
+    spent = 1e-3 * sum(kernels.values())
+    shares = moved / spent / ceiling["bandwidth"], operations / spent / ceiling["float32"]
+    print(f"  {entries:,} entries; {shares[0]:.1%} of the bandwidth, {shares[1]:.1%} of float32")
     print("  " + ", ".join(f"{name} {1e3 * ms:.0f} us" for name, ms in sorted(kernels.items(), key=lambda k: -k[1])))
     return {
         "size": size, "planes": planes, "gaussians": count, "topk": topk, "loss": label, "ms": each, "first_step_s": first,
-        "kernels_ms": kernels, "decode_s": decode,
+        "kernels_ms": kernels, "decode_s": decode, "entries": entries, "bandwidth_share": shares[0], "float32_share": shares[1],
     }  # fmt: skip
 
 
