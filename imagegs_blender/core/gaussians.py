@@ -23,6 +23,9 @@ import numpy as np
 CUTOFF = 12.0
 """A Gaussian has no weight where q > CUTOFF (e^-12 = 6e-6): the support that block lists and cells are built for."""
 
+FARTHEST = 1e7
+"""Texels that a Gaussian reaches at most, as far as blocks are walked for it: beyond any texture."""
+
 EPS = 1e-5
 """Added to the sum of weights. Of the order of the weight at the cutoff, so texels far from all Gaussians fade to 0."""
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 import bpy
 
 from ..blend.decoder import Decoder, decoders
-from ..core.errors import ImageGSError
+from ..core.errors import ImageGSError, one_line
 from ..shaders.decoder import show_average, update
 from . import max_detail
 from .max_detail import wanted_detail
@@ -96,12 +96,19 @@ def complete(lacking: Iterable[Decoder]) -> list[str]:
         queue.problems.pop(decoder.uid, None)
         try:
             update(decoder, wanted_detail())
-        except ImageGSError as error:
+        except Exception as error:  # whatever a file may hold, the decoders behind this one are built
+            reason = str(error) if isinstance(error, ImageGSError) else _unforeseen(error)
             shown = "it shows its average color" if _shows_average(decoder) else "it stays black"
             decoder.detail = wanted_detail()  # nothing more is to be had for it
-            messages.append(f"{decoder.name}: {str(error).removeprefix(f'{decoder.name}: ')} ({shown})")
+            messages.append(f"{decoder.name}: {reason.removeprefix(f'{decoder.name}: ')} ({shown})")
             queue.problems[decoder.uid] = messages[-1]
     return messages
+
+
+def _unforeseen(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "there is too little memory to build it; close other programs, and open the file again"
+    return f"it can't be built ({type(error).__name__}: {one_line(error)}); please report this with the file"
 
 
 def tell(messages: Iterable[str]) -> None:

@@ -18,6 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImageGSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print("error: there is too little memory; close other programs, or ask for a smaller size", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as stop:
         print(f"cancelled: {stop.args[0] if stop.args else 'nothing was written'}", file=sys.stderr)
         return 130

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from ..gaussians import CUTOFF
+from ..gaussians import CUTOFF, FARTHEST
 from .copies import code_of, gaussian_of, shift_of
 
 BLOCK = 16
@@ -180,7 +180,8 @@ def _box(center, form, room, blocks, wrap):
     a, b, c = form
     x, y = center
     determinant = max(a * c - b * b / 4.0, 1e-30)
-    half_x, half_y = (room * c / determinant) ** 0.5 + 0.5, (room * a / determinant) ** 0.5 + 0.5
+    half_x = min((room * c / determinant) ** 0.5, FARTHEST) + 0.5
+    half_y = min((room * a / determinant) ** 0.5, FARTHEST) + 0.5
     left, right = int(np.floor((x - half_x) / blocks.step_x)), int(np.floor((x + half_x) / blocks.step_x))
     top, bottom = int(np.floor((y - half_y) / blocks.step_y)), int(np.floor((y + half_y) / blocks.step_y))
     first_x, first_y = 0, 0

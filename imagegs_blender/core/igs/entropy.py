@@ -112,8 +112,9 @@ class Reader:
         return self._models.take(1)[0]
 
     def finish(self) -> None:
-        """All models must have been asked for."""
+        """All models must have been asked for, and all of the payload."""
         require(self._models.at_end(), "models are left over")
+        require(bool(self._coder.maybe_exhausted()), "bytes of its payload are left over")
 
     def _decode(self, *arguments: Any) -> np.ndarray:
         try:

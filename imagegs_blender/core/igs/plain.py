@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +16,6 @@ from ..gaussians import Gaussians
 from ..settings import QuantizeBits
 from .head import Head
 from .invalid import require
-
-_MAX_SCALE = 1e6
-"""Largest standard deviation in a file, texels; the format fixes it."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,7 @@ def quantize(gaussians: Gaussians, bits: QuantizeBits) -> Plain:
 
 
 def write(plain: Plain) -> bytes:
-    """The bytes of CODE. Raises ImageGSError where a number can't be stored: it is not finite, or out of range."""
-    _check({name: getattr(plain.gaussians, name) for name, _ in _groups(plain.bits)})
+    """The bytes of CODE, of numbers within limits.py."""
     parts = []
     for name, bits in _groups(plain.bits):
         values = getattr(plain.gaussians, name)
@@ -82,7 +77,6 @@ def read(data: bytes, head: Head) -> Plain:
             require(bool(np.isfinite([low, high]).all()) and low <= high, "a range of plain numbers is impossible")
             values = _values(_unpacked(part[8:], b, math.prod(shapes[name])), low, high, b)
         found[name] = values.reshape(shapes[name])
-    _check(found)
     gaussians = Gaussians(
         **found, width=head.width, height=head.height, wrap=head.wrap, topk=head.topk, gamma=head.gamma
     )
@@ -134,11 +128,3 @@ def _packed(codes: np.ndarray, bits: int) -> bytes:
 def _unpacked(data: bytes, bits: int, count: int) -> np.ndarray:
     digits = np.unpackbits(np.frombuffer(data, np.uint8), count=count * bits).reshape(count, bits)
     return digits.astype(np.int64) @ (1 << np.arange(bits - 1, -1, -1, dtype=np.int64))
-
-
-def _check(values: Mapping[str, np.ndarray]) -> None:
-    """Raise ImageGSError where a number, by field of Gaussians, is none that a stream may hold."""
-    for numbers in values.values():
-        require(bool(np.isfinite(numbers).all()), "a plain number is not finite")
-    require(values["mean"].min() >= 0 and values["mean"].max() <= 1, "a mean is out of range")
-    require(values["scale"].min() > 0 and values["scale"].max() <= _MAX_SCALE, "a scale is out of range")

@@ -16,7 +16,7 @@ from ..gaussians import Gaussians
 from ..settings import MAX_GAUSSIANS, QuantizeBits
 from ..textures import texture_stack
 from ..textures.texture_stack import MapInfo
-from . import columns, maps, plain
+from . import columns, limits, maps, plain
 from .codes import Codes, quantize
 from .cursor import Cursor
 from .entropy import Reader, Writer
@@ -80,6 +80,7 @@ class Stream:
     def to_bytes(self) -> bytes:
         """The .igs file. Raises ImageGSError where something exceeds the format's limits: read() takes all that it returns."""
         _check_count(len(self.codes))
+        limits.check_numbers(self.gaussians)
         flags, head = 0, self.head.write() + maps.write(self.maps)
         if self.head.gamma != 1:
             flags, head = flags | _GAMMA, head + struct.pack("<f", self.head.gamma)
@@ -89,6 +90,7 @@ class Stream:
             writer = Writer()
             columns.write(self.codes, writer)
             models, payload = bytes(writer.models), writer.payload()
+        limits.check_size(self.head, self.maps, len(payload))
         body = b""
         for name, part in zip(_SECTIONS, (head, models, payload), strict=True):
             body += name + struct.pack("<II", len(part), zlib.crc32(part, zlib.crc32(name))) + part
@@ -113,10 +115,15 @@ def read(data: bytes) -> Stream:
     flags = _read_flags(data)
     head, models, payload = _sections(data)
     found, found_maps = _read_head(head, flags)
+    limits.check_size(found, found_maps, len(payload))
     if flags & _PLAIN:
         require(not models, "plain numbers have no models")
-        return Stream(plain.read(payload, found), found_maps)
-    return Stream(columns.read(found, Reader(models, payload)), found_maps)
+        stream = Stream(plain.read(payload, found), found_maps)
+    else:
+        stream = Stream(columns.read(found, Reader(models, payload)), found_maps)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        limits.check_numbers(stream.gaussians)
+    return stream
 
 
 def info(data: bytes) -> dict:

@@ -121,7 +121,8 @@ class _Child:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self.said: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=_read, args=(self._stdout, self.said), daemon=True)
+        self._others: deque[str] = deque(maxlen=5)
+        self._reader = threading.Thread(target=_read, args=(self._stdout, self.said, self._others), daemon=True)
         self._reader.start()
 
     def ask(self, job: Job) -> None:
@@ -142,6 +143,7 @@ class _Child:
                 return unfit
         elif lines and lines[-1].startswith(("ImportError: ", "ModuleNotFoundError: ")):
             return f"the fit's process can't start ({lines[-1].partition(': ')[2]}): {_REPAIR}"
+        lines = lines or [line for line in self._others if line]
         said = f": {lines[-1]}" if lines else ""
         ended = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         return (
@@ -160,9 +162,17 @@ class _Child:
 _REPAIR = "another extension may have brought another version; disable or update that one, and restart Blender"
 
 
-def _read(lines: IO[bytes], said: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+def _read(lines: IO[bytes], said: queue.SimpleQueue[dict[str, Any] | None], others: deque[str]) -> None:
+    """Pass on what the child tells until it ends; `others` are lines that something else of it wrote."""
     try:
         for line in lines:
-            said.put(json.loads(line))
+            try:
+                report = json.loads(line)
+            except ValueError:
+                report = None
+            if isinstance(report, dict):
+                said.put(report)
+            else:
+                others.append(line.decode("utf-8", "replace").strip())
     finally:
         said.put(None)

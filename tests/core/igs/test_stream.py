@@ -14,7 +14,7 @@ from imagegs_blender.core import morton
 from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import codes as quantize
-from imagegs_blender.core.igs import stream
+from imagegs_blender.core.igs import plain, stream
 from imagegs_blender.core.settings import QuantizeBits
 from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
 from tests.samples import uneven
@@ -163,17 +163,68 @@ def test_limits_are_checked_when_writing() -> None:
         QuantizeBits(pos=33)
 
 
-@pytest.mark.parametrize("bits", [QuantizeBits(), QuantizeBits(32, 32, 32, 32)], ids=["coded", "plain"])
-def test_what_could_not_be_read_is_not_written(bits: QuantizeBits) -> None:
+IMPOSSIBLE = {
+    "a bias is out of range": {"bias": np.full(50, 1e5)},
+    "a mean is out of range": {"mean": np.full((50, 2), 2.0)},
+    "a scale is out of range": {"scale": np.full((50, 2), 1e-12)},
+    "a feature is out of range": {"feature": np.full((50, 6), -1e9)},
+    "a bias is not finite": {"bias": np.full(50, np.nan)},
+    "a feature is not finite": {"feature": np.full((50, 6), np.inf)},
+}
+
+
+@pytest.mark.parametrize("fault", IMPOSSIBLE)
+def test_what_could_not_be_read_is_not_written(fault: str) -> None:
     """A fit does not read its file back, so writing must refuse the numbers that reading refuses."""
-    g = uneven(50, 6)
-    huge = dataclasses.replace(g, bias=np.full(50, 1e5, np.float32), mean=g.mean + 2 * bits.wide)
-    with pytest.raises(ImageGSError, match=r"a model's range is impossible|a mean is out of range"):
-        stream.write(huge, MAPS, bits)
-    broken = dataclasses.replace(g, bias=np.where(np.arange(50) == 7, np.nan, g.bias).astype(np.float32))
-    if bits.wide:
-        with pytest.raises(ImageGSError, match="not finite"):
-            stream.write(broken, MAPS, bits)
+    arrays = {name: array.astype(np.float32) for name, array in IMPOSSIBLE[fault].items()}
+    plain_numbers = plain.Plain(dataclasses.replace(uneven(50, 6), **arrays), QuantizeBits(32, 32, 32, 32))
+    with pytest.raises(ImageGSError, match=fault):
+        stream.Stream.of(plain_numbers, ()).to_bytes()
+
+
+def changed(data: bytes, part: bytes, at: int, new: bytes) -> bytes:
+    """A stream with other bytes at a place of a section, and the checksum that belongs to them."""
+    start = data.index(part) + 12
+    size = struct.unpack_from("<I", data, start - 8)[0]
+    section = bytearray(data[start : start + size])
+    section[at : at + len(new)] = new
+    check = zlib.crc32(section, zlib.crc32(part))
+    return data[: start - 8] + struct.pack("<II", len(section), check) + bytes(section) + data[start + size :]
+
+
+def test_few_bytes_ask_for_little() -> None:
+    """What is refused before anything is made of it: bombs of a hundred bytes, and a scale that no kernel could walk."""
+    data = stream.write(uneven(3, 1), ())
+    bombs = {
+        "more Gaussians than its texels": changed(data, b"HEAD", 6, struct.pack("<I", 4_000_000)),
+        "planes hold more texels": changed(
+            stream.write(uneven(3, 32), ()), b"HEAD", 0, struct.pack("<HH", 16384, 16384)
+        ),
+    }
+    wide = [dataclasses.replace(MAPS[0], name=f"m{k}", width=16384, height=16384) for k in range(2)]
+    with pytest.raises(ImageGSError, match="maps hold more texels"):
+        stream.write(uneven(3, 6), wide)
+    for fault, bomb in bombs.items():
+        with pytest.raises(ImageGSError, match=fault):
+            stream.read(bomb)
+    many = changed(changed(data, b"HEAD", 0, struct.pack("<HH", 8192, 8192)), b"HEAD", 6, struct.pack("<I", 4_000_000))
+    with pytest.raises(ImageGSError, match="bytes are too few for its Gaussians"):
+        stream.read(many)
+    tiny = changed(data, b"HEAD", 14, struct.pack("<f", -60.0))
+    with pytest.raises(ImageGSError, match="a scale is out of range"):
+        stream.read(tiny)
+    start = data.index(b"CODE")
+    code = data[start + 12 :] + bytes(400)
+    longer = data[:start] + b"CODE" + struct.pack("<II", len(code), zlib.crc32(code, zlib.crc32(b"CODE"))) + code
+    with pytest.raises(ImageGSError, match="bytes of its payload are left over"):
+        stream.read(longer)
+
+
+def test_gaussians_that_overlap_without_end_are_refused() -> None:
+    g = uneven(6000, 1)
+    large = dataclasses.replace(g, scale=np.full((6000, 2), 4e5, np.float32), width=4096, height=4096)
+    with pytest.raises(ImageGSError, match="its Gaussians overlap too much"):
+        stream.Stream.of(plain.Plain(large, QuantizeBits(32, 32, 32, 32)), ()).to_bytes()
 
 
 def test_a_place_on_the_morton_curve_is_a_cell() -> None:

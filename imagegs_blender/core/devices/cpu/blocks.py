@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit, prange
 
-from ...gaussians import CUTOFF
+from ...gaussians import CUTOFF, FARTHEST
 from ..types import Grid, Splats
 
 BLOCK = 16
@@ -48,9 +48,10 @@ def _extent(conic, bias):
     a, b, c = conic[0], conic[1], conic[2]
     room = np.float32(CUTOFF) - bias
     determinant = a * c - np.float32(0.25) * b * b
-    if room <= 0 or determinant <= 0:
+    if not (room > 0 and determinant > 0):
         return np.float32(-1), np.float32(-1)
-    return np.sqrt(room * c / determinant), np.sqrt(room * a / determinant)
+    farthest = np.float32(FARTHEST)
+    return min(np.sqrt(room * c / determinant), farthest), min(np.sqrt(room * a / determinant), farthest)
 
 
 @njit(cache=True)
