@@ -20,6 +20,7 @@ GROUND = {
     "core.edition",
     "core.errors",
     "core.files",
+    "core.litter",
     "core.gaussians",
     "core.morton",
     "core.settings",

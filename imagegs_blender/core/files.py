@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import litter
 from .errors import ImageGSError
 
 
@@ -19,6 +21,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises ImageGSError where the folder is missing or can't be written to.
     """
     path = Path(path)
+    litter.sweep(path.parent)
     temporary = _beside(path)
     try:
         yield temporary
@@ -29,6 +32,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise ImageGSError(_reason(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of the system's for temporary files, for as long as the context lasts."""
+    above = Path(tempfile.gettempdir())
+    litter.sweep(above)
+    folder = above / litter.name()
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write(path: str | Path, data: bytes) -> None:
@@ -79,7 +95,7 @@ _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{digit}" for port in ("COM", "
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    return path.with_name(f".{litter.name(path.suffix)}")
 
 
 def _reason(path: Path, error: OSError) -> str:

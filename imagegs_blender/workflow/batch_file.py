@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +63,7 @@ def size_when_saved(images: Iterable[bpy.types.Image] = ()) -> int:
     for image in loose:
         image.pack()
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with files.temporary_folder() as folder:
             copy = Path(folder, "copy.blend")
             save(copy)
             return copy.stat().st_size
@@ -88,7 +87,7 @@ def as_it_was(source: Path | None) -> Iterator[Path]:
     if source is not None or not bpy.data.is_dirty:
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with files.temporary_folder() as folder:
         copy = Path(folder, path.name)
         save(copy)
         yield copy

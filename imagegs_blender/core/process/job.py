@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import litter
 from ..decoding.decode import Decoded
 from ..encoding.encode import Encoded, Progress
 from ..encoding.report import FitReport
@@ -36,7 +37,8 @@ class Job:
         self._progress: list[Progress] = []
         self._result: Encoded | None = None
         try:
-            self._temporary = tempfile.TemporaryDirectory(prefix="imagegs-", ignore_cleanup_errors=True)
+            litter.sweep(Path(tempfile.gettempdir()))
+            self._temporary = tempfile.TemporaryDirectory(prefix=litter.name("."), ignore_cleanup_errors=True)
             self.folder = Path(self._temporary.name)
             try:
                 _save(self.folder, stack, settings)
