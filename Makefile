@@ -4,6 +4,8 @@
 # make format                     let ruff format every file
 # make types                      the types alone, by mypy
 # make gui-test                   the built extension in a real window: BLENDER="command" make gui-test
+# make fuzz [MINUTES=60]          damaged streams and images, for as long as you like
+# make crash-test [KILLS=60]      kills, full disks, two at once: what is left
 # make extension [PLATFORMS=...]  the zips, one for each platform and Python: build/extension
 # make extension LISTED=1         those for extensions.blender.org: build/listing
 # make pictures                   the pictures of its page there: build/listing
@@ -13,9 +15,11 @@
 
 VENV ?= .venv
 JOBS ?= 2
+MINUTES ?= 60
+KILLS ?= 60
 export VENV PYTHON BLEND
 
-.PHONY: help demo test lint format types gui-test extension pictures dev-link clean
+.PHONY: help demo test lint format types gui-test fuzz crash-test extension pictures dev-link clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -47,6 +51,14 @@ types:
 gui-test: extension
 	@bash tools/setup.sh blender,test
 	"$$VENV/bin/python" -m pytest -rs tests/gui
+
+fuzz:
+	@bash tools/setup.sh blender,test
+	"$$VENV/bin/python" -m tests.fuzz.long --minutes $(MINUTES) --processes $(JOBS)
+
+crash-test:
+	@bash tools/setup.sh blender,test
+	"$$VENV/bin/python" -m tests.crash.campaign --kills $(KILLS)
 
 extension:
 	@bash tools/setup.sh blender

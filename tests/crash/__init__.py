@@ -1,0 +1,1 @@
+"""Programs that are killed, and disks that are full: make crash-test."""
