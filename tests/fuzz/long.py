@@ -22,7 +22,7 @@ from hypothesis.strategies import SearchStrategy
 from tests.fuzz import checks, images, streams
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "fuzz"
-BATCH = 2000
+BATCH = 500
 CAMPAIGNS: dict[str, tuple[SearchStrategy[Any], Callable[[Any], bool]]] = {
     "streams": (streams.damaged(), checks.check_stream),
     "images": (images.damaged(), checks.check_image),
@@ -76,7 +76,7 @@ def main() -> int:
         total, number, end = Count(), int(time.time()), time.monotonic() + 60 * args.minutes / len(names)
         with ProcessPoolExecutor(args.processes) as pool:
             while time.monotonic() < end:
-                numbers = range(number, number + 4 * args.processes)
+                numbers = range(number, number + args.processes)
                 number += len(numbers)
                 for count in pool.map(batch, [name] * len(numbers), numbers):
                     total.tried, total.taken = total.tried + count.tried, total.taken + count.taken

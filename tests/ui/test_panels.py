@@ -12,6 +12,7 @@ from imagegs_blender.blend import properties
 from imagegs_blender.blend.decoder import Decoder
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.operators.devices import DevicePreferences
+from imagegs_blender.operators.external_python import ExternalPython
 from imagegs_blender.operators.preferences import IMAGEGS_AP_preferences
 from imagegs_blender.scene import material_stack, replace
 from imagegs_blender.workflow import comparison, rebuild, run
@@ -192,7 +193,7 @@ def test_comparison(square: bpy.types.Object) -> None:
 
 def test_preferences() -> None:
     layout = Layout()
-    values = {"layout": layout, "bl_rna": IMAGEGS_AP_preferences.bl_rna}
-    IMAGEGS_AP_preferences.draw(type("Preferences", (DevicePreferences,), values)(), bpy.context)
-    assert layout.properties == ["default_preset", "threads", "device", "python", "cache_folder"]
+    values = {"layout": layout, "bl_rna": IMAGEGS_AP_preferences.bl_rna, "device": "auto"}
+    IMAGEGS_AP_preferences.draw(type("Preferences", (ExternalPython, DevicePreferences), values)(), bpy.context)
+    assert layout.properties == ["default_preset", "threads", "device", "adapter", "python", "cache_folder"]
     assert layout.buttons == ["detect_devices"]
