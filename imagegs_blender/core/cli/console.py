@@ -69,12 +69,15 @@ def written() -> Iterator[None]:
 def interruptible() -> Iterator[None]:
     """Ctrl-C is a KeyboardInterrupt wherever it comes.
 
-    While a compiled kernel hands its result to Python, Python makes a SystemError of it.
+    While a compiled kernel hands its result to Python, SystemErrors come of it, each the cause of the next.
     """
     try:
         yield
     except SystemError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):
+        cause: BaseException | None = error
+        while isinstance(cause, SystemError):
+            cause = cause.__cause__
+        if isinstance(cause, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         raise
 
