@@ -21,6 +21,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from .. import files
 from ..errors import ImageGSError, UnsupportedImageError, one_line
 from . import roles
+from .quiet import quiet
 from .texture_stack import LARGEST_SIDE, Depth, SourceMap
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".tif", ".tiff", ".bmp", ".exr", ".hdr")
@@ -183,7 +184,7 @@ def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
     limit = Image.MAX_IMAGE_PIXELS
     try:
         Image.MAX_IMAGE_PIXELS = None
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_DECODERS) as image:
+        with warnings.catch_warnings(action="ignore"), quiet(), Image.open(path, formats=_DECODERS) as image:
             _check(path, image)
             if _has_more_bits(path, image):
                 return None

@@ -1,4 +1,4 @@
-"""What libpng and OpenEXR print about a damaged file goes nowhere: the error that is raised tells it, on its one line."""
+"""What libpng, libtiff and OpenEXR print about a damaged file goes nowhere: the error that is raised tells it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-_THEIRS = re.compile(rb"libpng (?:error|warning): |\(EXR_ERR_\w+\)")
+_THEIRS = re.compile(
+    rb"^libpng (error|warning): |\(EXR_ERR_\w+\)"
+    rb"|^(tempfile\.tif|(_?TIFF|ZIP|LZW|LZMA|ZSTD|WEBP|JPEG|Fax|PackBits)\w*): "  # a libtiff function, or Pillow's name
+)
 """How a line of theirs is told from one that somebody else prints meanwhile."""
 
 _one_at_a_time = threading.Lock()

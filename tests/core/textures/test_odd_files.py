@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imagegs_blender.core.errors import ImageGSError, UnsupportedImageError
 from imagegs_blender.core.textures import image_files
@@ -63,6 +64,25 @@ def test_damage_is_told_in_one_line_only(
         with pytest.raises(ImageGSError, match=f"{name}: damaged or truncated"):
             image_files.read(path)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "tiff_lzw", "packbits"])
+def test_damaged_tiff_is_told_in_one_line_only(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], compression: str
+) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray((np.arange(64 * 64 * 3) % 251).astype(np.uint8).reshape(64, 64, 3)).save(
+        path, compression=compression
+    )
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(8, len(whole), 37):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        try:
+            image_files.read(path)
+        except ImageGSError:
+            refused += 1
+    assert refused and capfd.readouterr() == ("", "")
 
 
 def test_what_others_print_meanwhile_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
