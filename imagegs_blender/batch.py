@@ -4,7 +4,8 @@
     blender --command imagegs scenes/*.blend --output compressed/              (where the extension is installed)
     python -m imagegs_blender.batch scenes/*.blend --output compressed/        (Python with the bpy module)
 
-Exit code: 0 where everything asked for was done, 1 where something failed, 2 for wrong usage.
+Exit code: 0 where everything asked for was done, 1 where something failed, 2 for wrong usage,
+130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ import bpy
 
 from .blend import amount
 from .core import files
+from .core.cli import console
 from .core.cli.progress import ProgressLine
 from .core.decoding import renderer
 from .core.errors import ImageGSError
@@ -67,16 +69,21 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
         if options.report:
             files.check_writable(options.report)
     except ImageGSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    with amount.known():
-        results = [_try(source, output, settings, options) for source, output in jobs]
+        return console.fail(f"error: {error}")
+    try:
+        with console.written(), amount.known():
+            results = [_try(source, output, settings, options) for source, output in jobs]
+    except KeyboardInterrupt:
+        return console.fail("cancelled: the file in progress was not written; those before it were", console.CANCELLED)
+    except console.ReaderGone:
+        return console.READER_GONE
+    except ImageGSError as error:  # of the output; those of files are in their results
+        return console.fail(f"error: {error}")
     if options.report:
         try:
             files.write(options.report, json.dumps(batch_result.document(settings, results), indent=2).encode())
         except ImageGSError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+            return console.fail(f"error: {error}")
     return int(any(result["error"] or result["failed"] for result in results))
 
 
@@ -85,7 +92,7 @@ def _take_preset(options: argparse.Namespace) -> None:
     path = Path(options.preset_file)
     values, unknown = preset_file.read(path)
     if unknown:
-        print(f"warning: {path}: made by another version: {', '.join(unknown)} left out", file=sys.stderr)
+        console.say(f"warning: {path}: made by another version: {', '.join(unknown)} left out", sys.stderr)
     if not any(getattr(options, name) for name in AMOUNTS):
         rate = values.get("rate", "SIZE")
         decisive = amount.DECISIVE.get(rate)
@@ -104,17 +111,20 @@ def _try(source: Path | None, output: Path | None, settings: FitSettings, option
     name = str(source or bpy.data.filepath)
     start = time.perf_counter()
     try:
-        result = _convert(source, output, settings, options)
+        with console.interruptible():
+            result = _convert(source, output, settings, options)
     except ImageGSError as error:
         result = batch_result.failure(str(error))
+    except console.ReaderGone:
+        raise
     except Exception as error:  # blender -b would go on and exit with 0
         traceback.print_exc()
         result = batch_result.failure(f"internal error, please report it: {error!r}")
     result = {"file": name, "output": output and str(output), "seconds": time.perf_counter() - start} | result
     if not options.quiet and not options.dry_run:
-        print(batch_result.table(result, options.verbose))
+        _print(batch_result.table(result, options.verbose))
     for problem in batch_result.errors(result):
-        print(f"error: {problem}", file=sys.stderr)
+        console.say(f"error: {problem}", sys.stderr)
     return result
 
 
@@ -132,7 +142,7 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
     plan = planned(materials, own_amounts=not options.same_rate)
     if output is None:
         plan = plan if options.even_if_not_smaller else worth.sifted(plan, settings)
-        print(f"{bpy.data.filepath}\n{plan.text(options.verbose)}")
+        _print(f"{bpy.data.filepath}\n{plan.text(options.verbose)}")
         return batch_result.result(Outcome(plan), problems)
     with batch_file.as_it_was(source) as original:
         images = {m.image.find() for stack in plan.stacks for m in stack.maps}
@@ -144,7 +154,7 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
             outcome = compress(plan, settings, told, importance=importance, only_smaller=only_smaller)
         before -= _size_of_left(outcome, images)
         for warning in outcome.of(Severity.WARNING):
-            print(f"warning: {warning}", file=sys.stderr)
+            console.say(f"warning: {warning}", sys.stderr)
         kept = drop.drop_originals(materials)[1] if options.drop_originals else []
         if options.self_contained:
             pack_tables()
@@ -158,6 +168,11 @@ def _convert(source: Path | None, output: Path | None, settings: FitSettings, op
             batch_file.save(output)
     sizes = {"bytes_before": before, "bytes_after": output.stat().st_size}
     return batch_result.result(outcome, problems, kept) | sizes
+
+
+def _print(lines: str) -> None:
+    for line in lines.split("\n"):
+        console.say(line)
 
 
 def _size_of_left(outcome: Outcome, images: set[bpy.types.Image]) -> int:
@@ -198,15 +213,15 @@ def _jobs(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[
     if options.output is None:
         parser.error("name an --output (or use --dry-run)")
     target = Path(options.output)
-    if len(sources) > 1 and not target.is_dir():
+    if len(sources) > 1 and not files.is_folder(target):
         parser.error(f"{target}: several files need an existing folder as --output")
     names = [Path(source or bpy.data.filepath).name for source in sources]
-    outputs = [target / name for name in names] if target.is_dir() else [target]
+    outputs = [target / name for name in names] if files.is_folder(target) else [target]
     for source, output in zip(sources, outputs, strict=True):
         original = Path(source or bpy.data.filepath)
         if outputs.count(output) > 1:
             raise ImageGSError(f"{output}: two inputs have this name; convert them into different folders")
-        if target.is_dir() and original.exists() and output.exists() and output.samefile(original):
+        if files.is_folder(target) and files.exists(original) and files.exists(output) and output.samefile(original):
             raise ImageGSError(
                 f"{output}: would overwrite its original; choose another folder, or name the file itself"
             )

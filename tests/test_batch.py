@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -278,3 +280,35 @@ sys.exit(batch.main(sys.argv[1:]))
     assert run.returncode == 1 and "can't be saved" in error and "free some space" in error, error
     assert out.read_bytes() == b"what was there before"
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")], "no temporary files"
+
+
+def test_odd_paths_are_one_line_each(tmp_path: Path) -> None:
+    """A line break in a name, and a name that no system takes."""
+    run = batch(tmp_path / "a\nb.blend", "--output", tmp_path / "out.blend", "--quiet")
+    assert run.returncode == 1 and len(errors(run)) == 1 and r"a\nb.blend: file not found" in errors(run)[0]
+    run = batch(tmp_path / "a.blend", "--output", tmp_path / ("b" * 250 + ".blend"))
+    assert run.returncode == 1 and errors(run) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a POSIX signal")
+def test_ctrl_c_is_one_line_and_writes_nothing(scene: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "imagegs_blender.batch", scene, "--output", tmp_path / "out.blend"]
+    run = [*command, "--num-gaussians", "1500", "--preset", "high", "--even-if-not-smaller"]
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with subprocess.Popen(
+        run,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no thread holds a lock here
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "dB" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 130
+    assert said == "cancelled: the file in progress was not written; those before it were\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

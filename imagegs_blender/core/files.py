@@ -1,9 +1,11 @@
-"""Writing files so that a reader sees the old file or the whole new one, never a part."""
+"""Paths that people and files give: what is there, names that every system takes, and writing in one piece."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises ImageGSError where the folder is missing or can't be written to.
     """
     path = Path(path)
+    _check_folder(path)
     litter.sweep(path.parent)
     temporary = _beside(path)
     try:
@@ -53,11 +56,29 @@ def write(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether a file is there, or a link to one. Raises ImageGSError where the system does not take the path."""
+    return stat.S_ISREG(_mode(Path(path)))
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a folder is there, or a link to one. Raises ImageGSError where the system does not take the path."""
+    return stat.S_ISDIR(_mode(Path(path)))
+
+
+def exists(path: str | Path) -> bool:
+    """Whether anything is there, where links lead. Raises ImageGSError where the system does not take the path."""
+    return _mode(Path(path)) != 0
+
+
 def check_writable(path: str | Path) -> None:
     """Raise ImageGSError unless a file could be written at `path` now. Leaves nothing behind."""
     path = Path(path)
-    if path.is_dir():
+    if is_folder(path):
         raise ImageGSError(f"{path}: is a folder; name a file")
+    if os.name == "nt" and _is_device(path.name):
+        raise ImageGSError(f"{path}: Windows keeps this name for a device; choose another")
+    _check_folder(path)
     probe = _beside(path)
     try:
         with probe.open("xb"):
@@ -75,7 +96,7 @@ def file_name(name: str) -> str:
     """
     safe = "".join("_" if c in '<>:"/\\|?*' or ord(c) < 32 else c for c in name)
     safe = safe.encode()[:_LONGEST_NAME].decode(errors="ignore").strip(". ") or "map"
-    return f"_{safe}" if safe.split(".")[0].strip().upper() in _DEVICES else safe
+    return f"_{safe}" if _is_device(safe) else safe
 
 
 def unique(name: str, taken: set[str]) -> str:
@@ -90,18 +111,48 @@ def unique(name: str, taken: set[str]) -> str:
 _LONGEST_NAME = 200
 """Bytes of a file's name; file systems take 255, with a suffix and the words that a caller adds."""
 
-_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{digit}" for port in ("COM", "LPT") for digit in "123456789")}
+_DEVICES = {
+    "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$",
+    *(f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789\u00b9\u00b2\u00b3"),
+}  # fmt: skip
 """Names that Windows keeps for devices, with any suffix."""
 
 
+_REMEDIES = {
+    errno.ENAMETOOLONG: "choose a shorter one",
+    errno.EACCES: "choose a folder that you may read",
+    errno.ELOOP: "mend the link, or choose another path",
+}
+
+
+def _is_device(name: str) -> bool:
+    return name.split(".")[0].strip().upper() in _DEVICES
+
+
+def _mode(path: Path) -> int:
+    """The st_mode of what is at path, where links lead; 0: nothing is."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "choose another path")
+        raise ImageGSError(f"{path}: can't be read ({error.strerror or error}); {remedy}") from error
+    except ValueError as error:  # a null character
+        raise ImageGSError(f"{path}: can't be a path ({error}); choose another") from error
+
+
+def _check_folder(path: Path) -> None:
+    if not is_folder(path.parent):
+        raise ImageGSError(f"{path.parent}: folder not found; create it or choose another")
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{litter.name(path.suffix)}")
+    suffix = path.suffix if len(path.suffix) < 32 else ""  # a longer one would not fit behind the random name
+    return path.with_name(f".{litter.name(suffix)}")
 
 
 def _reason(path: Path, error: OSError) -> str:
-    folder = path.parent
-    if path.is_dir():
+    if is_folder(path):
         return f"{path}: is a folder; name a file"
-    if not folder.is_dir():
-        return f"{folder}: folder not found; create it or choose another"
     return f"{path}: can't be written ({error.strerror or error}); choose a folder with space that you may write to"

@@ -69,7 +69,7 @@ class Baking:
 def _write(path: Path, planes: np.ndarray, info: MapInfo, kind: str, wrap: bool, tiles: Tiles | None) -> None:
     """Write one map, of UDIM tiles one file after the other."""
     (pixels,) = texture_stack.images(planes, [info], wrap).values()
-    pixels, letters = _as_image(_as_kind(pixels, kind), info.channels)
+    pixels, letters = image_files.as_image(_as_kind(pixels, kind), info.channels)
     parts = {path: pixels}
     if tiles is not None:
         parts = {_of_tile(path, number): np.ascontiguousarray(tile) for number, tile in tiles.split(pixels).items()}
@@ -127,15 +127,3 @@ def _load(path: Path, info: MapInfo, tiles: Tiles | None) -> bpy.types.Image:
     border.set_color_space(image, border.SPACES[info.color_space])
     image.alpha_mode = "CHANNEL_PACKED"
     return image
-
-
-def _as_image(pixels: np.ndarray, channels: str) -> tuple[np.ndarray, str]:
-    """Pixels with the channels that image files can have, each where it was; those that nothing uses are black."""
-    if channels in ("L", "LA", "RGB", "RGBA"):
-        return pixels, channels
-    if len(channels) == 1:
-        return pixels, "L"
-    letters = "RGBA" if "A" in channels else "RGB"
-    whole = np.zeros((*pixels.shape[:2], len(letters)), pixels.dtype)
-    whole[..., [letters.index(letter) for letter in channels]] = pixels
-    return whole, letters

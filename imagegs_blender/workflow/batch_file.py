@@ -19,7 +19,7 @@ _SEEK_TABLE_END = bytes.fromhex("b1ea928f")
 
 def load(path: Path) -> None:
     """Open a .blend. Raises ImageGSError where that is impossible."""
-    if not path.is_file():
+    if not files.is_file(path):
         raise ImageGSError(f"{path}: file not found; name a .blend file")
     try:
         bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False)

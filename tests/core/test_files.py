@@ -1,9 +1,14 @@
-"""Names of files: whatever a map is called, its file is one that every system takes."""
+"""Names of files: whatever a map is called, its file is one that every system takes. And paths that no system takes."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from imagegs_blender.core import files
+from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.files import file_name, unique
 
 
@@ -20,6 +25,8 @@ from imagegs_blender.core.files import file_name, unique
         ("", "map"),
         ("con", "_con"),
         ("LPT1.rough", "_LPT1.rough"),
+        ("com\N{SUPERSCRIPT TWO}.png", "_com\N{SUPERSCRIPT TWO}.png"),
+        ("CONIN$", "_CONIN$"),
         ("console", "console"),
     ],
 )
@@ -40,3 +47,20 @@ def test_a_name_that_is_taken_gets_a_number() -> None:
         "wood 2 2",
         "stone",
     ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other limits")
+@pytest.mark.parametrize(("name", "reason"), [("a" * 256, "File name too long"), ("a\0b", "null")])
+def test_a_path_that_the_system_does_not_take_is_named(tmp_path: Path, name: str, reason: str) -> None:
+    for use in (files.is_file, files.is_folder, files.exists, files.check_writable):
+        with pytest.raises(ImageGSError, match=reason):
+            use(tmp_path / name)
+
+
+def test_what_can_not_be_written_is_told_by_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for folder in ("file", "nowhere"):
+        with pytest.raises(ImageGSError, match=f"{folder}: folder not found"):
+            files.write(tmp_path / folder / "a.json", b"x")
+    files.write(tmp_path / f"a.{'b' * 240}", b"x")
+    assert sorted(len(path.name) for path in tmp_path.iterdir()) == [4, 242]

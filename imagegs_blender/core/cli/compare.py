@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import numpy as np
+
 from ..quality import metrics, perceptual
+from ..textures import image_files
 from . import common
 
 
@@ -25,9 +28,20 @@ def add_parser(commands: Any) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """imagegs compare: PSNR, SSIM and normal angle of B against the original A."""
-    (a, roles), (b, _) = common.side(args.a), common.side(args.b)
+    original, measured = common.side(args.a), common.side(args.b)
+    a, b, letters = original.pixels, measured.pixels, measured.channels
     if len(a) == len(b) == 1:
-        b = dict(zip(a, b.values(), strict=True))
+        b, letters = dict(zip(a, b.values(), strict=True)), dict(zip(a, letters.values(), strict=True))
+    b = {name: _asked_for(pixels, letters[name], original.channels.get(name, "")) for name, pixels in b.items()}
     perceptual.check(args.metrics or (), args.lpips_weights)
-    report = metrics.compare(a, b, roles) | perceptual.compare(a, b, args.metrics or (), args.lpips_weights)
+    report = metrics.compare(a, b, original.roles) | perceptual.compare(a, b, args.metrics or (), args.lpips_weights)
     (common.print_json if args.json else common.print_quality)(report)
+
+
+def _asked_for(pixels: np.ndarray, channels: str, original: str) -> np.ndarray:
+    """Pixels without the black channels that image_files.as_image has put beside those of the original."""
+    if original and original not in image_files.CHANNELS and set(original) < set(channels):
+        added = [letter not in original for letter in channels]
+        if not pixels[..., added].any():
+            return pixels[..., [channels.index(letter) for letter in original]]
+    return pixels

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..devices import here
-from . import common
+from . import common, console
 
 
 def add_parser(commands: Any) -> None:
@@ -22,4 +22,5 @@ def devices(args: argparse.Namespace) -> None:
     if args.json:
         common.print_json(asdict(found))
     else:
-        print("\n".join(found.lines))
+        for line in found.lines:
+            console.say(line)

@@ -17,7 +17,7 @@ from ..quality import perceptual
 from ..settings import FitSettings
 from ..textures import image_files, texture_stack
 from ..textures.texture_stack import OVERALL, SourceMap, TextureStack
-from . import common, config, options, run_folder, saliency_network, upsampling
+from . import common, config, console, options, run_folder, saliency_network, upsampling
 from .progress import ProgressLine
 from .run_folder import LOG_LEVELS, RunFolder
 
@@ -43,6 +43,7 @@ def add_parser(commands: Any) -> None:
     _add_applications(p)
     _add_run_folder(p)
     p.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    common.overwrite_option(p)
     common.json_option(p)
 
 
@@ -105,11 +106,13 @@ def fit(args: argparse.Namespace) -> None:
     run, settings = _run_folder(args, settings)
     output = _output(args, run)
     if args.output:
+        common.check_free([output], args.overwrite)
         files.check_writable(output)
     with ProgressLine(sys.stderr) as line:
         try:
             tell = None if args.quiet else line.show
-            encoded = encode.encode(stack, settings, tell, run, {m.name: m.pixels for m in target})
+            with console.interruptible():
+                encoded = encode.encode(stack, settings, tell, run, {m.name: m.pixels for m in target})
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{run.folder} holds the run so far" if run else "nothing was written") from None
     report = replace(encoded.report, **_perceptual(encoded.decoded, target, args))
@@ -119,7 +122,7 @@ def fit(args: argparse.Namespace) -> None:
     if run:
         run.finish(encoded, report)
     if report.warning:
-        print(f"warning: {report.warning}", file=sys.stderr)
+        console.say(f"warning: {report.warning}", sys.stderr)
     if args.json:
         common.print_json(report.to_json())
     else:
@@ -174,9 +177,9 @@ def _run_folder(args: argparse.Namespace, settings: FitSettings) -> tuple[RunFol
         pictures=bool(args.vis_gaussians),
         stages=args.save_levels or 0,
     )
-    checkpoint = Path(args.ckpt_file) if args.ckpt_file else None
+    resumed = Path(args.ckpt_file) if args.ckpt_file else None
     folder = Path(args.log_root or "results") / args.exp_name
-    return run_folder.RunFolder(folder, keep, settings, resume=bool(args.resume), checkpoint=checkpoint), settings
+    return run_folder.RunFolder(folder, keep, settings, resume=bool(args.resume), resumed=resumed), settings
 
 
 def _output(args: argparse.Namespace, run: RunFolder | None) -> Path:
@@ -190,13 +193,13 @@ def _output(args: argparse.Namespace, run: RunFolder | None) -> Path:
 
 
 def _print(output: Path, report: FitReport) -> None:
-    print(
+    console.say(
         f"{output}: {report.bytes:,} bytes, {report.bpp:.3f} bpp, {report.bppc:.4f} bppc, "
         f"{report.num_gaussians:,} Gaussians, {report.steps:,} steps, {report.seconds:.1f} s on {report.device}"
     )
     common.print_quality(report.to_json())
     if report.psnr_inside is not None:
-        print(f"PSNR where it matters {report.psnr_inside:.2f} dB, elsewhere {report.psnr_outside:.2f} dB")
+        console.say(f"PSNR where it matters {report.psnr_inside:.2f} dB, elsewhere {report.psnr_outside:.2f} dB")
     for name, quality in report.upsampled.items():
         overall = {measure: values[OVERALL] for measure, values in quality.items() if measure != "normal_angle"}
-        print(f"at the input's size, {name}: PSNR {overall['psnr']:.2f} dB   SSIM {overall['ssim']:.4f}")
+        console.say(f"at the input's size, {name}: PSNR {overall['psnr']:.2f} dB   SSIM {overall['ssim']:.4f}")

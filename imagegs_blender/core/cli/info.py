@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..igs import stream
-from . import common
+from . import common, console
 
 
 def add_parser(commands: Any) -> None:
@@ -25,11 +25,11 @@ def info(args: argparse.Namespace) -> None:
         return
     for key, value in facts.items():
         if isinstance(value, Sequence) and not isinstance(value, str):
-            print(f"{key}:")
+            console.say(f"{key}:")
             for item in value:
-                print("  " + (_listed(item) if isinstance(item, Mapping) else str(item)))
+                console.say("  " + (_listed(item) if isinstance(item, Mapping) else str(item)))
         else:
-            print(f"{key}: {_listed(value) if isinstance(value, Mapping) else value}")
+            console.say(f"{key}: {_listed(value) if isinstance(value, Mapping) else value}")
 
 
 def _listed(facts: Mapping[str, object]) -> str:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from ..errors import ImageGSError
-from . import compare, devices, fit, info, render
+from . import compare, console, devices, fit, info, render
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, 1 after an error (one line on stderr), 130 after Ctrl-C; usage errors exit with 2."""
-    args = parser().parse_args(argv)
+    """Run one command. Returns 0, 1 after an error (one line on stderr), or a code of console; usage errors exit with 2."""
     try:
-        args.command(args)
+        with console.written(), console.interruptible():
+            args = parser().parse_args(argv)
+            args.command(args)
     except ImageGSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return console.fail(f"error: {error}")
     except MemoryError:
-        print("error: there is too little memory; close other programs, or ask for a smaller size", file=sys.stderr)
-        return 1
+        return console.fail("error: there is too little memory; close other programs, or ask for a smaller size")
     except KeyboardInterrupt as stop:
-        print(f"cancelled: {stop.args[0] if stop.args else 'nothing was written'}", file=sys.stderr)
-        return 130
+        return console.fail(f"cancelled: {stop.args[0] if stop.args else 'nothing was written'}", console.CANCELLED)
+    except console.ReaderGone:
+        return console.READER_GONE
     return 0
 
 

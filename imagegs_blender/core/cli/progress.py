@@ -7,6 +7,7 @@ import time
 from typing import Self, TextIO
 
 from ..encoding.encode import Progress
+from . import console
 
 _PAUSE_ON_TERMINAL, _PAUSE = 0.1, 5.0
 """Seconds between two lines."""
@@ -48,14 +49,14 @@ class ProgressLine:
         self._about, self._shown = words, time.monotonic()
         line = f"{words} {state}"
         if self._on_terminal:
-            print(f"\r{line:<{_WIDTH}}", end="", file=self._stream, flush=True)
+            console.say(f"{line:<{_WIDTH}}", self._stream, start="\r", end="")
             self._is_open = True
         else:
-            print(line, file=self._stream, flush=True)
+            console.say(line, self._stream)
         if is_last:
             self._end()
 
     def _end(self) -> None:
         if self._is_open:
-            print(file=self._stream)
+            console.say("", self._stream)
         self._is_open = False

@@ -7,17 +7,16 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from .. import files
 from ..decoding import decode, renderer
 from ..errors import ImageGSError
-from ..files import file_name
 from ..igs import stream
 from ..textures import image_files, texture_stack
 from ..textures.texture_stack import LARGEST_SIDE, Depth, MapInfo
-from . import common
+from . import common, console
 from .common import scaled
 
 
@@ -43,6 +42,7 @@ def add_parser(commands: Any) -> None:
         help="what decodes: the processor, or a graphics card (default: %(default)s)",
     )  # fmt: skip
     p.add_argument("--adapter", metavar="NAME", default="", help="part of the name of the graphics card")
+    common.overwrite_option(p)
 
 
 def render(args: argparse.Namespace) -> None:
@@ -55,7 +55,8 @@ def render(args: argparse.Namespace) -> None:
     output = Path(args.output)
     paths = _targets(output, maps)
     folder = None if paths == [output] else output
-    files.check_writable(paths[0] if folder is None or folder.is_dir() else folder)
+    common.check_free(paths, args.overwrite)
+    files.check_writable(paths[0] if folder is None or files.is_folder(folder) else folder)
     with renderer.on(args.device, args.adapter):
         planes = decode.planes(gaussians, scaled(gaussians.width, factor), scaled(gaussians.height, factor))
     pixels = texture_stack.images(planes, maps, gaussians.wrap)
@@ -66,7 +67,7 @@ def render(args: argparse.Namespace) -> None:
         for path, save in zip(paths, savers, strict=True):
             save(pending.enter_context(files.replacing(path)))
     for path, m in zip(paths, maps, strict=True):
-        print(f"{path}: {m.width} x {m.height} {m.channels} {m.depth}")
+        console.say(f"{path}: {m.width} x {m.height} {m.channels} {m.depth}")
 
 
 def _height(text: str) -> int:
@@ -85,22 +86,16 @@ def _scale(text: str) -> float:
 
 def _targets(output: Path, maps: Sequence[MapInfo]) -> list[Path]:
     """The file of each map: `output` itself where it names an image, else one in the folder `output`."""
-    if output.suffix.lower() in image_files.SUFFIXES and not output.is_dir():
+    if output.suffix.lower() in image_files.SUFFIXES and not files.is_folder(output):
         if len(maps) > 1:
             raise ImageGSError(f"{output}: there are {len(maps)} maps; name a folder")
         return [output]
-    if output.is_file():
+    if files.is_file(output):
         raise ImageGSError(f"{output}: is a file; name a folder or an image file ({' '.join(image_files.SUFFIXES)})")
     paths: dict[str, Path] = {}
     for m in maps:
         suffix = ".png" if m.depth in (Depth.U8, Depth.U16) else ".exr"
-        path = output / (_stem(m.name) + suffix)
+        path = output / (common.stem(m.name) + suffix)
         if paths.setdefault(path.name.lower(), path) is not path:
             raise ImageGSError(f"{m.name}: two maps would be written to {path}; rename one before it is fitted")
     return list(paths.values())
-
-
-def _stem(name: str) -> str:
-    """A map's name as a file's, without the suffix that an image file's name may have left in it."""
-    suffix = PurePath(name).suffix
-    return file_name(name.removesuffix(suffix) if suffix.lower() in image_files.SUFFIXES else name)

@@ -15,7 +15,6 @@ import json
 import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -35,7 +34,7 @@ from ..quality import metrics
 from ..settings import FitSettings
 from ..textures import image_files, texture_stack
 from ..textures.texture_stack import OVERALL, Depth
-from . import pictures
+from . import checkpoint, pictures
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -80,37 +79,36 @@ class RunFolder:
     """
 
     def __init__(
-        self, folder: Path, keep: Keep, settings: FitSettings, resume: bool = False, checkpoint: Path | None = None
+        self, folder: Path, keep: Keep, settings: FitSettings, resume: bool = False, resumed: Path | None = None
     ) -> None:
         self.folder, self.keep, self.settings = folder, keep, settings
-        self.state = self._checkpoint(checkpoint) if resume else None
         if (resume or keep.checkpoint_steps) and settings.target_psnr is not None:
             raise ImageGSError(
                 "target-psnr takes several fits, and checkpoints belong to one: choose bpp or num-gaussians"
             )
         if (resume or keep.checkpoint_steps) and settings.time_budget is not None:
             raise ImageGSError("time-budget ends a fit by the clock, so a resumed one would differ: choose max-steps")
-        if not resume and folder.exists() and any(folder.iterdir()):
+        if files.is_file(folder):
+            raise ImageGSError(f"{folder}: is a file; choose another --exp-name")
+        if not resume and _holds_something(folder):
             raise ImageGSError(f"{folder}: holds a run already; resume it with --resume, or choose another --exp-name")
+        self.checkpoint = checkpoint.read(resumed or checkpoint.latest(folder)) if resume else None
         self.log = logging.Logger("imagegs", keep.log_level)  # noqa: LOG001  of this folder, not of the process
 
     # Called by the fit.
 
     def begin(self, fit: Fit) -> dict[str, np.ndarray] | None:
-        self._open()
         self.identity = _identity(fit)
+        state = self.checkpoint.checked(fit, self.identity) if self.checkpoint else None
+        self._open()
         self.maps = fit.original.maps
         self.originals = texture_stack.images(fit.original.planes, self.maps, fit.original.wrap)
         self.log.info(
             f"{fit.original.width} x {fit.original.height}, {len(fit.original.planes)} planes, {fit.count} Gaussians"
         )
-        if self.state is not None:
-            if str(self.state.pop("identity")) != self.identity:
-                raise ImageGSError(
-                    f"{self.folder}: the checkpoint is of another picture or other settings; use the same"
-                )
-            self.log.info(f"resumed at step {json.loads(str(self.state['numbers']))['step']}")
-            return self.state
+        if self.checkpoint:
+            self.log.info(f"resumed at step {self.checkpoint.step()}")
+            return state
         text = json.dumps(asdict(self.settings), indent=1)
         files.write(self.folder / "settings.json", text.encode())
         for m in self.maps:
@@ -210,22 +208,12 @@ class RunFolder:
     def _picture(self, name: str, pixels: np.ndarray) -> None:
         image_files.write(self.folder / f"{name}.png", pixels, Depth.U8, "RGB")
 
-    def _checkpoint(self, path: Path | None) -> dict[str, np.ndarray]:
-        """The state in the checkpoint at path, else in the latest one."""
-        if path is None:
-            found = {int(f.stem.rpartition("-")[2]): f for f in self.folder.glob("checkpoints/ckpt_step-*.npz")}
-            if not found:
-                raise ImageGSError(f"{self.folder}: no checkpoint to resume; --save-ckpt-steps N writes them")
-            path = found[max(found)]
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                state = dict(archive)
-                json.loads(str(state["numbers"])), str(state["identity"])
-                return state
-        except OSError as error:
-            raise ImageGSError(f"{path}: can't be read ({error.strerror}); name a checkpoint") from error
-        except (BadZipFile, ValueError, KeyError, EOFError) as error:
-            raise ImageGSError(f"{path}: not a checkpoint of a fit; name another") from error
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        return files.exists(folder) and any(folder.iterdir())
+    except OSError as error:
+        raise ImageGSError(f"{folder}: can't be read ({error.strerror}); choose another --log-root") from error
 
 
 def _identity(fit: Fit) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from ..devices.here import Here, look
 from ..errors import ImageGSError
@@ -32,13 +32,29 @@ def devices(python: str | None = None) -> Here:
     except subprocess.TimeoutExpired:
         raise ImageGSError(f"{program}: does not answer; choose a Python's program file") from None
     if done.returncode == 0:
-        return Here(**json.loads(done.stdout.strip().splitlines()[-1]))
+        return _found(done.stdout, program)
     said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
     if done.returncode != _REFUSED and python:
         from .interpreter import unfit
 
         raise ImageGSError(unfit(done.stderr, python))
     raise ImageGSError(said if done.returncode == _REFUSED else f"devices can't be looked for here ({said})")
+
+
+def _found(stdout: str, program: str) -> Here:
+    """What the process has told, in its last line. Raises ImageGSError where that is no answer: the program is no Python."""
+    try:
+        told = json.loads(stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        told = None
+    wanted = [field.name for field in fields(Here)]
+    if not (isinstance(told, dict) and sorted(told) == sorted(wanted) and all(map(_are_texts, told.values()))):
+        raise ImageGSError(f"{program}: does not answer as a Python does; choose a Python's program file")
+    return Here(**told)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def main() -> int:

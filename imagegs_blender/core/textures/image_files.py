@@ -21,10 +21,14 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from .. import files
 from ..errors import ImageGSError, UnsupportedImageError, one_line
 from . import roles
+from .quiet import quiet
 from .texture_stack import LARGEST_SIDE, Depth, SourceMap
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tga", ".tif", ".tiff", ".bmp", ".exr", ".hdr")
 """The files that a folder is searched for; everything else in it is ignored."""
+
+CHANNELS = ("L", "LA", "RGB", "RGBA")
+"""Channels that every image file without losses can hold."""
 
 _DECODERS = ("PNG", "JPEG", "WEBP", "TGA", "TIFF", "BMP")
 _FLOAT_SUFFIXES = (".exr", ".hdr")
@@ -42,8 +46,13 @@ class Picture(NamedTuple):
 
 
 def read_map(path: str | Path) -> SourceMap:
-    """read(), with role and color space guessed from the file's name and its texels (roles.guess)."""
+    """read(), with role and color space guessed from the file's name and its texels (roles.guess).
+
+    Raises ImageGSError as read, and where the name is not UTF-8: a stream could not hold it.
+    """
     name = Path(path).stem
+    if not _is_text(name):
+        raise ImageGSError(f"{path}: the file's name is not UTF-8; rename the file")
     depth, channels, pixels = read(path)
     role, color_space = roles.guess(name, channels, depth, pixels)
     return SourceMap(name, role, color_space, depth, channels, pixels)
@@ -58,8 +67,9 @@ def read(path: str | Path) -> Picture:
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise UnsupportedImageError(f"{path}: not a supported image; use one of {' '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise ImageGSError(f"{path}: {'is a folder' if path.is_dir() else 'file not found'}; name an image file")
+    if not files.is_file(path):
+        reason = "is a folder" if files.is_folder(path) else "file not found"
+        raise ImageGSError(f"{path}: {reason}; name an image file")
     try:
         found = None if path.suffix.lower() in _FLOAT_SUFFIXES else _read_pillow(path)
         if found is None:
@@ -74,7 +84,7 @@ def read(path: str | Path) -> Picture:
 def read_maps(path: str | Path) -> list[SourceMap]:
     """Read one image file, or every image of a folder (not of folders inside it) in alphabetical order.
 
-    Raises ImageGSError as read_map, where the folder holds no image, and where two files share a stem.
+    Raises ImageGSError as read_map, where the folder holds no image or a broken link, and where two files share a stem.
     """
     return [read_map(file) for file in find(path)]
 
@@ -82,13 +92,17 @@ def read_maps(path: str | Path) -> list[SourceMap]:
 def find(path: str | Path) -> list[Path]:
     """The image files that read_maps(path) reads."""
     path = Path(path)
-    if not path.is_dir():
+    if not files.is_folder(path):
         return [path]
     try:
-        files_here = [f for f in path.iterdir() if f.is_file() and not f.name.startswith(".")]
+        here = sorted(path.iterdir(), key=lambda f: f.name.lower())
     except OSError as error:
         raise ImageGSError(f"{path}: can't be read ({error.strerror}); check the folder's permissions") from error
-    found = sorted((f for f in files_here if f.suffix.lower() in SUFFIXES), key=lambda f: f.name.lower())
+    images = [f for f in here if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")]
+    for file in images:
+        if not files.exists(file):
+            raise ImageGSError(f"{file}: is a link to a file that is not there; mend or remove it")
+    found = [f for f in images if files.is_file(f)]
     if not found:
         raise ImageGSError(f"{path}: no images in this folder; supported are {' '.join(SUFFIXES)}")
     stems: dict[str, Path] = {}
@@ -116,10 +130,23 @@ def read_importance(path: str | Path, width: int, height: int) -> np.ndarray:
     return values / values.max()
 
 
+def as_image(pixels: np.ndarray, channels: str) -> tuple[np.ndarray, str]:
+    """Pixels with the channels that every image file can have, each where it was; those that the map lacks are black."""
+    if channels in CHANNELS:
+        return pixels, channels
+    if len(channels) == 1:
+        return pixels, "L"
+    letters = "RGBA" if "A" in channels else "RGB"
+    whole = np.zeros((*pixels.shape[:2], len(letters)), pixels.dtype)
+    whole[..., [letters.index(letter) for letter in channels]] = pixels
+    return whole, letters
+
+
 def write(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) -> None:
     """Write pixels (height, width, len(channels)) of a SourceMap to path; the suffix gives the format.
 
-    JPEG is written at quality 95 without chroma subsampling, everything else without loss.
+    JPEG is written at quality 95 without chroma subsampling, everything else without loss. Channels that are no image by
+    themselves, such as R and G, get black ones beside them; an EXR file holds R and G as they are.
     Raises ImageGSError where the format can't hold the depth or channels, or the file can't be written.
     """
     save = writer(path, pixels, depth, channels)
@@ -133,7 +160,9 @@ def writer(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) ->
     Raises ImageGSError where the format can't hold the depth or channels, or OpenImageIO is needed and missing.
     """
     path = Path(path)
-    gray16 = depth is Depth.U16 and channels in ("L", "R") and path.suffix.lower() in (".png", ".tif", ".tiff")
+    if not (path.suffix.lower() == ".exr" and channels == "RG"):
+        pixels, channels = as_image(pixels, channels)
+    gray16 = depth is Depth.U16 and channels == "L" and path.suffix.lower() in (".png", ".tif", ".tiff")
     if depth is Depth.U8 or gray16:
         return _pillow_writer(path, pixels, channels)
     from . import openimageio
@@ -141,12 +170,21 @@ def writer(path: str | Path, pixels: np.ndarray, depth: Depth, channels: str) ->
     return openimageio.writer(path, pixels, depth, channels)
 
 
+def _is_text(name: str) -> bool:
+    """Whether a file's name is Unicode; a system that takes any bytes may give one that is not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _read_pillow(path: Path) -> tuple[Depth, str, np.ndarray] | None:
     """(depth, channels, pixels), or None where the file has more bits than Pillow would keep."""
     limit = Image.MAX_IMAGE_PIXELS
     try:
         Image.MAX_IMAGE_PIXELS = None
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_DECODERS) as image:
+        with warnings.catch_warnings(action="ignore"), quiet(), Image.open(path, formats=_DECODERS) as image:
             _check(path, image)
             if _has_more_bits(path, image):
                 return None
@@ -210,7 +248,7 @@ def _pillow_writer(path: Path, pixels: np.ndarray, channels: str) -> Callable[[P
     suffix = path.suffix.lower()
     if suffix not in options:
         raise ImageGSError(f"{path}: {suffix or 'a file without suffix'} can't hold 8-bit pixels; use .png")
-    holds = ("L", "R", "RGB") if suffix in (".jpg", ".jpeg", ".bmp") else ("L", "R", "LA", "RGB", "RGBA")
+    holds = ("L", "RGB") if suffix in (".jpg", ".jpeg", ".bmp") else CHANNELS
     if channels not in holds:
         raise ImageGSError(f"{path}: {suffix} can't hold the channels {channels}; use .png")
     image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))

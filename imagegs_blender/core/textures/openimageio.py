@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ImageGSError, UnsupportedImageError, one_line
+from .quiet import quiet
 from .texture_stack import LARGEST_SIDE, Depth
 
 if TYPE_CHECKING:
     from OpenImageIO import ImageInput, ImageSpec
 
 _WRITABLE = {
-    ".png": ({Depth.U16}, ("L", "R", "LA", "RGB", "RGBA")),
-    ".tif": ({Depth.U16, Depth.F32}, ("L", "R", "LA", "RGB", "RGBA")),
-    ".tiff": ({Depth.U16, Depth.F32}, ("L", "R", "LA", "RGB", "RGBA")),
+    ".png": ({Depth.U16}, ("L", "LA", "RGB", "RGBA")),
+    ".tif": ({Depth.U16, Depth.F32}, ("L", "LA", "RGB", "RGBA")),
+    ".tiff": ({Depth.U16, Depth.F32}, ("L", "LA", "RGB", "RGBA")),
     ".exr": ({Depth.F16, Depth.F32}, None),
     ".hdr": ({Depth.F32}, ("RGB",)),
 }
@@ -28,9 +29,17 @@ def read(path: Path) -> tuple[Depth, str, np.ndarray]:
     """(depth, channels, pixels) of the file, pixels as in SourceMap.
 
     Raises ImageGSError, naming the file; UnsupportedImageError for layers, sample types and channels that a map can't
-    hold, and where OpenImageIO is missing.
+    hold, for names that are not UTF-8, and where OpenImageIO is missing.
     """
     oiio = _module(path)
+    try:
+        with quiet():
+            return _read(oiio, path)
+    except UnicodeDecodeError as error:  # OpenImageIO hands names of channels, and errors, to Python as UTF-8
+        raise UnsupportedImageError(f"{path}: names in it are not UTF-8; save it again under plain names") from error
+
+
+def _read(oiio: ModuleType, path: Path) -> tuple[Depth, str, np.ndarray]:
     config = oiio.ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)
     source = oiio.ImageInput.open(str(path), config)
@@ -80,6 +89,9 @@ def writer(path: Path, pixels: np.ndarray, depth: Depth, channels: str) -> Calla
 
 
 def _module(path: Path) -> ModuleType:
+    """OpenImageIO, where it is there and can name the file."""
+    if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+        raise UnsupportedImageError(f"{path}: OpenImageIO takes paths in UTF-8 only; rename the file or its folder")
     try:
         import OpenImageIO
     except ImportError as error:

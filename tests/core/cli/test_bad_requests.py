@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from imagegs_blender.core.textures import image_files
 from imagegs_blender.core.textures.texture_stack import Depth
@@ -18,6 +19,7 @@ def test_bad_requests_are_one_clear_line(source: Path, tmp_path: Path, imagegs) 
     (tmp_path / "list.yaml").write_text("- a\n")
     (tmp_path / "broken.yaml").write_text("a: [")
     (tmp_path / "eval.yaml").write_text("eval: true\n")
+    (tmp_path / "file").write_text("x")
     (tmp_path / "run/checkpoints").mkdir(parents=True)
     (tmp_path / "run/checkpoints/ckpt_step-5.npz").write_bytes(b"no zip")
     before = sorted(p for p in tmp_path.rglob("*"))
@@ -33,6 +35,9 @@ def test_bad_requests_are_one_clear_line(source: Path, tmp_path: Path, imagegs) 
         (["--config", tmp_path / "broken.yaml"], "not a YAML file"),
         (["--config", tmp_path / "eval.yaml"], "imagegs render"),
         (["--config", tmp_path / "none.yaml"], "none.yaml: can't be read"),
+        (["--mask", tmp_path / f"{'a' * 252}.png"], "can't be read"),
+        ([*run, "file"], "file: is a file; choose another --exp-name"),
+        ([*run, "file", "--resume"], "file: is a file; choose another --exp-name"),
         (["--topk", 17], "topk 17: choose 1 to 16"),
         (["--feat-bits", 33], "feat-bits 33"),
         (["--gamma", 0], "gamma 0"),
@@ -53,3 +58,38 @@ def test_bad_requests_are_one_clear_line(source: Path, tmp_path: Path, imagegs) 
         assert (done.code, done.out, len(lines)) == (1, "", 1), (more, done)
         assert lines[0].startswith("error: ") and named in lines[0], (more, lines)
     assert sorted(p for p in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("seed: [1, 2]", "seed: a list of values: not what the option takes"),
+        ("mask: [a]", "mask: a list of values: not what the option takes"),
+        ("exp_name: [a]", "exp_name: a list of values: not what the option takes"),
+        ("init_mode: [gradient]", "init_mode: a list of values"),
+        ("metrics: [a]", "metrics: 'a': choose one of"),
+        ("metrics: [[flip]]", "metrics: a list of values"),
+        ("metrics: &a [*a]", "metrics: a list of values"),
+        ("metrics: " + "[" * 400 + "]" * 400, "metrics: a list of values"),
+        ("seed: " + "[" * 5000, "not a YAML file"),
+        ("seed: 2020-13-45", "not a YAML file"),
+        ("seed: !!bool x", "not a YAML file"),
+        ("seed: 0x" + "f" * 9000, "seed: a number of too many digits"),
+        ('exp_name: "a\\0b"', "exp_name: 'a\\x00b'"),
+        ('mask: "a\\nb.png"', r"a\nb.png: file not found"),
+        ("quiet: 3", "quiet: 3: write true or false"),
+    ],
+)
+def test_nonsense_in_a_configuration(source: Path, tmp_path: Path, imagegs, text: str, named: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    done = imagegs("fit", source, "-o", tmp_path / "a.igs", "--config", tmp_path / "a.yaml")
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1) and named in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yaml", "source.png"]
+
+
+def test_switches_of_a_configuration_count(source: Path, tmp_path: Path, imagegs) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "preset: fast\nmax_steps: 5\nnum_gaussians: 20\nquiet: true\njson: true\nmetrics: flip\n"
+    )
+    done = imagegs("fit", source, "-o", tmp_path / "a.igs", "--config", tmp_path / "a.yaml")
+    assert (done.code, done.err) == (0, "") and done.json["flip"]["source"] > 0

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import OpenImageIO
 import pytest
 
 from imagegs_blender.core.cli import main
@@ -131,6 +132,43 @@ def test_the_same_seed_gives_the_same_bytes_and_quiet_is_quiet(tmp_path: Path, m
     assert written[0] == written[1] != written[2]
 
 
+def test_files_that_exist_are_replaced_only_if_asked(tmp_path: Path, maps_folder: Path, imagegs) -> None:
+    source, out = maps_folder / "leaf_rough.jpg", tmp_path / "a.igs"
+    out.write_text("precious")
+    done = imagegs("fit", source, "-o", out, *QUICK)
+    assert done.code == 1 and "a.igs: exists already; choose another output, or add --overwrite" in done.err
+    assert out.read_text() == "precious"
+    assert imagegs("fit", maps_folder, "-o", out, "--overwrite", *QUICK).code == 0
+    (tmp_path / "maps").mkdir()
+    for name in ("leaf_glow.exr", "leaf_rough.png", "other.png"):
+        (tmp_path / "maps" / name).write_text("precious")
+    done = imagegs("render", out, "-o", tmp_path / "maps")
+    assert done.code == 1 and "leaf_glow.exr and 1 more: exist already" in done.err
+    assert names(tmp_path / "maps") == ["leaf_glow.exr", "leaf_rough.png", "other.png"]
+    assert imagegs("render", out, "-o", tmp_path / "maps", "--overwrite").code == 0
+    assert (tmp_path / "maps/other.png").read_text() == "precious"
+    assert image_files.read_map(tmp_path / "maps/leaf_rough.png").channels == "L"
+
+
+def test_a_folder_of_odd_names_compares_with_its_decoded_files(tmp_path: Path, imagegs) -> None:
+    """Names that Windows keeps for devices, and two channels that PNG has not."""
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    image_files.write(folder / "CON.png", as_u8(waves(32, 32, 3)), Depth.U8, "RGB")
+    image_files.write(folder / "lpt1.rough.png", as_u8(waves(32, 32, 1)), Depth.U8, "L")
+    spec = OpenImageIO.ImageSpec(32, 32, 2, "uint8")
+    spec.channelnames = ("R", "G")
+    tiff = OpenImageIO.ImageOutput.create(str(folder / "flow.tif"))
+    assert tiff.open(str(folder / "flow.tif"), spec) and tiff.write_image(as_u8(waves(32, 32, 2)))
+    tiff.close()
+    report = imagegs("fit", folder, "-o", tmp_path / "a.igs", "--json", *QUICK).json
+    assert imagegs("render", tmp_path / "a.igs", "-o", tmp_path / "out").code == 0
+    assert names(tmp_path / "out") == ["_CON.png", "_lpt1.rough.png", "flow.png"]
+    for side in (tmp_path / "a.igs", tmp_path / "out"):
+        psnr = imagegs("compare", folder, side, "--json").json["psnr"]
+        assert list(psnr.values()) == pytest.approx(list(report["psnr"].values()), abs=1e-6)
+
+
 def test_fewer_bits_make_a_smaller_file(tmp_path: Path, maps_folder: Path, imagegs) -> None:
     sizes = []
     for bits in (16, 5):
@@ -169,6 +207,10 @@ def test_every_bad_request_is_one_clear_line(fitted, maps_folder: Path, tmp_path
         (["render", fitted[0], "-o", tmp_path / "none" / "deep"], "none: folder not found"),
         (["render", fitted[0], "-o", tmp_path / "r.png"], "4 maps; name a folder"),
         (["render", fitted[0], "-o", tmp_path / "file"], "file: is a file"),
+        (["render", fitted[0], "-o", tmp_path / "r", "--scale", 1e308], "the limit is 16384"),
+        (["fit", tmp_path / f"{'a' * 252}.png", "-o", out], "can't be read"),
+        (["fit", good, "-o", tmp_path / f"{'a' * 252}.igs"], "can't be read"),
+        (["render", fitted[0], "-o", tmp_path / f"{'a' * 256}"], "can't be read"),
         (["render", fitted[0], "-o", tmp_path / "r", "--height", 16384], "the limit is 16384"),
         (["info", tmp_path / "cut.igs"], "cut.igs"),
         (["compare", good, maps_folder], "only one side"),

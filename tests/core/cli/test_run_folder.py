@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -105,6 +106,45 @@ def test_a_checkpoint_of_another_picture_is_refused(source: Path, tmp_path: Path
     image_files.write(source, 255 - picture(64), Depth.U8, "RGB")
     done = imagegs("fit", source, *run, "--resume")
     assert done.code == 1 and "another picture or other settings" in done.err
+
+
+def test_only_a_checkpoint_of_this_fit_is_gone_on_from(source: Path, tmp_path: Path, imagegs) -> None:
+    run = ["--log-root", tmp_path, "--exp-name", "run", "--save-ckpt-steps", 10, *QUICK]
+    assert imagegs("fit", source, *run).code == 0
+    folder = tmp_path / "run/checkpoints"
+    for stray in ("ckpt_step-old.npz", "notes.txt", "ckpt_step-99.npz.part"):
+        (folder / stray).write_text("stray")
+    assert imagegs("fit", source, *run, "--resume").code == 0
+    with np.load(folder / "ckpt_step-10.npz") as archive:
+        state = dict(archive)
+    numbers = json.loads(str(state["numbers"]))
+    changes: list[dict] = [
+        {"mean": None},
+        {"more": np.zeros(3)},
+        {"mean": state["mean"][:3]},
+        {"feature": state["feature"][:, :1]},
+        {"mean": state["mean"].astype(np.float64)},
+        {"scale": state["scale"] * np.nan},
+        {name: array[:0] for name, array in state.items() if array.ndim},
+        *({"numbers": np.array(json.dumps(other))} for other in (
+            [], {}, numbers | {"step": "a"}, numbers | {"stage": -1}, numbers | {"rng": {}}, numbers | {"plateau": [1]},
+        )),
+        {"numbers": np.array("[" * 5000)},
+        {"identity": None},
+        {"identity": np.array("another")},
+    ]  # fmt: skip
+    path = tmp_path / "changed.npz"
+    before = sorted(tmp_path.rglob("*"))
+    for change in changes:
+        np.savez(path, **{name: array for name, array in {**state, **change}.items() if array is not None})
+        new = ["--log-root", tmp_path, "--exp-name", "new", "--resume", "--ckpt-file", path, *QUICK]
+        done = imagegs("fit", source, *new)
+        assert (done.code, done.err.count("\n")) == (1, 1) and "changed.npz: " in done.err, (change.keys(), done)
+    np.save(tmp_path / "changed.npy", np.zeros(3))
+    (tmp_path / "changed.npy").replace(path)
+    assert "changed.npz: not a checkpoint of a fit" in imagegs("fit", source, *new).err
+    path.unlink()
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_staged_settings() -> None:

@@ -35,6 +35,17 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return str(program), Path(where.stdout.strip())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="these programs are POSIX's")
+@pytest.mark.parametrize("answer", ["", "5", "{}", '{"lines": 1, "adapters": []}', "no JSON"])
+def test_a_program_that_is_no_python_is_refused(tmp_path: Path, answer: str) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    program.chmod(0o700)
+    for other in ("/bin/true", "/bin/echo", str(program)):
+        with pytest.raises(ImageGSError, match=f"^{other}: .*choose a Python's program file$"):
+            looking.devices(other)
+
+
 def test_another_python_runs_fits_if_it_is_of_this_version(python: tuple[str, Path]) -> None:
     program, packages = python
     pixels = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32, 1)
