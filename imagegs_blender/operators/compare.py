@@ -122,12 +122,24 @@ def _open_editor(context: bpy.types.Context, image: bpy.types.Image) -> None:
 
 def _fit_soon() -> None:
     """After the next drawing, which is when Blender knows how large the editor and the picture are."""
+    global _looks
+    _looks = 20
     if not bpy.app.background and not bpy.app.timers.is_registered(_fit):
-        bpy.app.timers.register(_fit, first_interval=0.2)
+        bpy.app.timers.register(_fit, first_interval=_BETWEEN)
 
 
-def _fit() -> None:
-    """Let every Image Editor that shows the comparison show all of it, and the comparison's tab."""
+_BETWEEN = 0.2
+"""Seconds until the next look whether the editor has been drawn; a busy computer takes several."""
+
+_looks = 0
+"""How often is still looked."""
+
+
+def _fit() -> float | None:
+    """Let every Image Editor that shows the comparison show all of it, and its tab; later, where it is not drawn yet."""
+    global _looks
+    _looks -= 1
+    waits = False
     for window in border.window_manager(bpy.context).windows:
         for area in window.screen.areas:
             space = area.spaces.active
@@ -136,11 +148,14 @@ def _fit() -> None:
             if space.image.name != comparison.IMAGE:
                 continue
             for region in area.regions:
-                if region.type == "UI" and region.width > 1:  # it is hidden otherwise, and has no tabs
+                if region.type == "UI" and region.width > 1:  # it has no tabs otherwise
                     border.show_tab(region, "Image-GS")
+                elif region.type == "UI":
+                    waits = waits or space.show_region_ui
                 elif region.type == "WINDOW":
                     with bpy.context.temp_override(window=window, area=area, region=region):
                         bpy.ops.image.view_all(fit_view=True)
+    return _BETWEEN if waits and _looks > 0 else None
 
 
 _CLASSES = (IMAGEGS_PG_compare, IMAGEGS_OT_compare)
