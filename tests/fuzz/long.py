@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,11 @@ from tests.fuzz import checks, images, streams
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "fuzz"
 BATCH = 500
-CAMPAIGNS: dict[str, tuple[SearchStrategy[Any], Callable[[Any], bool]]] = {
-    "streams": (streams.damaged(), checks.check_stream),
-    "images": (images.damaged(), checks.check_image),
+CAMPAIGNS: dict[str, tuple[SearchStrategy[Any], Callable[[Any], bool], Callable[[], Sequence[Any]]]] = {
+    "streams": (streams.damaged(), checks.check_stream, streams.bases),
+    "images": (images.damaged(), checks.check_image, images.bases),
 }
+"""What is tried, what must hold of it, and whole ones: they are checked first, which loads all that a check needs."""
 
 
 @dataclass
@@ -41,7 +42,8 @@ class Count:
 
 def batch(name: str, number: int) -> Count:
     """BATCH examples of a campaign, chosen by a seed."""
-    strategy, check = CAMPAIGNS[name]
+    strategy, check, bases = CAMPAIGNS[name]
+    assert all(check(base) for base in bases())
     count, last = Count(), [b""]
 
     def one(data: Any) -> None:
