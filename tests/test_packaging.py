@@ -107,7 +107,7 @@ def test_the_same_sources_give_the_same_zip(tmp_path: Path) -> None:
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
         assert {name: archive.read(name).decode() for name in archive.namelist()} == texts
-        assert archive.getinfo("wheels/c.whl").compress_type == zipfile.ZIP_STORED
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_DEFLATED}
 
 
 POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty", "curses", "readline", "syslog"}

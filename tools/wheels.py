@@ -2,9 +2,8 @@
 
 wheels.sha256 is the one place for their versions. To change one, replace its lines by `sha256sum *.whl`'s.
 
-CPython 3.11 has a Numba of the time of its Blender's NumPy, 1.26; 3.13 and 3.14 have the newest whose LLVM leaves room
-for the rest below the limit of a zip. NumPy itself and OpenImageIO are Blender's own. wgpu asks for rendercanvas, too, which
-it needs for windows only: it is left out.
+CPython 3.11 has a Numba of the time of its Blender's NumPy, 1.26; 3.13 and 3.14 have the newest. NumPy itself and
+OpenImageIO are Blender's own. wgpu asks for rendercanvas, too, which it needs for windows only: it is left out.
 """
 
 from __future__ import annotations

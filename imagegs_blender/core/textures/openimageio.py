@@ -35,7 +35,7 @@ def read(path: Path) -> tuple[Depth, str, np.ndarray]:
     try:
         with quiet():
             return _read(oiio, path)
-    except UnicodeDecodeError as error:  # OpenImageIO hands names of channels, and errors, to Python as UTF-8
+    except UnicodeError as error:  # OpenImageIO hands names of channels, and errors, to Python as UTF-8
         raise UnsupportedImageError(f"{path}: names in it are not UTF-8; save it again under plain names") from error
 
 
@@ -50,7 +50,9 @@ def _read(oiio: ModuleType, path: Path) -> tuple[Depth, str, np.ndarray]:
         _check(path, source, spec)
         depth = _depth(path, oiio, spec)
         kind = {Depth.U8: oiio.UINT8, Depth.U16: oiio.UINT16}.get(depth, oiio.FLOAT)
-        channels = _channels(path, list(spec.channelnames))
+        names = list(spec.channelnames)
+        "".join(names).encode()  # fails as the line before does, where OpenImageIO escapes bytes that are no UTF-8
+        channels = _channels(path, names)
         source.geterror()  # forgets what the look for a second layer left
         pixels = source.read_image(0, 0, 0, spec.nchannels, kind)
         complaint = source.geterror()

@@ -34,7 +34,7 @@ def test_channel_names_that_are_not_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "a.exr"
     write(path, ("aa", "bb"), oiio.FLOAT)
     path.write_bytes(path.read_bytes().replace(b"aa\0", b"\xff\xfe\0"))
-    with pytest.raises(UnsupportedImageError, match=r"a\.exr: (names in it are not UTF-8; save it again|the channels .* are not one image)"):
+    with pytest.raises(UnsupportedImageError, match=r"a\.exr: names in it are not UTF-8; save it again"):
         image_files.read(path)
 
 
