@@ -1,6 +1,7 @@
 """Speed of the device gpu: steps, kernels and fits on a graphics card through wgpu; part of gpu_check.sh.
 
     python benchmarks/card_check.py [--adapter NAME] [--json FILE] [--quick] [--size TEXELS]
+    python benchmarks/card_check.py --large     4096 x 4096 x 9 with 120,000 Gaussians: a step, and the memory on the card
 
 Random texels, Gaussians of the size that a fit of that density has (0.6 texel spacings). Times of kernels are the card's own.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +25,7 @@ from wgpu.backends.wgpu_native import extras
 from imagegs_blender.core.devices.gpu import adapters
 from imagegs_blender.core.devices.gpu.device import Gpu
 from imagegs_blender.core.devices.gpu.machine import Machine
-from imagegs_blender.core.devices.types import Grid, Step
+from imagegs_blender.core.devices.types import Grid, Rows, Step
 
 _STAMPS = 4096
 _MULTIPLIERS, _ROUNDS = 1 << 20, 256
@@ -44,8 +46,12 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write all figures")
     parser.add_argument("--quick", action="store_true", help="without the fits")
     parser.add_argument("--size", type=int, default=SIZE, help="texels a side of the steps (%(default)s)")
+    parser.add_argument("--large", action="store_true", help="a large stack alone: its step and its memory")
     args = parser.parse_args()
     adapter = adapters.choose(args.adapter)
+    if args.large:
+        large(Machine(adapter), args.size * 2)
+        return
     machine = Machine(adapter, features=["timestamp-query", "timestamp-query-inside-passes"])
     print(
         f"{adapter}, subgroups {machine.subgroups}, workgroup memory {machine.memory}, binding {machine.binding >> 20} MiB"
@@ -57,6 +63,33 @@ def main() -> None:
     results["fits"] = [] if args.quick else [fit_by_preset(*case, "gpu", args.adapter) for case in FITS]
     if args.json:
         Path(args.json).write_text(json.dumps(results, indent=2), "utf-8")
+
+
+def large(machine: Machine, size: int) -> None:
+    """Memory: what the buffers that live at the same time hold at most."""
+    live: weakref.WeakSet[Any] = weakref.WeakSet()
+    peak, make = [0], machine.buffer
+
+    def counted(count: int, width: int = 1) -> Any:
+        made = make(count, width)
+        live.add(made)
+        peak[0] = max(peak[0], sum(buffer.size for buffer in live))
+        return made
+
+    machine.buffer = counted  # type: ignore[method-assign]
+    rng, count = np.random.default_rng(0), 120_000 * size**2 // 4096**2
+    target = (rng.integers(0, 256, (9, size, size), np.uint8) / np.float32(255)).astype(np.float32)
+    device = Gpu(target, Grid(size, size, False, 4), None, machine)
+    optimizer = device.optimizer(False, RATES)
+    optimizer.add(rng.random((count, 2), np.float32), 0.6 * size / count**0.5, rng.random((count, 9)))
+    steps = [Step(1.0, Rows(k % 2, 2)) for k in range(device.ahead)]
+    device.steps(optimizer, L2, steps)
+    started = time.perf_counter()
+    device.steps(optimizer, L2, steps)
+    each = 1e3 * (time.perf_counter() - started) / len(steps)
+    print(
+        f"{size}^2 x 9, {count:,} Gaussians, every second row: {each:.1f} ms a step, {peak[0] / 2**20:.0f} MiB of buffers"
+    )
 
 
 def ceilings(machine: Machine) -> dict[str, float]:

@@ -56,9 +56,7 @@ def read(path: Path) -> Checkpoint:
         return Checkpoint(path, state, str(state.pop("identity")))
     except OSError as error:
         raise ImageGSError(f"{path}: can't be read ({error.strerror or error}); name a checkpoint") from error
-    except (
-        Exception
-    ) as error:  # files that are none make NumPy and zipfile raise anything: BadZipFile, EOFError, TypeError, ...
+    except Exception as error:  # NumPy and zipfile raise anything: BadZipFile, EOFError, TypeError, ...
         raise ImageGSError(f"{path}: not a checkpoint of a fit; name another") from error
 
 

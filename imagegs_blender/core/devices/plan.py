@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from .optimizer import NAMES, Optimizer
 from .types import Loss, LossWeights, Rows
 
+GROUPS = len(NAMES)
+"""Kinds of numbers of a splat: each has its own rate and count of steps."""
+
 AHEAD = 16
 """Steps that are waited for at once: the way to the card and back then costs little. Half of them is hardly slower."""
 

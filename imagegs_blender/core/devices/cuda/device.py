@@ -15,10 +15,11 @@ import torch
 
 from .. import plan, points
 from ..optimizer import MAX_BIAS, Optimizer, scale_limits
+from ..plan import GROUPS
 from ..resident import Resident
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step
 from .driver import gpu
-from .layout import GROUPS, SPLAT_FLOATS, Rules
+from .layout import SPLAT_FLOATS, Rules
 from .pipeline import Machine, Pipeline
 from .resident import Tensors
 from .session import Exchange, Kind, Session, Steps

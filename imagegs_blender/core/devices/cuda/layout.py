@@ -5,12 +5,10 @@ from __future__ import annotations
 import ctypes
 
 from ...ssim import SSIM_RADIUS
+from ..plan import GROUPS
 
 WARP = 32
 """Threads that run in step, on every NVIDIA GPU."""
-
-GROUPS = 5
-"""mean, scale, rotation, bias, feature: each has its own rate and count of steps."""
 
 SPLAT_FLOATS = 8
 """Numbers of 4 bytes in a Splat of common.cuh."""
@@ -41,7 +39,7 @@ SSIM_STRIP = 64
 """Rows whose gradient a thread block computes."""
 
 NUMBERS = (
-    "WARP", "GROUPS", "SPLAT_FLOATS", "BIN_THREADS", "SCAN_THREADS", "SCAN_CHUNK", "RANK_THREADS", "ROW_THREADS",
+    "WARP", "SPLAT_FLOATS", "BIN_THREADS", "SCAN_THREADS", "SCAN_CHUNK", "RANK_THREADS", "ROW_THREADS",
     "LOSS_THREADS", "SSIM_THREADS", "SSIM_PANEL", "SSIM_STRIP",
 )  # fmt: skip
 """Those above, by the names that the kernels know them by."""
@@ -72,6 +70,7 @@ class Rules(ctypes.Structure):
 
 def definitions() -> str:
     """The numbers, and the sizes of the structures, as C++: the kernels assert that theirs are as large."""
-    numbers = ", ".join(f"{name} = {globals()[name]}" for name in NUMBERS)
+    values = {"GROUPS": GROUPS} | {name: globals()[name] for name in NUMBERS}
+    numbers = ", ".join(f"{name} = {value}" for name, value in values.items())
     sizes = ", ".join(f"{kind.__name__.upper()}_BYTES = {ctypes.sizeof(kind)}" for kind in (Field, Scene, Rules))
     return f"constexpr int {numbers};\nconstexpr int {sizes};"

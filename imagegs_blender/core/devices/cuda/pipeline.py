@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import torch
 
 from ..cpu.blocks import BLOCK
+from ..plan import GROUPS
 from ..types import Grid, LossWeights
 from .layout import (
     BIN_THREADS,
-    GROUPS,
     LOSS_THREADS,
     RANK_THREADS,
     ROW_THREADS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .layout import GROUPS
+from ..plan import GROUPS
 from .pipeline import Machine, Numbers
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ..plan import GROUPS
 from ..types import LossWeights
-from .layout import GROUPS
 from .pipeline import Machine, Numbers, Pipeline
 
 

@@ -10,10 +10,9 @@ from .. import plan
 from ..optimizer import MAX_BIAS, NAMES, Optimizer, scale_limits
 from ..resident import Resident
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step
-from .adapters import choose
 from .density import Density
 from .frame import Frame
-from .machine import Machine, machine
+from .machine import Machine
 from .memory import Buffers
 from .pipeline import Pipeline
 from .session import Session
@@ -23,7 +22,7 @@ _RATES = [f"rate_{name}" for name in NAMES]
 
 
 class Gpu:
-    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1.
+    """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1; a card's Machine to run on.
 
     name    the GPU's
     ahead   steps that are best taken at once
@@ -33,10 +32,8 @@ class Gpu:
 
     ahead = plan.AHEAD
 
-    def __init__(
-        self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None, on: Machine | None = None
-    ) -> None:
-        self.machine = on or machine(choose())
+    def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None, on: Machine) -> None:
+        self.machine = on
         self.name, self.grid = self.machine.name, grid
         self._count = target.size
         self._target = Target.of(self.machine, grid, target, texel_weights)

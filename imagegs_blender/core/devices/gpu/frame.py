@@ -6,7 +6,7 @@ import ctypes
 
 _INTEGERS = (
     "width", "height", "columns", "wrap", "band", "blocks", "from_block", "to_block", "splats", "capacity", "first_row",
-    "slot", "more", "last", "plane", "items",
+    "slot", "more", "plane", "items",
 )  # fmt: skip
 _NUMBERS = (
     "l1", "l2", "ssim", "power", "rate_mean", "rate_scale", "rate_rotation", "rate_bias", "rate_feature", "lowest_scale",

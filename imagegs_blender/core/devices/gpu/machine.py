@@ -218,11 +218,6 @@ class Machine:
         if self._pass is not None or self._pending:
             self.download(self._something, (4,))
 
-    def destroy(self) -> None:
-        """End the device, as a driver does that is reset."""
-        self.has_failed = True
-        self._device.destroy()
-
     def _measured(self, cost: int, seconds: float) -> None:
         """A submission of this cost took so long: the next ones are as large as is right."""
         fitting = cost * _LONGEST / max(seconds, 1e-6)

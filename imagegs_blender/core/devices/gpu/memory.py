@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..plan import GROUPS
 from .machine import Buffer, Machine
 from .source import Variant
-
-_GROUPS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +32,7 @@ class Buffers:
 
     def allocated(self, n: int) -> Numbers:
         value, first, second = (self._machine.buffer(n, self.width) for _ in range(3))
-        return Numbers(value, first, second, self._machine.buffer(n, _GROUPS))
+        return Numbers(value, first, second, self._machine.buffer(n, GROUPS))
 
     def send(self, numbers: Numbers, tables: list[np.ndarray], steps: np.ndarray) -> None:
         for buffer, table in zip((numbers.value, numbers.first, numbers.second), tables, strict=True):
@@ -43,4 +42,4 @@ class Buffers:
     def bring(self, numbers: Numbers, n: int) -> tuple[list[np.ndarray], np.ndarray]:
         shape = (n, self.width)
         tables = [self._machine.download(buffer, shape) for buffer in (numbers.value, numbers.first, numbers.second)]
-        return tables, self._machine.download(numbers.steps, (n, _GROUPS), np.uint32).astype(np.int32)
+        return tables, self._machine.download(numbers.steps, (n, GROUPS), np.uint32).astype(np.int32)

@@ -11,6 +11,7 @@ from ...gaussians import CUTOFF, EPS
 from ...ssim import SSIM_C1, SSIM_C2, SSIM_RADIUS, window
 from ..cpu.blocks import BLOCK
 from ..optimizer import BETA1, BETA2, TINY
+from ..plan import GROUPS
 from ..reference import MOST_SHARE
 
 PARTS = 8
@@ -115,7 +116,7 @@ def source(kernel: str, variant: Variant, stride: int = 1) -> Source:
         "BLOCK": BLOCK, "PLANES": variant.planes, "QUADS": variant.quads, "SLICES": variant.slices, "SLICE": variant.slice,
         "TOPK": variant.topk, "KEPT": max(variant.topk, 1), "DEPTH": variant.depth, "STRIDE": stride,
         "THREADS": BLOCK * BLOCK // stride, "PARTS": PARTS, "ROW_THREADS": ROW_THREADS, "RANK_THREADS": RANK_THREADS,
-        "SCAN_THREADS": SCAN_THREADS, "SCAN_CHUNK": SCAN_CHUNK, "TOTAL_THREADS": TOTAL_THREADS, "GROUPS": 5,
+        "SCAN_THREADS": SCAN_THREADS, "SCAN_CHUNK": SCAN_CHUNK, "TOTAL_THREADS": TOTAL_THREADS, "GROUPS": GROUPS,
         "GROUPS_ACROSS": GROUPS_ACROSS, "SSIM_RADIUS": SSIM_RADIUS, "TAPS": 2 * SSIM_RADIUS + 1, "AT_ONCE": AT_ONCE,
     }  # fmt: skip
     numbers = {

@@ -10,7 +10,7 @@ struct Frame {
     from_block: u32, to_block: u32, // the blocks of the band that this launch is for
     splats: u32, capacity: u32,     // how many there are; entries that block lists have room for
     first_row: u32, slot: u32,      // of the rows that a step looks at; where the step's report goes
-    more: u32, last: u32,           // sums are added to those of earlier bands; no band follows
+    more: u32,                      // sums are added to those of earlier bands
     plane: u32, items: u32,         // for kernels that take one plane, or so many items
     l1: f32, l2: f32, ssim: f32,    // loss ratios divided by the number of values
     power: f32,                     // of the error in a density
