@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.fuzz.choices import SEEDS, Choices
 from tests.samples import picture
 
 
@@ -29,24 +30,28 @@ def bases() -> tuple[tuple[bytes, str], ...]:
     return tuple(found)
 
 
-@st.composite
-def damaged(draw: st.DrawFn) -> tuple[bytes, str]:
+def damaged() -> st.SearchStrategy[tuple[bytes, str]]:
     """A file of which one to six things are changed; or under another suffix."""
-    data, suffix = draw(st.sampled_from(bases()))
+    return SEEDS.map(lambda seed: _damaged(Choices(seed)))
+
+
+KINDS = ("byte", "byte", "header", "header", "cut", "insert", "large")
+SUFFIXES = (".png", ".jpg", ".exr", ".hdr", ".tif", ".dds", ".psd")
+
+
+def _damaged(choices: Choices) -> tuple[bytes, str]:
+    data, suffix = choices.pick(bases())
     changed = bytearray(data)
-    for _ in range(draw(st.integers(1, 6))):
-        at = draw(st.integers(0, max(len(changed) - 1, 0)))
-        kind = draw(st.sampled_from(["byte", "byte", "header", "header", "cut", "insert", "large"]))
+    for _ in range(1 + choices.below(6)):
+        at, kind = choices.below(max(len(changed), 1)), choices.pick(KINDS)
         if kind == "byte" and changed:
-            changed[at] = draw(st.integers(0, 255))
+            changed[at] = choices.below(256)
         elif kind == "header" and changed:
-            changed[min(at % 64, len(changed) - 1)] = draw(st.integers(0, 255))
+            changed[min(at % 64, len(changed) - 1)] = choices.below(256)
         elif kind == "large":
             changed[at : at + 4] = b"\x7f\xff\xff\xff"
         elif kind == "cut":
             del changed[at:]
         elif kind == "insert":
-            changed[at:at] = draw(st.binary(max_size=9))
-    if draw(st.integers(0, 9)) == 0:
-        suffix = draw(st.sampled_from([".png", ".jpg", ".exr", ".hdr", ".tif", ".dds", ".psd"]))
-    return bytes(changed), suffix
+            changed[at:at] = choices.bytes(9)
+    return bytes(changed), choices.pick(SUFFIXES) if choices.below(10) == 1 else suffix

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.settings import QuantizeBits
 from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
+from tests.fuzz.choices import SEEDS, Choices
 from tests.samples import uneven
 
 SECTIONS = (b"HEAD", b"MODL", b"CODE")
@@ -66,37 +67,44 @@ def joined(start: bytes, parts: list[bytes]) -> bytes:
     return start + body
 
 
-@st.composite
-def damaged(draw: st.DrawFn) -> bytes:
+def damaged() -> st.SearchStrategy[bytes]:
     """A stream of which one to four things are changed."""
-    data = draw(st.sampled_from(bases()))
+    return SEEDS.map(lambda seed: _damaged(Choices(seed)))
+
+
+KINDS = ("field", "field", "byte", "byte", "bytes", "cut", "insert", "flags", "swap")
+PATTERNS = (b"\0" * 4, b"\xff" * 4, struct.pack("<f", np.nan), struct.pack("<i", 1 << 19))
+
+
+def _damaged(choices: Choices) -> bytes:
+    data = choices.pick(bases())
     start, parts = data[:12], sections(data)
-    for _ in range(draw(st.integers(1, 4))):
-        kind = draw(st.sampled_from(["field", "field", "byte", "byte", "bytes", "cut", "insert", "flags", "swap"]))
-        which = draw(st.integers(0, 2))
-        part = bytearray(parts[which])
+    for _ in range(1 + choices.below(4)):
+        kind, which = choices.pick(KINDS), choices.below(3)
         if kind == "field":
-            offset, layout = FIELDS[draw(st.sampled_from(sorted(FIELDS)))]
-            value = draw(st.sampled_from(NUMBERS[layout]))
-            head = bytearray(parts[0])
-            new = struct.pack(layout, value)
-            head[offset : offset + len(new)] = new
-            parts[0] = bytes(head)
-            continue
-        if kind == "flags":
-            start = data[:8] + struct.pack("<HH", draw(st.integers(0, 3)), draw(st.integers(0, 4)))
-            continue
-        at = draw(st.integers(0, max(len(part) - 1, 0)))
-        if kind == "byte" and part:
-            part[at] = draw(st.integers(0, 255))
-        elif kind == "bytes":
-            new = draw(st.sampled_from([b"\0" * 4, b"\xff" * 4, struct.pack("<f", np.nan), struct.pack("<i", 1 << 19)]))
-            part[at : at + 4] = new
-        elif kind == "cut":
-            del part[at:]
-        elif kind == "insert":
-            part[at:at] = draw(st.binary(max_size=9))
+            _set_field(parts, choices)
+        elif kind == "flags":
+            start = data[:8] + struct.pack("<HH", choices.below(4), choices.below(5))
         elif kind == "swap":
-            part = bytearray(parts[draw(st.integers(0, 2))])
-        parts[which] = bytes(part)
+            parts[which] = choices.pick(parts)
+        else:
+            parts[which] = _changed(parts[which], kind, choices)
     return joined(start, parts)
+
+
+def _set_field(parts: list[bytes], choices: Choices) -> None:
+    """Give a field of HEAD a value at which something changes."""
+    offset, layout = choices.pick(tuple(FIELDS.values()))
+    new = struct.pack(layout, choices.pick(NUMBERS[layout]))
+    parts[0] = parts[0][:offset] + new + parts[0][offset + len(new) :]
+
+
+def _changed(part: bytes, kind: str, choices: Choices) -> bytes:
+    at = choices.below(max(len(part), 1))
+    if kind == "byte":
+        return part[:at] + bytes([choices.below(256)]) + part[at + 1 :]
+    if kind == "bytes":
+        return part[:at] + choices.pick(PATTERNS) + part[at + 4 :]
+    if kind == "cut":
+        return part[:at]
+    return part[:at] + choices.bytes(9) + part[at:]

@@ -132,11 +132,8 @@ def rotation_levels(scale: np.ndarray, scale_step: float, rot_bits: int) -> np.n
     for k in range(1, 20):
         term = term * scale_step / k
         growth = growth + term
-    aspect = np.empty(longest + 1)
-    value = np.float64(1.0)
-    for d in range(longest + 1):
-        aspect[d] = value
-        value = min(value * growth, np.float64(1e30))
+    with np.errstate(over="ignore"):
+        aspect = np.minimum(np.multiply.accumulate(np.append(1.0, np.full(longest, growth))), 1e30)
     levels = np.minimum(1 + np.floor((aspect - 1 / aspect) / ELONGATED * 2**rot_bits), MAX_ROTATION_LEVELS).astype(
         np.int32
     )
