@@ -156,6 +156,16 @@ def test_the_version_is_the_manifests() -> None:
     assert installed == manifest["version"]
 
 
+def test_kernels_state_what_they_trust() -> None:
+    """Numba checks no index: whoever changes a caller must know what a kernel takes for granted, and who checks it."""
+    silent = []
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text()
+        if re.search(r"^@njit", text, re.MULTILINE) and "\nTrusts: " not in (ast.get_docstring(ast.parse(text)) or ""):
+            silent.append(path.name)
+    assert silent == []
+
+
 def test_no_machine_in_tracked_files() -> None:
     """Paths of a home or a build machine, package mirrors: nothing that holds on one machine only."""
     machine = re.compile(

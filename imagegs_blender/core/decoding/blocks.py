@@ -4,6 +4,9 @@
     needs    which of them are in the exact top-K of which texel of the block, or of the ring of texels around it
 
 A candidate is a code, see copies.py. Blocks are independent of each other, so every kernel is deterministic.
+
+Trusts: means, conics and biases are finite, and ellipses reach no further than core/igs/limits.py allows; a texture that
+repeats has its means within it (tables.build). Codes name Gaussians and copies that exist (copies.py).
 """
 
 from __future__ import annotations

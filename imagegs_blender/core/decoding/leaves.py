@@ -6,6 +6,9 @@
 
 A leaf should also hold what the texels just around it need: a magnified texture is sampled between texel centers, and
 near the border of a leaf those of the next one count.
+
+Trusts: needs, windows and blocks are those that blocks.py made of the same ellipses; M is even and at least 2
+(tables.build).
 """
 
 from __future__ import annotations

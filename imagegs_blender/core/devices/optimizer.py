@@ -1,4 +1,7 @@
-"""The free numbers of a fit, their gradients from the device's, and Adam."""
+"""The free numbers of a fit, their gradients from the device's, and Adam.
+
+Trusts: every array has a row for each Gaussian (an assert where they are taken).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A Gaussian's codes guessed from Gaussians that come earlier in the stream, in integers only."""
+"""A Gaussian's codes guessed from Gaussians that come earlier in the stream, in integers only.
+
+Trusts: neighbors are those of nearest_earlier(), which come before the Gaussian that they are of; a gain is within
+0 .. GAIN_ONE (columns.py). Sums of a stranger's codes may overflow; what comes out is checked as any number is.
+"""
 
 from __future__ import annotations
 

@@ -80,7 +80,6 @@ class Stream:
     def to_bytes(self) -> bytes:
         """The .igs file. Raises ImageGSError where something exceeds the format's limits: read() takes all that it returns."""
         _check_count(len(self.codes))
-        limits.check_numbers(self.gaussians)
         flags, head = 0, self.head.write() + maps.write(self.maps)
         if self.head.gamma != 1:
             flags, head = flags | _GAMMA, head + struct.pack("<f", self.head.gamma)
@@ -91,6 +90,7 @@ class Stream:
             columns.write(self.codes, writer)
             models, payload = bytes(writer.models), writer.payload()
         limits.check_size(self.head, self.maps, len(payload))
+        limits.check_numbers(self.gaussians, len(payload))
         body = b""
         for name, part in zip(_SECTIONS, (head, models, payload), strict=True):
             body += name + struct.pack("<II", len(part), zlib.crc32(part, zlib.crc32(name))) + part
@@ -122,7 +122,7 @@ def read(data: bytes) -> Stream:
     else:
         stream = Stream(columns.read(found, Reader(models, payload)), found_maps)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
-        limits.check_numbers(stream.gaussians)
+        limits.check_numbers(stream.gaussians, len(payload))
     return stream
 
 

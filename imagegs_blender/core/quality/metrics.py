@@ -1,4 +1,7 @@
-"""How close two sets of maps are: PSNR, SSIM and the angle between normals, on 8-bit values."""
+"""How close two sets of maps are: PSNR, SSIM and the angle between normals, on 8-bit values.
+
+Trusts: both pictures have one size (checked by compare()).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Triangles in texture space -> which texels they touch."""
+"""Triangles in texture space -> which texels they touch.
+
+Trusts: corners are finite (scene/uses.py leaves other triangles out), and there are three values for each.
+"""
 
 from __future__ import annotations
 

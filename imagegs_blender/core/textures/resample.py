@@ -1,4 +1,8 @@
-"""Planes at other sizes, and planes with holes made whole."""
+"""Planes at other sizes, and planes with holes made whole.
+
+Trusts: planes, shares and bands have the sizes of one picture (made beside the calls); points are clipped or wrapped
+into it here.
+"""
 
 from __future__ import annotations
 

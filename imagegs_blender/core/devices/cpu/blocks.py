@@ -1,4 +1,8 @@
-"""Which Gaussians reach which block: exact ellipse-block intersection, one list per block, deterministic."""
+"""Which Gaussians reach which block: exact ellipse-block intersection, one list per block, deterministic.
+
+Trusts: centers, conics and biases are finite (core/igs/limits.py for streams, the optimizer's limits in a fit), and as many
+as each other (types.Splats). An ellipse that is not one is listed nowhere.
+"""
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@
 Gradients are stored per entry (a Gaussian in a block) and summed per Gaussian in order, so there are no atomics and every
 run gives the same bytes.
 
-A kernel is a function of one block, and _swept() makes the loops around it. All kernels share these arguments, and trust
-them: a lane is read and written without a check.
+A kernel is a function of one block, and _swept() makes the loops around it. All kernels share these arguments.
 
     size        (width, height, columns, rows): texels of the picture, and how many blocks it is cut into
     lists       (start, gaussian, copy) of blocks.BlockLists
@@ -13,6 +12,8 @@ them: a lane is read and written without a check.
                 its type: so K is known when the kernel is compiled, and the K smallest q of a texel stay in registers
     normalize   whether weights are divided by their sum; False for the plain sum, with one rank
     planes of texels   float32, flat: C planes, or one, padded to whole blocks, row by row. Texels' weights are 0 in the padding
+
+Trusts: all of these come from device.py, which makes them to fit each other; a lane is read and written without a check.
 """
 
 from __future__ import annotations

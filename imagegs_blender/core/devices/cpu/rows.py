@@ -3,9 +3,10 @@
 An entry is a Gaussian in a block. Per row: every entry's q, the K smallest of each texel (sorted in registers), then only
 the entries that some texel of the row keeps are blended. Gradients are summed per entry and lane over the rows of a block.
 
-Numba inlines all of these into the kernels, and none checks its arguments: arrays are as large as their makers here make
-them, splats are finite and their ellipses are not empty (blocks.py lists no others), features have as many planes as
-`planes` says. Arrays are flat where rows of lanes are read (simd.py).
+Numba inlines all of these into the kernels. Arrays are flat where rows of lanes are read (simd.py).
+
+Trusts: arrays are as large as their makers here make them, splats are finite and their ellipses are not empty (blocks.py lists
+no others), features have as many planes as `planes` says.
 
 The scratch spaces are unpacked, never read by attribute: an array that is read as an attribute of a NamedTuple made in a
 parallel loop holds garbage in Numba 0.68.

@@ -16,6 +16,8 @@ is eleven lines, in which the line of row y takes the place of that of row y - 1
     partial_rings   3 rings: partials, blurred along their rows
 
 Column x of the plane is column x - x0 + 2 _PAD of a line, where x0 is the panel's first column.
+
+Trusts: picture and target have the planes and size that the scratch spaces were made for (they are made beside the calls).
 """
 
 from __future__ import annotations
