@@ -15,12 +15,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
+from imagegs_blender.core.process.job import Job
+from imagegs_blender.core.process.worker import Worker
+from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.core.textures import texture_stack
+from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap
+from tests.crash.saving import killed_while_saving
 from tests.samples import picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,8 +203,67 @@ def two_at_once(folder: Path, kills: int, chance: random.Random) -> int:
     return hits
 
 
+def savings(folder: Path, kills: int, chance: random.Random) -> int:
+    """Blender is killed while it saves: the file opens, old or new, with its decoder; after the next save nothing is left."""
+    source, output = scene(folder), folder / "out.blend"
+    require(run(convert(source, output)).returncode == 0, "the conversion itself")
+    before, hits = {*folder.iterdir()}, 0
+    for number in range(kills):
+        middle, found = killed_while_saving(output, chance)
+        hits += middle
+        require(found == "decoders 1 problems 0", f"kill {number}: {found}")
+        left = {*folder.iterdir()} - before - {folder / "saved.blend"}
+        require(not left, f"kill {number}: left over: {left}")
+    return hits
+
+
+def workers(folder: Path, kills: int, chance: random.Random) -> int:
+    """The process that fits is killed: one fit fails with one line, and the next is done to the same bytes."""
+    stack = texture_stack.build([SourceMap("a", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", picture(64))])
+    settings = replace(FitSettings.preset("fast"), bpp=None, num_gaussians=80, max_steps=400, device="cpu")
+    hits = 0
+    with Worker() as worker:
+        started, whole = time.monotonic(), fitted(worker, Job(stack, settings))
+        seconds = time.monotonic() - started
+        for number in range(kills):
+            first, second = Job(stack, settings), Job(stack, settings)
+            worker.add(first)
+            worker.add(second)
+            end = time.monotonic() + chance.uniform(0, 1.0) * seconds
+            while time.monotonic() < end:
+                worker.listen()
+                time.sleep(0.005)
+            child = worker._child
+            assert child is not None
+            child._process.kill()  # what a system does that is short of memory
+            child._reader.join()
+            results = [fitted(worker, job) for job in (first, second)]
+            hits += any(isinstance(result, str) for result in results)
+            require(sum(isinstance(result, str) for result in results) <= 1, f"kill {number}: {results}")
+            require(all(r == whole for r in results if isinstance(r, bytes)), f"kill {number}: other bytes")
+            require(
+                all("was ended by signal 9" in r for r in results if isinstance(r, str)), f"kill {number}: {results}"
+            )
+            require(not first.folder.exists() and not second.folder.exists(), f"kill {number}: left over")
+    return hits
+
+
+def fitted(worker: Worker, job: Job) -> bytes | str:
+    """The bytes of a job's stream, or why it failed."""
+    if not job.done and job not in worker._jobs:
+        worker.add(job)
+    while not job.done:
+        worker.listen()
+        time.sleep(0.005)
+    try:
+        return job.result().data
+    except ImageGSError as error:
+        return str(error)
+
+
 KINDS: dict[str, Callable[[Path, int, random.Random], int]] = {
     "fits": fits, "batches": batches, "full disks": full_disks, "two at once": two_at_once,
+    "savings": savings, "workers": workers,
 }  # fmt: skip
 
 

@@ -52,7 +52,8 @@ class Worker:
                 child.ask(job)
 
     def add(self, job: Job) -> None:
-        """Let the child do a job, after those that were added before."""
+        """Let the child do a job, after those that were added before; a new one, where it has ended with nothing to do."""
+        self.listen()
         self._jobs.append(job)
         if self._child is None:
             self.start()
@@ -159,6 +160,9 @@ class _Child:
             pipe.close()
 
 
+REPORTS = frozenset({"preparing", "progress", "finished", "failed"})
+"""What a report of the child tells, each by itself; a line without one of them is somebody else's."""
+
 _REPAIR = "another extension may have brought another version; disable or update that one, and restart Blender"
 
 
@@ -170,7 +174,7 @@ def _read(lines: IO[bytes], said: queue.SimpleQueue[dict[str, Any] | None], othe
                 report = json.loads(line)
             except ValueError:
                 report = None
-            if isinstance(report, dict):
+            if isinstance(report, dict) and len(report) == 1 and REPORTS.issuperset(report):
                 said.put(report)
             else:
                 others.append(line.decode("utf-8", "replace").strip())
