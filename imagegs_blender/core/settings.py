@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from typing import Any
 
 from .edition import COMPLETE
@@ -35,12 +35,12 @@ class QuantizeBits:
     feat: int | None = 12
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is None and field.name in ("pos", "feat"):
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is None and each.name in ("pos", "feat"):
                 continue
             if not (isinstance(value, int) and 4 <= value <= MAX_BITS):
-                raise ImageGSError(f"{field.name}-bits {value}: choose a whole number from 4 to {MAX_BITS}")
+                raise ImageGSError(f"{each.name}-bits {value}: choose a whole number from 4 to {MAX_BITS}")
 
     @property
     def wide(self) -> bool:
@@ -69,6 +69,7 @@ class FitSettings:
     init_random_ratio   share of them drawn from all texels alike
     smap_filter_size    standard deviation of the Gaussian filter that smooths a computed saliency map, texels
     importance_weight   how much more the loss counts a texel of full importance than one of none; 1: alike
+    map_weights         how much a map's squared error counts, by its name, where it is not 1
     init_scale      standard deviation of new Gaussians, texels; None: from the density, 0.78 sqrt(area / (pi N))
     add_scale       standard deviation of Gaussians added later, in units of the initial one
     inverse_scale   optimize 1 / scale (Image-GS) instead of log scale
@@ -110,6 +111,7 @@ class FitSettings:
     init_random_ratio: float = 0.3
     smap_filter_size: float = 20.0
     importance_weight: float = 4.0
+    map_weights: Mapping[str, float] = field(default_factory=dict)
     init_scale: float | None = None
     add_scale: float = 0.25
     color_init: bool = True
@@ -193,6 +195,11 @@ class FitSettings:
             raise ImageGSError(f"max-steps {self.max_steps}: at least one step is needed")
         if self.restore is not None and self.restore not in ("l1", "l2"):
             raise ImageGSError(f"restore {self.restore!r}: choose l1 or l2")
+        for name, weight in self.map_weights.items():
+            if not 1e-3 <= weight <= 1e3:
+                raise ImageGSError(f"map-weight {name}={weight:g}: choose 0.001 to 1000")
+        if self.map_weights and self.gamma != 1:
+            raise ImageGSError("map-weight and gamma are both set: choose one")
         if self.l1 == self.l2 == self.ssim == 0:
             raise ImageGSError("l1-loss-ratio, l2-loss-ratio and ssim-loss-ratio are all 0: one must be above")
         for name, (low, high) in _RANGES.items():

@@ -115,6 +115,10 @@ def add(p: argparse.ArgumentParser) -> None:
         help="the smallest file of this PSNR over all channels, in dB; with --bpp or --max-bytes: as near as they allow",
     )  # fmt: skip
     p.add_argument("--time-budget", type=float, metavar="SECONDS", help="end in time, with what is reached by then")
+    p.add_argument(
+        "--map-weight", type=_weight, action="append", metavar="NAME=W",
+        help="how much a map's squared error counts; once for each map that doesn't count 1",
+    )  # fmt: skip
     p.add_argument("--preset", choices=PRESETS, help="how to fit (default: balanced; with --config: paper)")
     for title, group in GROUPS.items():
         section = p.add_argument_group(title, _ABOUT.get(title))
@@ -145,7 +149,17 @@ def settings(args: argparse.Namespace) -> FitSettings:
             changed[option.field] = value
     for amount in (*AMOUNTS, "time_budget"):
         changed[amount] = getattr(args, amount)
+    changed["map_weights"] = dict(args.map_weight or [])
     return FitSettings.preset(name, **changed, bits=replace(PRESETS[name].bits, **bits))
+
+
+def _weight(text: str) -> tuple[str, float]:
+    """NAME=W as (name, weight)."""
+    name, _, weight = text.rpartition("=")
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: write a map's name, = and a number, as in normal=0.5") from None
 
 
 def _defaults(path: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from ..decoding import decode
 from ..decoding.decode import Decoded
 from ..devices.choice import DeviceChoice
-from ..errors import DeviceFailed
+from ..errors import DeviceFailed, ImageGSError
 from ..fitting import placement
 from ..fitting.budget import TooShort
 from ..fitting.fit import Observer, OnProgress, Progress, fit
@@ -28,6 +28,7 @@ from .packing import Packed, Packer
 from .rate import Rate
 from .report import FitReport
 from .search import Attempt
+from .weighing import Weighing
 
 __all__ = ["Encoded", "Progress", "encode"]
 
@@ -113,7 +114,10 @@ class _Work:
         self.stack, self.settings, self.progress, self.observer = stack, settings, progress, observer
         self.device = DeviceChoice(settings)
         self.started = time.perf_counter()
-        self.rate = Rate(stack, settings)
+        self.weighing = Weighing.of(stack, settings.map_weights)
+        if self.weighing is not None and observer is not None:
+            raise ImageGSError("map-weight doesn't go with a log folder: leave out one of them")
+        self.rate = Rate(stack, settings, self.weighing)
         self.roles = {m.name: m.role for m in stack.maps}
         self.unused = _unused(stack)
         self.steps = 0
@@ -169,12 +173,20 @@ class _Work:
             settings = replace(settings, time_budget=max(settings.time_budget - around, _SHORTEST_FIT))
         most = MAX_GAUSSIANS if settings.target_psnr is None else count
 
+        weighing, stack, rounded = self.weighing, self.stack, packer.round if settings.quantize else packer.snap
+        snap = rounded
+        if weighing is not None:
+            stack = weighing.scaled(stack)
+
+            def snap(gaussians: Gaussians) -> Gaussians:
+                return weighing.fitted(rounded(weighing.own(gaussians)))
+
         def recount(gaussians: Gaussians, error: float) -> int:
-            return min(rate.count(gaussians, error), most)
+            return min(rate.count(gaussians if weighing is None else weighing.own(gaussians), error), most)
 
         try:
             gaussians, self.steps = fit(
-                self.stack, settings, count, self.progress, packer.round if settings.quantize else packer.snap,
+                stack, settings, count, self.progress, snap,
                 recount if rate.budget is not None else None, self.observer, self.device,
             )  # fmt: skip
         except DeviceFailed as error:
@@ -185,7 +197,7 @@ class _Work:
             assert self.settings.time_budget is not None
             raise TooShort(self.settings.time_budget, _MARGIN * (around + error.least)) from None
         self.tell("packing")
-        gaussians = holes.closed(gaussians, self.stack)
+        gaussians = holes.closed(gaussians if weighing is None else weighing.own(gaussians), self.stack)
         return _Fitted(gaussians, packer, rate.pack(gaussians, packer))
 
     def _attempt(self, count: int) -> Attempt | None:

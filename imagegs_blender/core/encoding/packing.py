@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..gaussians import Gaussians
 from ..igs import plain
 from ..igs.codes import Codes, ScaleGrid, quantize
@@ -39,8 +41,8 @@ class Packer:
     the finest grid of its own.
     """
 
-    def __init__(self, maps: Sequence[MapInfo], bits: QuantizeBits) -> None:
-        self._maps, self._bits = maps, bits
+    def __init__(self, maps: Sequence[MapInfo], bits: QuantizeBits, plane_roots: np.ndarray | None = None) -> None:
+        self._maps, self._bits, self._plane_roots = maps, bits, plane_roots
         self._grid: ScaleGrid | None = None
 
     def snap(self, gaussians: Gaussians) -> Gaussians:
@@ -81,4 +83,4 @@ class Packer:
     def _codes(self, gaussians: Gaussians, grid: ScaleGrid | None, feature_step: float | None = None) -> Codes | Plain:
         if self._bits.wide:
             return plain.quantize(gaussians, self._bits)
-        return quantize(gaussians, self._bits, grid, feature_step)
+        return quantize(gaussians, self._bits, grid, feature_step, self._plane_roots)

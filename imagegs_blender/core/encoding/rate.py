@@ -13,6 +13,7 @@ from ..igs import plain
 from ..settings import MAX_GAUSSIANS, FitSettings
 from ..textures.texture_stack import TextureStack
 from .packing import COARSEST_STEP, Packed, Packer
+from .weighing import Weighing
 
 FILL = 0.98
 """Features are rounded finer until the file has this share of its budget."""
@@ -55,8 +56,9 @@ class Rate:
     budget   bytes that the file must not exceed, or None
     """
 
-    def __init__(self, stack: TextureStack, settings: FitSettings) -> None:
+    def __init__(self, stack: TextureStack, settings: FitSettings, weighing: Weighing | None = None) -> None:
         self.stack, self.settings = stack, settings
+        self._roots = None if weighing is None else weighing.root
         self.bits = settings.bits.at(stack.width, stack.height)
         self.budget = _budget(stack, settings)
         self._fixed = fixed_bytes({m.name: len(m.sources) for m in stack.maps}, len(stack.planes))
@@ -65,7 +67,7 @@ class Rate:
 
     def packer(self) -> Packer:
         """A packer for the Gaussians of one fit."""
-        return Packer(self.stack.maps, self.bits)
+        return Packer(self.stack.maps, self.bits, self._roots)
 
     def first_count(self) -> int:
         """The number of Gaussians to plan with before anything is known of the picture."""
@@ -109,8 +111,9 @@ class Rate:
         return 2.0**-bits.feat
 
     def _error(self, gaussians: Gaussians) -> float:
-        """Mean square over all planes, of the texels that count."""
-        square = (decode.planes(gaussians) - self.stack.planes) ** 2
+        """Mean square over all planes, as the fit weighs them, of the texels that count."""
+        missed = decode.planes(gaussians) - self.stack.planes
+        square = (missed if self._roots is None else missed * self._roots[:, None, None]) ** 2
         weights = self.stack.weights
         counts = None if weights is None or weights.max() <= 0 else weights > 0
         return float(np.mean(square if counts is None else square[:, counts]))

@@ -19,7 +19,7 @@ CODED_BITS = 16
 """Bits up to which numbers are entropy-coded; with more, all are stored plainly."""
 
 _FIXED = struct.Struct("<HHBBIBBBBfffB")
-"""Width, height, wrap, topk, count, four numbers of bits, scale low and step, feature step, planes."""
+"""Width, height, wrap, topk, count, four numbers of bits, three numbers of Ranges or Steps, planes."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,45 @@ class Ranges:
     feature_center: np.ndarray
     feature_basis: np.ndarray
 
+    def numbers(self) -> tuple[float, float, float]:
+        """As HEAD holds them."""
+        return self.scale_low, self.scale_step, self.feature_step
+
+    def check(self) -> None:
+        """Raise ImageGSError where one is out of the format's range."""
+        possible = math.isfinite(self.scale_low) and 0 < self.scale_step < 8 and abs(self.scale_low) < 64
+        require(possible, "its scale range is impossible")
+
     @classmethod
     def unused(cls, planes: int) -> Ranges:
         """The numbers that HEAD holds where Gaussians are stored plainly: readers ignore them."""
         return cls(0.0, 1.0, 1.0, np.zeros(planes, np.float32), np.zeros((planes, planes), np.int32))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The numbers that the integers of codes stand for, from version 3 on.
+
+    scale_unit      a scale is scale_unit root^2 texels
+    bias_step       code c of a bias means c bias_step
+    feature_step    code c of a component means c feature_step, for a Gaussian of ordinary area
+    feature_center, feature_basis   as in Ranges
+    """
+
+    scale_unit: float
+    bias_step: float
+    feature_step: float
+    feature_center: np.ndarray
+    feature_basis: np.ndarray
+
+    def numbers(self) -> tuple[float, float, float]:
+        """As HEAD holds them."""
+        return self.scale_unit, self.bias_step, self.feature_step
+
+    def check(self) -> None:
+        """Raise ImageGSError where one is out of the format's range."""
+        require(0 < self.scale_unit < 1e6, "its unit of scales is impossible")
+        require(0 < self.bias_step < 8, "its step of biases is impossible")
 
 
 @dataclass(frozen=True)
@@ -61,10 +96,10 @@ class Head:
     gamma: float
     count: int
     bits: QuantizeBits
-    ranges: Ranges
+    ranges: Ranges | Steps
 
     @classmethod
-    def of(cls, gaussians: Gaussians, bits: QuantizeBits, ranges: Ranges | None = None) -> Head:
+    def of(cls, gaussians: Gaussians, bits: QuantizeBits, ranges: Ranges | Steps | None = None) -> Head:
         """The head of a stream of these Gaussians; without ranges, of one that stores them plainly."""
         gamma = float(np.float32(gaussians.gamma))
         return cls(
@@ -89,8 +124,7 @@ class Head:
         require(1 <= self.width <= LARGEST_SIDE and 1 <= self.height <= LARGEST_SIDE, "its size is out of range")
         require(self.topk <= MAX_TOPK, "its blending is unknown")
         require(1 <= self.count <= MAX_GAUSSIANS, "its number of Gaussians is out of range")
-        low, step = ranges.scale_low, ranges.scale_step
-        require(math.isfinite(low) and 0 < step < 8 and abs(low) < 64, "its scale range is impossible")
+        ranges.check()
         require(0 < ranges.feature_step <= 1, "its feature step is impossible")
         require(1 <= self.planes <= MAX_PLANES, "its number of planes is out of range")
         require(bool(np.isfinite(ranges.feature_center).all()), "a feature is not a number")
@@ -104,17 +138,17 @@ class Head:
         bits, ranges = self.bits, self.ranges
         fixed = _FIXED.pack(
             self.width, self.height, self.wrap, self.topk, self.count, bits.pos, bits.scale, bits.rot, bits.feat,
-            ranges.scale_low, ranges.scale_step, ranges.feature_step, self.planes,
+            *ranges.numbers(), self.planes,
         )  # fmt: skip
         return fixed + ranges.feature_center.astype("<f4").tobytes() + ranges.feature_basis.astype(np.int8).tobytes()
 
     @classmethod
-    def read(cls, cursor: Cursor, plain: bool) -> Head:
+    def read(cls, cursor: Cursor, plain: bool, kind: type[Ranges | Steps]) -> Head:
         """The inverse of write(), for a stream that stores its numbers plainly or as codes; not checked yet, and gamma is 1."""
-        width, height, wrap, topk, count, *bits, low, step, feature_step, planes = cursor.unpack(_FIXED)
+        width, height, wrap, topk, count, *bits, first, second, third, planes = cursor.unpack(_FIXED)
         require(wrap <= 1, "its blending is unknown")
         require(all(4 <= b <= (MAX_BITS if plain else CODED_BITS) for b in bits), "a number of bits is out of range")
         center = np.frombuffer(cursor.take(4 * planes), "<f4").astype(np.float32)
         basis = np.frombuffer(cursor.take(planes * planes), np.int8).astype(np.int32).reshape(planes, planes)
-        ranges = Ranges(low, step, feature_step, center, basis)
+        ranges = kind(first, second, third, center, basis)
         return cls(width, height, bool(wrap), topk, 1.0, count, QuantizeBits(*bits), ranges)

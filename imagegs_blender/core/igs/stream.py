@@ -19,15 +19,17 @@ from ..textures.texture_stack import MapInfo
 from . import columns, limits, maps, plain
 from .codes import Codes, quantize
 from .cursor import Cursor
-from .entropy import Reader, Writer
-from .head import Head
+from .head import Head, Ranges, Steps
 from .invalid import require
 from .plain import Plain
+from .second import columns as second_columns
+from .second.codes import Codes as SecondCodes
+from .second.entropy import Reader, Writer
 
 MAGIC = b"\x89IGS\r\n\x1a\n"
-VERSION = 2
+VERSION = 3
 _PLAIN, _GAMMA = 1, 2
-"""Flags, from version 2 on. A stream that needs none is written as version 1."""
+"""Flags, from version 2 on. Plain numbers are written as version 2, and codes as version 3."""
 
 _SECTIONS = (b"HEAD", b"MODL", b"CODE")
 
@@ -39,13 +41,13 @@ class Stream:
     read() makes one from bytes, Stream.of() from codes; to_bytes() is the inverse of read(), bit for bit.
     """
 
-    codes: Codes | Plain
+    codes: Codes | SecondCodes | Plain
     maps: tuple[MapInfo, ...]
 
     @classmethod
-    def of(cls, codes: Codes | Plain, maps: Sequence[MapInfo]) -> Stream:
+    def of(cls, codes: Codes | SecondCodes | Plain, maps: Sequence[MapInfo]) -> Stream:
         """The stream that holds codes in any order: coded Gaussians follow the Morton curve, plain ones keep their order."""
-        if isinstance(codes, Codes):
+        if not isinstance(codes, Plain):
             codes = codes.take(np.argsort(morton.code(*codes.mean.T), kind="stable"))
         return cls(codes, tuple(maps))
 
@@ -83,18 +85,21 @@ class Stream:
         flags, head = 0, self.head.write() + maps.write(self.maps)
         if self.head.gamma != 1:
             flags, head = flags | _GAMMA, head + struct.pack("<f", self.head.gamma)
-        if isinstance(self.codes, Plain):
-            flags, models, payload = flags | _PLAIN, b"", plain.write(self.codes)
+        version, models = 3, b""
+        if isinstance(self.codes, Codes):
+            payload = columns.write(self.codes)
+        elif isinstance(self.codes, Plain):
+            version, flags, payload = 2, flags | _PLAIN, plain.write(self.codes)
         else:
             writer = Writer()
-            columns.write(self.codes, writer)
-            models, payload = bytes(writer.models), writer.payload()
+            second_columns.write(self.codes, writer)
+            version, models, payload = 2 if flags else 1, bytes(writer.models), writer.payload()
         limits.check_size(self.head, self.maps, len(payload))
         limits.check_numbers(self.gaussians, len(payload))
         body = b""
         for name, part in zip(_SECTIONS, (head, models, payload), strict=True):
             body += name + struct.pack("<II", len(part), zlib.crc32(part, zlib.crc32(name))) + part
-        return MAGIC + struct.pack("<HH", 2 if flags else 1, flags) + body
+        return MAGIC + struct.pack("<HH", version, flags) + body
 
 
 def write(gaussians: Gaussians, maps: Sequence[MapInfo], bits: QuantizeBits | None = None) -> bytes:
@@ -112,15 +117,18 @@ def quantized(gaussians: Gaussians, maps: Sequence[MapInfo], bits: QuantizeBits 
 def read(data: bytes) -> Stream:
     """Parse a .igs file. Raises ImageGSError, naming the fault, for anything malformed; never allocates by a bad length."""
     data = bytes(data)
-    flags = _read_flags(data)
+    version, flags = _read_flags(data)
     head, models, payload = _sections(data)
-    found, found_maps = _read_head(head, flags)
+    found, found_maps = _read_head(head, version, flags)
     limits.check_size(found, found_maps, len(payload))
     if flags & _PLAIN:
         require(not models, "plain numbers have no models")
         stream = Stream(plain.read(payload, found), found_maps)
+    elif version >= 3:
+        require(not models, "this version has no models")
+        stream = Stream(columns.read(found, payload), found_maps)
     else:
-        stream = Stream(columns.read(found, Reader(models, payload)), found_maps)
+        stream = Stream(second_columns.read(found, Reader(models, payload)), found_maps)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
         limits.check_numbers(stream.gaussians, len(payload))
     return stream
@@ -159,8 +167,8 @@ def _check_count(count: int) -> None:
         raise ImageGSError(f"{count} Gaussians can't be stored: 1 to {MAX_GAUSSIANS} can")
 
 
-def _read_flags(data: bytes) -> int:
-    """The flags of a file that has the signature and a version that this program knows."""
+def _read_flags(data: bytes) -> tuple[int, int]:
+    """Version and flags of a file that has the signature and a version that this program knows."""
     if len(data) < 16:
         raise ImageGSError(f"not a .igs stream: {len(data)} bytes are too few; the file may be cut short")
     if data[:8] != MAGIC:
@@ -171,13 +179,14 @@ def _read_flags(data: bytes) -> int:
             f"this .igs stream has version {version}; this program reads up to {VERSION}: update imagegs_blender"
         )
     unknown = flags & ~(_PLAIN | _GAMMA)
-    require(version >= 1 and not unknown and (version >= 2 or not flags), "its version or flags are impossible")
-    return flags
+    possible = version >= 1 and not unknown and (version >= 2 or not flags) and not (version >= 3 and flags & _PLAIN)
+    require(possible, "its version or flags are impossible")
+    return version, flags
 
 
-def _read_head(data: bytes, flags: int) -> tuple[Head, tuple[MapInfo, ...]]:
+def _read_head(data: bytes, version: int, flags: int) -> tuple[Head, tuple[MapInfo, ...]]:
     cursor = Cursor(data, "its head")
-    head = Head.read(cursor, plain=bool(flags & _PLAIN))
+    head = Head.read(cursor, bool(flags & _PLAIN), Steps if version >= 3 else Ranges)
     found = maps.read(cursor, head.planes)
     if flags & _GAMMA:
         head = replace(head, gamma=cursor.unpack("<f")[0])

@@ -13,9 +13,9 @@ from typing import Any
 import constriction
 import numpy as np
 
-from ..errors import ImageGSError
-from .cursor import Cursor
-from .invalid import require
+from ...errors import ImageGSError
+from ..cursor import Cursor
+from ..invalid import require
 
 _Categorical = constriction.stream.model.Categorical
 _Uniform = constriction.stream.model.Uniform

@@ -1,4 +1,4 @@
-"""The example in docs/format.md is a file, and every byte, symbol, Gaussian and texel that the page gives of it is right."""
+"""The example in docs/format-2.md is a file, and every byte, symbol, Gaussian and texel that the page gives of it is right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.igs import stream
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "format.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "format-2.md"
 LINE = re.compile(r"^ *(\d+)  ((?:[0-9A-F]{2} ?)+)(?:  .*)?$")
 
 

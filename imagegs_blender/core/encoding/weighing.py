@@ -1,0 +1,56 @@
+"""Maps that count more than others: planes are fitted scaled by the root of their weight, and stored in their own units.
+
+The squared error of a plane scaled by r counts r^2 times. So no step of a fit knows of weights, and what rounds the features
+rounds them in the scaled space, where all errors count alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import ImageGSError
+from ..gaussians import Gaussians
+from ..textures.texture_stack import TextureStack
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """root (C,) float32, 0..1: what each plane of a stack is scaled by; the largest is 1."""
+
+    root: np.ndarray
+
+    @classmethod
+    def of(cls, stack: TextureStack, weights: Mapping[str, float]) -> Weighing | None:
+        """By weights of maps, by name, 1 for those not named; None where all planes weigh alike.
+
+        A plane that several maps share takes the largest. Raises ImageGSError for a map that the stack doesn't have.
+        """
+        names = [m.name for m in stack.maps]
+        for name in weights:
+            if name not in names:
+                raise ImageGSError(f"map-weight {name}: no such map; the maps are {', '.join(names)}")
+        found = np.zeros(len(stack.planes))
+        for m in stack.maps:
+            for channel in m.sources:
+                for plane in (channel.plane, channel.plane_y) if channel.kind == "normal_z" else (channel.plane,):
+                    if channel.kind != "constant":
+                        found[plane] = max(found[plane], weights.get(m.name, 1.0))
+        found[found == 0] = 1.0
+        if found.min() == found.max():
+            return None
+        return cls(np.sqrt(found / found.max()).astype(np.float32))
+
+    def scaled(self, stack: TextureStack) -> TextureStack:
+        """The stack as it is fitted."""
+        return replace(stack, planes=stack.planes * self.root[:, None, None])
+
+    def fitted(self, gaussians: Gaussians) -> Gaussians:
+        """Gaussians of the stack's own units as the fit has them."""
+        return replace(gaussians, feature=gaussians.feature * self.root)
+
+    def own(self, gaussians: Gaussians) -> Gaussians:
+        """The inverse of fitted()."""
+        return replace(gaussians, feature=gaussians.feature / self.root)
