@@ -104,7 +104,7 @@ def _walk(coder: Code, head: Head, columns: _Columns) -> None:
     _biases(coder, model(2 * LEVELS, LEVELS, 24 * 24, 1), neighbor, columns.root, columns.bias)
     off = np.zeros((2, head.count), np.int64)
     for component in columns.feature:
-        _components(coder, model(LEVELS, LEVELS, LEVELS, 24 * 24, 1), neighbor, area, off, component)
+        _components(coder, model(LEVELS, LEVELS, 24 * 24), neighbor, area, off, component)
     for numbers in (columns.bias, columns.feature):
         require(np.abs(numbers).max() < LARGEST, "a number is out of range")
 
@@ -236,7 +236,7 @@ def _biases(code, model, neighbor, root, bias):
 @njit(cache=True)
 def _components(code, model, neighbor, area, off, values):
     """What the guess misses. off (2, N): by how much it missed the last component, and all before; both go on here."""
-    contexts = np.zeros(5, np.int64)
+    contexts = np.zeros(3, np.int64)
     for i in range(len(values)):
         total, weight = np.int64(0), 0
         for k in range(NEIGHBORS):
@@ -253,8 +253,8 @@ def _components(code, model, neighbor, area, off, values):
                 if j >= 0:
                     spread += abs((values[j] * area[i]) // area[j] - guess)
         size = level(area[i])
-        contexts[0], contexts[1], contexts[2] = level(spread), level(off[1, i]), size
-        contexts[3] = min(level(off[0, i] + spread), 23) * 24 + min(size, 23)
+        contexts[0], contexts[1] = level(spread), level(off[1, i])
+        contexts[2] = min(level(off[0, i] + spread), 23) * 24 + min(size, 23)
         missed = number(code, model, contexts, values[i] - guess)
         values[i] = guess + missed
         off[0, i] = abs(missed)

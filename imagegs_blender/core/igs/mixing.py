@@ -56,18 +56,18 @@ def _logistic() -> tuple[np.ndarray, np.ndarray]:
     squash = np.concatenate([ONE - up[:0:-1], up])
     squash = np.clip(np.floor(squash + 0.5), LEAST, ONE - LEAST).astype(np.int64)
     stretch = np.searchsorted(squash, 16 * np.arange(4096) + 8).astype(np.int64) - 2047
-    return squash, np.clip(stretch, -2047, 2047)
+    return squash.astype(np.int32), np.clip(stretch, -2047, 2047).astype(np.int16)
 
 
 SQUASH, STRETCH = _logistic()
-MOVES = np.array([10 * ONE // (10 * n + 20) for n in range(LIMIT + 1)], np.int64)
+MOVES = np.array([10 * ONE // (10 * n + 20) for n in range(LIMIT + 1)], np.int32)
 
 
 Code = tuple[np.ndarray, np.ndarray]
 """A coder's state, and its bytes (uint8): those that are read, or room for those that are written."""
 
-Model = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Of a column: where each context begins, probabilities, how often each has moved, and the mixer's weights."""
+Model = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of a column: where each context begins, probabilities (times 256, and how often each has moved), and the mixer's weights."""
 
 
 def begun(data: np.ndarray, reading: bool) -> Code:
@@ -100,13 +100,13 @@ def model(*sizes: int) -> Model:
     """That of a column whose contexts have these sizes, before its first number."""
     begin = np.zeros(len(sizes) + 1, np.int64)
     begin[1:] = np.cumsum(np.array(sizes) * NODES)
-    chances = np.full(begin[-1], ONE // 2, np.int32)
+    chances = np.full(begin[-1], ONE // 2 << 8, np.int32)
     weights = np.full((NODES, len(sizes) + 1), START, np.int64)
     weights[:, -1] = 0
-    return begin, chances, np.zeros(begin[-1], np.uint8), weights
+    return begin, chances, weights
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _narrow(code, bit, chance):
     """One bit whose probability of being 1 is chance of ONE; returns it."""
     state, data = code
@@ -134,27 +134,26 @@ def _narrow(code, bit, chance):
     return bit
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _ask(code, model, contexts, node, bit):
     """The answer to one question; when written, it is `bit`."""
-    begin, chances, counts, weights = model
+    begin, chances, weights = model
     many = len(contexts)
     row = weights[node]
     total = row[many] << 8
     for k in range(many):
-        total += row[k] * STRETCH[chances[begin[k] + contexts[k] * NODES + node] >> 4]
-    chance = SQUASH[min(max(total >> 16, -2047), 2047) + 2047]
+        total += row[k] * STRETCH[chances[begin[k] + contexts[k] * NODES + node] >> 12]
+    chance = np.int64(SQUASH[min(max(total >> 16, -2047), 2047) + 2047])
     bit = _narrow(code, bit, chance)
     error = ((bit << 16) - chance) * RATE
     row[many] += error >> 10
     for k in range(many):
         at = begin[k] + contexts[k] * NODES + node
-        old = chances[at]
-        row[k] += (STRETCH[old >> 4] * error) >> 18
-        count = counts[at]
-        chances[at] = min(max(old + ((((bit << 16) - old) * MOVES[count]) >> 16), 16), ONE - 16)
-        if count < LIMIT:
-            counts[at] = count + 1
+        both = np.int64(chances[at])
+        old, count = both >> 8, both & 0xFF
+        row[k] += (np.int64(STRETCH[old >> 4]) * error) >> 18
+        new = min(max(old + ((((bit << 16) - old) * MOVES[count]) >> 16), 16), ONE - 16)
+        chances[at] = new << 8 | min(count + 1, LIMIT)
     return bit
 
 
@@ -181,7 +180,7 @@ def number(code, model, contexts, value):
     return -found if negative else found
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def level(value):
     """Below LEVELS, two classes for every doubling of a size: a context. A sum that overflowed is as a large one."""
     if value < 0:

@@ -171,9 +171,8 @@ def columns(code: bytes, count: int, planes: int, bits: dict[str, int]) -> dict[
         for i in range(count):
             there = [values[j] * areas[i] // areas[j] for j in near[i]]
             guess, spread = mean_of(there, range(len(there)))
-            size = level(areas[i])
-            both = min(level(last[i] + spread), 23) * 24 + min(size, 23)
-            missed = column.number(level(spread), level(all_before[i]), size, both, 0)
+            both = min(level(last[i] + spread), 23) * 24 + min(level(areas[i]), 23)
+            missed = column.number(level(spread), level(all_before[i]), both)
             values.append(guess + missed)
             last[i], all_before[i] = abs(missed), all_before[i] + abs(missed)
             features[i].append(values[i])
