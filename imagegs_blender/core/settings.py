@@ -69,7 +69,8 @@ class FitSettings:
     init_random_ratio   share of them drawn from all texels alike
     smap_filter_size    standard deviation of the Gaussian filter that smooths a computed saliency map, texels
     importance_weight   how much more the loss counts a texel of full importance than one of none; 1: alike
-    map_weights         how much a map's squared error counts, by its name, where it is not 1
+    weigh               how much maps' squared errors count: "alike", or "use", as much as they matter in a lit render (BY_USE)
+    map_weights         how much a map's counts, by its name, instead
     init_scale      standard deviation of new Gaussians, texels; None: from the density, 0.78 sqrt(area / (pi N))
     add_scale       standard deviation of Gaussians added later, in units of the initial one
     inverse_scale   optimize 1 / scale (Image-GS) instead of log scale
@@ -111,6 +112,7 @@ class FitSettings:
     init_random_ratio: float = 0.3
     smap_filter_size: float = 20.0
     importance_weight: float = 4.0
+    weigh: str = "alike"
     map_weights: Mapping[str, float] = field(default_factory=dict)
     init_scale: float | None = None
     add_scale: float = 0.25
@@ -198,8 +200,10 @@ class FitSettings:
         for name, weight in self.map_weights.items():
             if not 1e-3 <= weight <= 1e3:
                 raise ImageGSError(f"map-weight {name}={weight:g}: choose 0.001 to 1000")
-        if self.map_weights and self.gamma != 1:
-            raise ImageGSError("map-weight and gamma are both set: choose one")
+        if self.weigh not in WEIGHINGS:
+            raise ImageGSError(f"weigh {self.weigh!r} is unknown: choose one of {', '.join(WEIGHINGS)}")
+        if (self.map_weights or self.weigh != "alike") and self.gamma != 1:
+            raise ImageGSError("weights of maps and gamma are both set: choose one")
         if self.l1 == self.l2 == self.ssim == 0:
             raise ImageGSError("l1-loss-ratio, l2-loss-ratio and ssim-loss-ratio are all 0: one must be above")
         for name, (low, high) in _RANGES.items():
@@ -208,6 +212,10 @@ class FitSettings:
                 limit = f"choose {low:g} to {high:g}" if high < math.inf else f"choose {low:g} or more"
                 raise ImageGSError(f"{_OPTION.get(name, name).replace('_', '-')} {value:g}: {limit}")
 
+
+WEIGHINGS = ("alike", "use")
+BY_USE: dict[str, float] = {"color": 0.8, "normal": 1.0, "data": 0.15, "alpha": 0.8}
+"""How much a map's squared error counts in a lit render, by its role: measured by benchmarks/map_weights.py."""
 
 AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
 """Settings that say how much a fit may take; with none of them it is DEFAULT_BPP."""

@@ -117,7 +117,7 @@ class Press(_Base):
         if not self.properties.is_property_set("preset") and not given:
             return chosen.fit_settings()
         preset = self.preset if self.properties.is_property_set("preset") else chosen.preset
-        return FitSettings.preset(preset, **where(), **{"seed": chosen.seed} | given)
+        return FitSettings.preset(preset, weigh=chosen.weigh.lower(), **where(), **{"seed": chosen.seed} | given)
 
     def _options(self, context: bpy.types.Context) -> dict[str, Any]:
         chosen: IMAGEGS_PG_settings = border.ours(context.scene).imagegs

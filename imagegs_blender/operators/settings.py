@@ -17,6 +17,15 @@ IMPORTANCE_ITEMS = [
     ("ATTRIBUTE", "Vertex Paint", "A color attribute of the meshes: light parts get more detail, dark parts less"),
 ]
 
+WEIGH_ITEMS = [
+    ("ALIKE", "Alike", "Every map is kept equally well"),
+    (
+        "USE",
+        "By Use",
+        "As much as a map matters in a lit render: normal maps most, then colors, then roughness and the like",
+    ),
+]
+
 
 def _lod(self: IMAGEGS_PG_settings) -> float:
     return min(levels.levels(selection.chosen(bpy.context)), default=0.0)
@@ -45,6 +54,11 @@ class IMAGEGS_PG_settings(Amount, bpy.types.PropertyGroup):
         description="Spend nothing on parts of the textures that no mesh in the file shows",
         default=True,
     )
+    weigh: bpy.props.EnumProperty(
+        name="Maps Count",
+        description="How much the maps of a material count beside each other",
+        items=WEIGH_ITEMS, default="ALIKE",
+    )  # fmt: skip
     importance: bpy.props.EnumProperty(
         name="Importance", description="Where detail matters most", items=IMPORTANCE_ITEMS, default="NONE"
     )
@@ -63,7 +77,8 @@ class IMAGEGS_PG_settings(Amount, bpy.types.PropertyGroup):
 
     def fit_settings(self) -> FitSettings:
         """Raises ImageGSError where they can't be met."""
-        return FitSettings.preset(self.preset, seed=self.seed, **where(), **self.amount())
+        weigh = self.weigh.lower()
+        return FitSettings.preset(self.preset, seed=self.seed, weigh=weigh, **where(), **self.amount())
 
     def weighting(self) -> Importance:
         """Which texels count. Raises ImageGSError where the chosen mask is missing."""

@@ -10,7 +10,7 @@ from ..core.errors import ImageGSError
 
 NAMES = {
     "preset": str, "rate": str, "max_kilobytes": float, "bpp": float, "target_psnr": float, "seed": int,
-    "even_if_not_smaller": bool, "ignore_unused": bool, "importance": str, "importance_attribute": str,
+    "even_if_not_smaller": bool, "ignore_unused": bool, "importance": str, "weigh": str, "importance_attribute": str,
 }  # fmt: skip
 """What a preset holds of the panel's settings, and their types: all but an image, which another file would not have."""
 

@@ -8,7 +8,17 @@ from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any
 
-from ..settings import AMOUNTS, DEFAULT_BPP, DEVICES, INIT_MODES, MAX_BITS, PRESETS, FitSettings, QuantizeBits
+from ..settings import (
+    AMOUNTS,
+    DEFAULT_BPP,
+    DEVICES,
+    INIT_MODES,
+    MAX_BITS,
+    PRESETS,
+    WEIGHINGS,
+    FitSettings,
+    QuantizeBits,
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,9 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option("--gamma", "gamma", "fit and store texels raised to this power", float, "G"),
     ),
     "loss": (
+        Option(
+            "--weigh", "weigh", "how much maps count: alike, or as much as they matter in a lit render", str, choices=WEIGHINGS
+        ),
         Option("--l1-loss-ratio", "l1", "share of the mean absolute error", float, "R"),
         Option("--l2-loss-ratio", "l2", "share of the mean squared error", float, "R"),
         Option("--ssim-loss-ratio", "ssim", "share of 1 - SSIM", float, "R"),

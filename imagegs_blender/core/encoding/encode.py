@@ -114,9 +114,9 @@ class _Work:
         self.stack, self.settings, self.progress, self.observer = stack, settings, progress, observer
         self.device = DeviceChoice(settings)
         self.started = time.perf_counter()
-        self.weighing = Weighing.of(stack, settings.map_weights)
+        self.weighing = Weighing.of(stack, settings)
         if self.weighing is not None and observer is not None:
-            raise ImageGSError("map-weight doesn't go with a log folder: leave out one of them")
+            raise ImageGSError("weights of maps don't go with a log folder: leave out one of them")
         self.rate = Rate(stack, settings, self.weighing)
         self.roles = {m.name: m.role for m in stack.maps}
         self.unused = _unused(stack)

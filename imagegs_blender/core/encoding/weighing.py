@@ -6,13 +6,13 @@ rounds them in the scaled space, where all errors count alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import ImageGSError
 from ..gaussians import Gaussians
+from ..settings import BY_USE, FitSettings
 from ..textures.texture_stack import TextureStack
 
 
@@ -23,21 +23,22 @@ class Weighing:
     root: np.ndarray
 
     @classmethod
-    def of(cls, stack: TextureStack, weights: Mapping[str, float]) -> Weighing | None:
-        """By weights of maps, by name, 1 for those not named; None where all planes weigh alike.
+    def of(cls, stack: TextureStack, settings: FitSettings) -> Weighing | None:
+        """By settings.weigh, and by settings.map_weights for the maps that these name; None where all planes weigh alike.
 
         A plane that several maps share takes the largest. Raises ImageGSError for a map that the stack doesn't have.
         """
-        names = [m.name for m in stack.maps]
-        for name in weights:
-            if name not in names:
-                raise ImageGSError(f"map-weight {name}: no such map; the maps are {', '.join(names)}")
+        weights = {m.name: BY_USE[m.role] if settings.weigh == "use" else 1.0 for m in stack.maps}
+        for name in settings.map_weights:
+            if name not in weights:
+                raise ImageGSError(f"map-weight {name}: no such map; the maps are {', '.join(weights)}")
+        weights |= settings.map_weights
         found = np.zeros(len(stack.planes))
         for m in stack.maps:
             for channel in m.sources:
                 for plane in (channel.plane, channel.plane_y) if channel.kind == "normal_z" else (channel.plane,):
                     if channel.kind != "constant":
-                        found[plane] = max(found[plane], weights.get(m.name, 1.0))
+                        found[plane] = max(found[plane], weights[m.name])
         found[found == 0] = 1.0
         if found.min() == found.max():
             return None
