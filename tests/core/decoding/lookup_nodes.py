@@ -11,6 +11,23 @@ from imagegs_blender.core.gaussians import CUTOFF, EPS
 
 def lookup(tables: NodeTables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(..., C) float32 at texture coordinates x, y (y down) of any shape."""
+    w, number = _weights(tables, x, y)
+    sheets = [sheet.reshape(-1, 4) for sheet in tables.features]
+    feature = unpack(sheets, tables.conics.reshape(-1, 4)[:, 3], tables.layout.deep, tables.scale)[number]
+    found = (w[..., None] * feature).sum(1)
+    if tables.layout.topk:
+        found /= w.sum(1)[:, None] + np.float32(EPS)
+    return found.reshape(*x.shape, -1).astype(np.float32)
+
+
+def covered(tables: NodeTables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The share of Gaussians in the value at points."""
+    total = _weights(tables, x, y)[0].sum(1).reshape(x.shape)
+    return total / (total + np.float32(EPS))
+
+
+def _weights(tables: NodeTables, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(points, M): the weights of all candidates of a point's cell, and their numbers."""
     layout, f = tables.layout, np.float32
     u, v = x.astype(f).ravel(), f(1) - y.astype(f).ravel()
     rows, columns = tables.blocks.shape[:2]
@@ -35,9 +52,4 @@ def lookup(tables: NodeTables, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     d = np.stack([v, -u, u + v], 1)[:, None] - mean[..., :3]
     p = (conic[..., :3] * (d * d + mean[..., 3:])).sum(2)
     w = np.exp(np.maximum(p, -80)) * (p > -CUTOFF if layout.holes or layout.topk == 0 else 1)
-    sheets = [sheet.reshape(-1, 4) for sheet in tables.features]
-    feature = unpack(sheets, tables.conics.reshape(-1, 4)[:, 3], layout.deep, tables.scale)[number]
-    found = (w[..., None] * feature).sum(1)
-    if layout.topk:
-        found /= w.sum(1)[:, None] + f(EPS)
-    return found.reshape(*x.shape, -1).astype(f)
+    return w, number
