@@ -135,7 +135,8 @@ def test_outside_of_the_texture(tmp_path: Path, extension: str) -> None:
         half = WIDTH // 2
         across = np.abs(color[:, : half // 2] - color[:, half // 2 : half][:, ::-1])
         down = np.abs(color[: HEIGHT // 4] - color[HEIGHT // 4 : HEIGHT // 2][::-1])
-        assert (across < 2 / 255).mean() > 0.998 and (down < 2 / 255).mean() > 0.998
+        for off in (across, down):  # the center of a pixel is a corner of four texels here, and so of cells
+            assert (off < 2 / 255).mean() > 0.95 and off.mean() < 1 / 255
     else:
         row = color[HEIGHT // 2]
         np.testing.assert_allclose(row[: WIDTH // 4], np.tile(row[:1], (WIDTH // 4, 1)), atol=1e-4)

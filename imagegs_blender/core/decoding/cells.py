@@ -4,10 +4,11 @@
     cells    hold M candidates each, and a decoder blends them all
 
 The definition blends the K largest weights of a point. So a candidate that no texel of a cell blends is no loss; of the
-others, those are left out whose loss changes the picture least. If a texel blends w_i / sum w = s_i of a feature f_i into
-its value v, then leaving it out moves the value by about s_i (f_i - v). The square of that, summed over the planes and the
-texels of a cell, is what the candidate is worth there. What is left out, of all cells, is about the squared error of the
-picture: the blocks with the largest gain are divided further, until there are as many cells as may be.
+others, those are left out whose loss changes the picture least. If a texel blends the share s of a feature f into its value
+v, then leaving it out moves the value by s (f - v) / (1 - s). Where the definition does not blend it, blending it moves the
+value by s (f - v). The squares of the first, over the planes and the texels of a cell, less those of the second are what a
+candidate is worth there, and what is left out of all cells about the squared error of the picture. So the blocks that gain
+most are divided further, until there are as many cells as may be.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from .copies import NONE, gaussian_of
 SIZES = np.array([1, 2, 4, 8, 16])
 """Cells along a side of a block: powers of two, so that blocks of one size fill rows without gaps."""
 
-NEARLY = 1e-1
-"""Added to the share of all others, where one candidate has nearly all of it."""
+BEHIND = 0.1
+"""Share of black that is thought of behind all: where a candidate stands alone, leaving it out shows it."""
 
 FAINT = 5.0
 """Candidates whose weight is e^-FAINT of the last that a texel blends do no harm there."""
 
-ALIKE = 1e-2
+ALIKE = 1e-3
 """Squared distance that a feature is taken to have from all others at least."""
 
 SEEN = 1 / 16
@@ -196,16 +197,17 @@ def _worth(codes, ellipses, feature, window):
     for m in range(count):
         t, w = where[m], worth[m]
         f = feature[gaussian_of(used[who[m]])]
+        behind = np.float32(BEHIND if topk and w > 0.0 else 0.0)
         off = np.float32(0.0)
         for c in range(planes):
-            d = f[c] - value[t, c]
+            d = f[c] * (np.float32(1.0) + behind) - value[t, c]
             off += d * d
         if w < 0.0:
             share = w / (total[t] - w)
             worth[m] = -share * share * off
         else:
             share = w / total[t]
-            others = np.float32(1.0 + NEARLY) - share if topk else np.float32(1.0)
+            others = np.float32(1.0) + behind - share if topk else np.float32(1.0)
             worth[m] = share * share * (off / (others * others) + np.float32(ALIKE))
     return used[:kept], who[:count], where[:count], worth[:count]
 

@@ -233,6 +233,8 @@ def _placed(chosen: cells.Chosen, blocks: Blocks) -> tuple[np.ndarray, np.ndarra
     texels = np.zeros((blocks.rows * blocks.columns, 4))
     top = 0
     for n, codes, numbers in zip(cells.SIZES[::-1], chosen.codes[::-1], chosen.blocks[::-1], strict=True):
+        if not len(numbers):
+            continue
         per_row = width // n
         place = np.arange(len(numbers))
         x, y = place % per_row * n, top + place // per_row * n
