@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 
-from imagegs_blender.core.decoding import decode, lod, reached
+from imagegs_blender.core.decoding import decode, lod, node_tables, reached
 from imagegs_blender.core.decoding.node_tables import NodeTables
 from imagegs_blender.core.decoding.tables import Tables
 from imagegs_blender.core.devices import reference
@@ -187,6 +187,11 @@ def check(
         assert (off <= 1).mean() >= 0.999, f"{name}: {off.max()}"
         worst = 255 * np.min([np.abs(pixels - other[name]).max(2) for other in near], axis=0)
         assert worst.max() <= 2, f"{name}: {np.argwhere(worst > 2)}"
+
+
+def nodes_show(gaussians: Gaussians, level: float = 0.0, maps: tuple[MapInfo, ...] = MAPS) -> np.ndarray:
+    """(C, H, W): what nodes give at every texel center."""
+    return points(node_tables.build(gaussians, maps), level, *centers(gaussians.width, gaussians.height))
 
 
 def points(built: Tables | NodeTables, level: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:

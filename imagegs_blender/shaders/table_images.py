@@ -27,6 +27,7 @@ MEANS, CONICS, FEATURES, BLOCKS, CELLS, LEVELS, TEXELS = (
     "texels",
 )
 
+
 def settings(tables: NodeTables) -> dict[str, tuple[float, float, float]]:
     """The vectors of a decoder's nodes that depend on its tables.
 

@@ -25,13 +25,17 @@ from .copies import NONE, gaussian_of
 SIZES = np.array([1, 2, 4, 8, 16])
 """Cells along a side of a block: powers of two, so that blocks of one size fill rows without gaps."""
 
-BEHIND = 0.1
-"""Share of black that is thought of behind all: where a candidate stands alone, leaving it out shows it."""
+NEARLY = 0.1
+"""Added to the share of all others, where a candidate has nearly all of it."""
 
 FAINT = 5.0
 """Candidates whose weight is e^-FAINT of the last that a texel blends do no harm there."""
 
-ALIKE = 1e-3
+FEW = 2
+"""Up to this K, what candidates would do where the definition does not blend them is not counted: all that a texel blends
+has to be there."""
+
+ALIKE = 1e-2
 """Squared distance that a feature is taken to have from all others at least."""
 
 SEEN = 1 / 16
@@ -73,7 +77,9 @@ def choose(found: Reach, ellipses: Ellipses, feature: np.ndarray, blocks: Blocks
     count = len(SIZES) if most > DENSE * total else len(SIZES) - 1
     errors, missed = np.zeros((len(sample), count)), np.zeros((len(sample), 2))
     none = np.zeros((0, 0, 0), np.int32)
-    _choose(found, ellipses, feature, blocks, sample, slots, -1.0, np.zeros(len(sample), np.int64), errors, none, missed)
+    _choose(
+        found, ellipses, feature, blocks, sample, slots, -1.0, np.zeros(len(sample), np.int64), errors, none, missed
+    )
     price = _price(errors, most * len(sample) / total)
 
     sizes, lost = np.empty(total, np.int64), np.zeros(2)
@@ -88,7 +94,9 @@ def choose(found: Reach, ellipses: Ellipses, feature: np.ndarray, blocks: Blocks
         for size, n in enumerate(SIZES):
             parts[size].append(codes[picked == size, : n * n].reshape(-1, n, n, slots))
     gathered = [np.concatenate(part) for part in parts]
-    return Chosen(sizes, gathered, [np.flatnonzero(sizes == n) for n in SIZES], float(lost[0] / lost[1]) if lost[1] else 0.0)
+    return Chosen(
+        sizes, gathered, [np.flatnonzero(sizes == n) for n in SIZES], float(lost[0] / lost[1]) if lost[1] else 0.0
+    )
 
 
 def _price(errors: np.ndarray, most: float) -> float:
@@ -171,12 +179,13 @@ def _worth(codes, ellipses, feature, window):
     total = np.full(texels, np.float32(EPS if topk else 1.0), np.float32)
     value = np.zeros((texels, planes), np.float32)
     count = kept = 0
+    faint = FAINT if topk > FEW else 0.0
     for n in range(len(index)):
         first, some = count, False
         f = feature[gaussian_of(codes[index[n]])]
         for t in range(texels):
             over = q[n, t] - limit[t]
-            if over <= FAINT and q[n, t] <= CUTOFF:
+            if over <= faint and q[n, t] <= CUTOFF:
                 w = np.exp(-q[n, t])
                 who[count], where[count], worth[count] = kept, t, w if over <= 0.0 else -w
                 count += 1
@@ -197,17 +206,16 @@ def _worth(codes, ellipses, feature, window):
     for m in range(count):
         t, w = where[m], worth[m]
         f = feature[gaussian_of(used[who[m]])]
-        behind = np.float32(BEHIND if topk and w > 0.0 else 0.0)
         off = np.float32(0.0)
         for c in range(planes):
-            d = f[c] * (np.float32(1.0) + behind) - value[t, c]
+            d = f[c] - value[t, c]
             off += d * d
         if w < 0.0:
             share = w / (total[t] - w)
             worth[m] = -share * share * off
         else:
             share = w / total[t]
-            others = np.float32(1.0) + behind - share if topk else np.float32(1.0)
+            others = np.float32(1.0 + NEARLY) - share if topk else np.float32(1.0)
             worth[m] = share * share * (off / (others * others) + np.float32(ALIKE))
     return used[:kept], who[:count], where[:count], worth[:count]
 

@@ -217,7 +217,7 @@ def _fine(gaussians: Gaussians, tail: Tail, lod: float, width: int, height: int)
 def _first(
     gaussians: Gaussians, width: int, height: int, decoded: tuple[np.ndarray, np.ndarray] | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """averages() of what Gaussians reach, without ever holding the full resolution; and the share of texels that they don't reach."""
+    """averages() of what Gaussians reach, never held at full resolution; and the share of texels that they don't reach."""
     if decoded is not None:
         parts = [Band(0, height, 0, gaussians.height, gaussians.height)]
         pictures: Iterable[tuple[np.ndarray, np.ndarray | None]] = [decoded]

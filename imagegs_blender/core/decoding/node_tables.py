@@ -97,9 +97,7 @@ class NodeTables:
         }  # fmt: skip
 
 
-def build(
-    gaussians: Gaussians, maps: Sequence[MapInfo] = (), slots: int | None = None, detail: int = 0
-) -> NodeTables:
+def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), slots: int | None = None, detail: int = 0) -> NodeTables:
     """The tables of a stack.
 
     maps     what the planes are for: those of maps of more than 8 bits are kept finer

@@ -31,7 +31,9 @@ def _weights(tables: NodeTables, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarr
     layout, f = tables.layout, np.float32
     u, v = x.astype(f).ravel(), f(1) - y.astype(f).ravel()
     rows, columns = tables.blocks.shape[:2]
-    block = tables.blocks[np.minimum((v * f(rows)).astype(int), rows - 1), np.minimum((u * f(columns)).astype(int), columns - 1)]
+    block = tables.blocks[
+        np.minimum((v * f(rows)).astype(int), rows - 1), np.minimum((u * f(columns)).astype(int), columns - 1)
+    ]
     across, down = slabs(layout)
     height, width = (side // n for side, n in zip(tables.cells.shape[:2], (down, across), strict=True))
     cell_x = ((u * block[:, 3] + block[:, 0]) * f(width)).astype(int)

@@ -99,7 +99,9 @@ def test_every_plane_has_its_own_place(planes: int) -> None:
     assert places((False,) * 9)[1] == 1 and places((False,) * 9)[0][-1].sheet == SPARE
 
 
-@pytest.mark.parametrize(("width", "height", "count"), [(1, 1, 1), (3, 5, 2), (7, 300, 40), (33, 17, 90), (640, 16, 90)])
+@pytest.mark.parametrize(
+    ("width", "height", "count"), [(1, 1, 1), (3, 5, 2), (7, 300, 40), (33, 17, 90), (640, 16, 90)]
+)
 def test_odd_sizes(width: int, height: int, count: int) -> None:
     gaussians = scattered(count, width, height, 2, wrap=False, topk=6)
     found = lookup(node_tables.build(gaussians), *centers(width, height))
@@ -120,9 +122,8 @@ def test_every_point_reads_a_cell_of_its_block() -> None:
     """Up to the very borders of blocks, in float32: the squares of others are never read."""
     gaussians = scattered(300, 100, 70, 2, wrap=True, topk=6)
     built = node_tables.build(gaussians)
-    rows, columns = built.blocks.shape[:2]
-    across, down = node_tables.slabs(built.layout)
-    width, height = built.cells.shape[1] // across, built.cells.shape[0] // down
+    columns = built.blocks.shape[1]
+    width = built.cells.shape[1] // node_tables.slabs(built.layout)[0]
     scale, left = built.blocks[..., 3], built.blocks[..., 0]
     sizes = np.rint(scale * width / columns + 2 * node_tables.MARGIN).astype(int)
     assert set(np.unique(sizes)) <= set(SIZES.tolist())
