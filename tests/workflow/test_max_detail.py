@@ -19,7 +19,7 @@ from imagegs_blender.workflow import rebuild
 from imagegs_blender.workflow.levels import follow_levels
 from imagegs_blender.workflow.max_detail import wanted_detail
 from tests.blend.samples import STREAM, made
-from tests.samples import HEIGHT, WIDTH, encoded, expected
+from tests.samples import HEIGHT, WIDTH, encoded, expected, nodes_show
 from tests.shaders import plane
 
 

@@ -28,7 +28,7 @@ SIZES = np.array([1, 2, 4, 8, 16])
 NEARLY = 0.1
 """Added to the share of all others, where a candidate has nearly all of it."""
 
-FAINT = 5.0
+FAINT = 3.5
 """Candidates whose weight is e^-FAINT of the last that a texel blends do no harm there."""
 
 FEW = 2
@@ -132,7 +132,7 @@ def _choose(found, ellipses, feature, blocks, numbers, slots, price, picked, err
         used, who, where, worth = _worth(given, ellipses, feature, window)
         across, down = _spots(blocks, block, window)
         sums = np.zeros((count, 1 << 2 * (count - 1), len(used)), np.float32)
-        _gather(who, where, worth, across, down, 1 << (count - 1), sums[-1])
+        _gather(who, where, worth, across, down, 1 << (count - 1), blocks, sums[-1])
         for size in range(count - 1, -1, -1):
             if size < count - 1:
                 _join(sums[size + 1], 1 << size, sums[size])
@@ -173,51 +173,86 @@ def _worth(codes, ellipses, feature, window):
             exchange(best[k], rest)
     limit = best[-1]
 
+    weight, total = np.empty((len(index), texels), np.float32), np.full(texels, np.float32(EPS if topk else 1.0))
+    value, off = np.zeros((planes, texels), np.float32), np.empty(texels, np.float32)
+    for n in range(len(index)):
+        _weigh(q[n], limit, weight[n], rest)
+        f = feature[gaussian_of(codes[index[n]])]
+        if topk:
+            _add(np.float32(1.0), rest, total)
+            for c in range(planes):
+                _add(f[c], rest, value[c])
+    for c in range(planes):
+        _divide(value[c], total)
+
     room = texels * len(index)
     who, where, worth = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
     used = np.empty(len(index), np.int32)
-    total = np.full(texels, np.float32(EPS if topk else 1.0), np.float32)
-    value = np.zeros((texels, planes), np.float32)
     count = kept = 0
-    faint = FAINT if topk > FEW else 0.0
     for n in range(len(index)):
         first, some = count, False
         f = feature[gaussian_of(codes[index[n]])]
+        off[:] = 0.0
+        for c in range(planes):
+            _square(f[c], value[c], off)
+        _rate(q[n], limit, weight[n], total, off, topk, rest)
         for t in range(texels):
-            over = q[n, t] - limit[t]
-            if over <= faint and q[n, t] <= CUTOFF:
-                w = np.exp(-q[n, t])
-                who[count], where[count], worth[count] = kept, t, w if over <= 0.0 else -w
+            if rest[t] != 0.0:
+                who[count], where[count], worth[count] = kept, t, rest[t]
                 count += 1
-                if over <= 0.0:
-                    some = True
-                    if topk:
-                        total[t] += w
-                        for c in range(planes):
-                            value[t, c] += w * f[c]
+                some = some or rest[t] > 0.0
         if some:
             used[kept] = codes[index[n]]
             kept += 1
         else:
             count = first
-    for t in range(texels):
-        for c in range(planes):
-            value[t, c] /= total[t]
-    for m in range(count):
-        t, w = where[m], worth[m]
-        f = feature[gaussian_of(used[who[m]])]
-        off = np.float32(0.0)
-        for c in range(planes):
-            d = f[c] - value[t, c]
-            off += d * d
-        if w < 0.0:
-            share = w / (total[t] - w)
-            worth[m] = -share * share * off
-        else:
-            share = w / total[t]
-            others = np.float32(1.0 + NEARLY) - share if topk else np.float32(1.0)
-            worth[m] = share * share * (off / (others * others) + np.float32(ALIKE))
     return used[:kept], who[:count], where[:count], worth[:count]
+
+
+@njit(cache=True)
+def _weigh(q, limit, weight, inside):
+    """weight = e^-q, to a percent for all that counts; inside: of what the definition blends, else 0."""
+    for t in range(len(q)):
+        w = np.float32(1.0) - np.float32(1 / 1024) * min(q[t], np.float32(2 * CUTOFF))
+        for _ in range(10):
+            w *= w
+        weight[t] = w
+        inside[t] = w if q[t] <= limit[t] else np.float32(0.0)
+
+
+@njit(cache=True)
+def _add(factor, values, sums):
+    for t in range(len(sums)):
+        sums[t] += factor * values[t]
+
+
+@njit(cache=True)
+def _divide(values, by):
+    for t in range(len(values)):
+        values[t] /= by[t]
+
+
+@njit(cache=True)
+def _square(number, values, sums):
+    """sums += (number - values)^2"""
+    for t in range(len(values)):
+        d = number - values[t]
+        sums[t] += d * d
+
+
+@njit(cache=True)
+def _rate(q, limit, weight, total, off, topk, worth):
+    """What one candidate is worth in every texel; off: the squared distance of its feature from the texel's value."""
+    nearly, alike = np.float32(1.0 + NEARLY), np.float32(ALIKE)
+    harms = np.float32(-1.0 if topk > FEW else 0.0)
+    faint = np.float32(FAINT)
+    for t in range(len(q)):
+        share = weight[t] / total[t]
+        others = nearly - share if topk else np.float32(1.0)
+        gain = share * share * (off[t] / (others * others) + alike)
+        share = weight[t] / (total[t] + weight[t])
+        loss = harms * share * share * off[t] if q[t] <= limit[t] + faint and q[t] <= CUTOFF else np.float32(0.0)
+        worth[t] = gain if q[t] <= limit[t] else loss
 
 
 @njit(cache=True)
@@ -230,11 +265,11 @@ def _spots(blocks, block, window):
 
 
 @njit(cache=True)
-def _gather(who, where, worth, across, down, n, sums):
+def _gather(who, where, worth, across, down, n, blocks, sums):
     """What each candidate is worth in each of n x n cells, added to sums (cells, candidates)."""
     columns = len(across)
-    left, x, right = _reached(across, n)
-    top, y, bottom = _reached(down, n)
+    left, x, right = _reached(across, n, 1.0 / blocks.step_x)
+    top, y, bottom = _reached(down, n, 1.0 / blocks.step_y)
     for m in range(len(who)):
         r, s = where[m] // columns, where[m] % columns
         seen = np.float32(SEEN) * worth[m]
@@ -256,9 +291,8 @@ def _join(finer, n, sums):
 
 
 @njit(cache=True)
-def _reached(spots, n):
+def _reached(spots, n, step):
     """Of n cells in a row, for each texel: the first that it is in or next to, the one that it is in, and the last."""
-    step = (spots[-1] - spots[0]) / max(1, len(spots) - 1)
     first, own, last = np.empty(len(spots), np.int64), np.empty(len(spots), np.int64), np.empty(len(spots), np.int64)
     for s in range(len(spots)):
         own[s] = int(np.floor(spots[s] * n))
