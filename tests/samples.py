@@ -194,6 +194,12 @@ def nodes_show(gaussians: Gaussians, level: float = 0.0, maps: tuple[MapInfo, ..
     return points(node_tables.build(gaussians, maps), level, *centers(gaussians.width, gaussians.height))
 
 
+def shown_by(kind: str, gaussians: Gaussians, level: float = 0.0) -> np.ndarray:
+    """(C, H, W): what decoders of a kind give of MAPS at every texel center."""
+    tail = lod.build(gaussians, MAPS)
+    return nodes_show(gaussians, level) if kind == "NODES" else lod.planes(gaussians, tail, level)
+
+
 def points(built: Tables | NodeTables, level: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(C, ...): the planes that tables give at points."""
     share = lod.share(level, built.tail.first)

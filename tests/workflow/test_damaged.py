@@ -24,7 +24,7 @@ from imagegs_blender.workflow import summary
 from imagegs_blender.workflow.rebuild import problems, rebuild_tables
 from imagegs_blender.workflow.saving import lean_file
 from tests.blend.samples import STREAM, made, report
-from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected, nodes_show
+from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected, shown_by
 from tests.shaders import plane
 from tests.workflow import scene
 
@@ -50,7 +50,7 @@ def check(folder: Path, outputs: list[str], average: bool) -> None:
     """The render shows the textures, or the average of each everywhere (of normals, Z as well or from X and Y)."""
     found = stream.read(STREAM)
     tail = tables.build(found.gaussians, MAPS).tail
-    truth = expected(nodes_show(found.gaussians, tail.last if average else 0.0))
+    truth = expected(shown_by(decoders()[0].kind, found.gaussians, tail.last if average else 0.0))
     for name, pixels in encoded(plane.render("CYCLES", folder, outputs)).items():
         off = 255 * np.abs(pixels - truth[name]).max(2)
         assert (off <= (10 if average else 1)).mean() >= 0.999, f"{name}: {off.max()}"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import imagegs_blender
-from imagegs_blender.blend.decoder import Decoder
+from imagegs_blender.blend.decoder import Decoder, decoders
 from imagegs_blender.blend.properties import BAKED, NODES
 from imagegs_blender.core.igs import stream
 from imagegs_blender.scene import cost
@@ -19,7 +19,7 @@ from imagegs_blender.workflow import rebuild
 from imagegs_blender.workflow.levels import follow_levels
 from imagegs_blender.workflow.max_detail import wanted_detail
 from tests.blend.samples import STREAM, made
-from tests.samples import HEIGHT, WIDTH, encoded, expected, nodes_show
+from tests.samples import HEIGHT, WIDTH, encoded, expected, shown_by
 from tests.shaders import plane
 
 
@@ -34,7 +34,7 @@ def decoder() -> Iterator[Decoder]:
 
 def check(folder: Path, outputs: list[str], level: float) -> None:
     found = stream.read(STREAM)
-    truth = expected(nodes_show(found.gaussians, level))
+    truth = expected(shown_by(decoders()[0].kind, found.gaussians, level))
     for name, pixels in encoded(plane.render("CYCLES", folder, outputs)).items():
         off = 255 * np.abs(pixels - truth[name]).max(2)
         assert (off <= 1).mean() >= 0.999, f"{name} at {level}: {off.max()}"
