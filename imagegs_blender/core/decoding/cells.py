@@ -9,6 +9,9 @@ v, then leaving it out moves the value by s (f - v) / (1 - s). Where the definit
 value by s (f - v). The squares of the first, over the planes and the texels of a cell, less those of the second are what a
 candidate is worth there, and what is left out of all cells about the squared error of the picture. So the blocks that gain
 most are divided further, until there are as many cells as may be.
+
+Trusts: found and blocks are those that blocks.py made of the same ellipses; there is a feature for each of these; M is at
+least 1 (node_tables.build).
 """
 
 from __future__ import annotations
