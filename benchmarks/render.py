@@ -30,7 +30,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from imagegs_blender.core.decoding import tables
+from imagegs_blender.core.decoding import node_tables as tables
 from imagegs_blender.core.encoding import encode
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.settings import FitSettings

@@ -10,7 +10,8 @@ from itertools import product
 
 import numpy as np
 
-from imagegs_blender.core.decoding import decode, lod
+from imagegs_blender.core.decoding import decode, lod, node_tables, reached
+from imagegs_blender.core.decoding.node_tables import NodeTables
 from imagegs_blender.core.decoding.tables import Tables
 from imagegs_blender.core.devices import reference
 from imagegs_blender.core.gaussians import Gaussians
@@ -25,6 +26,7 @@ from imagegs_blender.core.textures.texture_stack import (
     TextureStack,
     normal_z,
 )
+from tests.core.decoding import lookup_nodes
 from tests.core.decoding.lookup import lookup
 
 WIDTH, HEIGHT = 160, 128
@@ -167,9 +169,17 @@ def centers(width: int, height: int, dx: float = 0.0, dy: float = 0.0) -> tuple[
     return x, y
 
 
-def check(rendered: dict[str, np.ndarray], gaussians: Gaussians, built: Tables, level: float = 0.0) -> None:
-    """Within 1/255 for 99.9 % of the texels, and 2/255 everywhere of any point in reach of Cycles' jitter."""
-    truth = expected(lod.planes(gaussians, built.tail, level) if level else reference.render(gaussians))
+def check(
+    rendered: dict[str, np.ndarray], gaussians: Gaussians, built: Tables | NodeTables, level: float = 0.0
+) -> None:
+    """Within 1/255 for 99.9 % of the texels, and 2/255 everywhere of any point in reach of Cycles' jitter.
+
+    Of the definition; nodes of what their own tables give, for which tests/core/decoding/test_node_tables.py stands.
+    """
+    if isinstance(built, NodeTables):
+        truth = expected(points(built, level, *centers(WIDTH, HEIGHT)))
+    else:
+        truth = expected(lod.planes(gaussians, built.tail, level) if level else reference.render(gaussians))
     near = [expected(points(built, level, *centers(WIDTH, HEIGHT, *d))) for d in product(JITTER, JITTER)]
     assert set(rendered) == set(truth)
     for name, pixels in encoded(rendered).items():
@@ -179,8 +189,23 @@ def check(rendered: dict[str, np.ndarray], gaussians: Gaussians, built: Tables, 
         assert worst.max() <= 2, f"{name}: {np.argwhere(worst > 2)}"
 
 
-def points(built: Tables, level: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def nodes_show(gaussians: Gaussians, level: float = 0.0, maps: tuple[MapInfo, ...] = MAPS) -> np.ndarray:
+    """(C, H, W): what nodes give at every texel center."""
+    return points(node_tables.build(gaussians, maps), level, *centers(gaussians.width, gaussians.height))
+
+
+def shown_by(kind: str, gaussians: Gaussians, level: float = 0.0) -> np.ndarray:
+    """(C, H, W): what decoders of a kind give of MAPS at every texel center."""
+    tail = lod.build(gaussians, MAPS)
+    return nodes_show(gaussians, level) if kind == "NODES" else lod.planes(gaussians, tail, level)
+
+
+def points(built: Tables | NodeTables, level: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(C, ...): the planes that tables give at points."""
     share = lod.share(level, built.tail.first)
-    fine = np.clip(np.moveaxis(lookup(built, x, y), -1, 0), 0, 1)
+    looked_up = lookup_nodes.lookup(built, x, y) if isinstance(built, NodeTables) else lookup(built, x, y)
+    fine = np.clip(np.moveaxis(looked_up, -1, 0), 0, 1)
+    if isinstance(built, NodeTables) and built.layout.holes:
+        hole = np.maximum(0, 1 - lookup_nodes.covered(built, x, y) / reached.COVERED)
+        fine = fine + hole * lod.texels(built.tail, level, x, y)
     return (1 - share) * fine + share * lod.texels(built.tail, level, x, y) if share else fine

@@ -302,7 +302,7 @@ BODY = Property(
 )
 TABLE = Property("imagegs_table", IMAGE_NODE, "text", "The table that its image holds.", _text)
 TEXEL = Property(
-    "imagegs_texel", IMAGE_NODE, "a whole number from 0 to 3", "Which of four texels it reads.", _whole(0, 3)
+    "imagegs_texel", IMAGE_NODE, "a whole number from 0 to 255", "Which of several texels it reads.", _whole(0, 255)
 )
 SETTING = Property("imagegs_setting", NODE, "text", "The name of the vector that the node holds.", _text)
 FINEST = Property(

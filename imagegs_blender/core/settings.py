@@ -107,7 +107,7 @@ class FitSettings:
     device: str = "auto"
     adapter: str = ""
     max_steps: int = 1500
-    topk: int = 4
+    topk: int = 6
     init_mode: str = "gradient"
     init_random_ratio: float = 0.3
     smap_filter_size: float = 20.0

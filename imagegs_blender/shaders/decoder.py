@@ -15,8 +15,10 @@ from ..blend import border, properties
 from ..blend.decoder import Decoder, parsed, remember
 from ..blend.properties import BAKED, KINDS, NODES, OSL
 from ..blend.record import Record
+from ..core.decoding import node_tables, tables
 from ..core.decoding.lod import average
-from ..core.decoding.tables import Tables, build, limited
+from ..core.decoding.node_tables import NodeTables
+from ..core.decoding.tables import Tables
 from ..core.errors import ImageGSError
 from ..core.igs.stream import Stream
 from ..core.textures import texture_stack
@@ -37,8 +39,8 @@ def create(
     record   how it was made; its extension and projection are the decoder's
     tiles    the UDIM tiles that the stack is joined from; with the extension "UDIM"
     """
-    tables = build(stream.gaussians, stream.maps, detail=detail)
-    decoder = from_tables(name, stream.maps, tables, record.extension, tiles, record.projection)
+    built = node_tables.build(stream.gaussians, stream.maps, detail=detail)
+    decoder = from_tables(name, stream.maps, built, record.extension, tiles, record.projection)
     decoder.store(data, record)
     remember(data, stream)
     decoder.detail = detail
@@ -48,14 +50,14 @@ def create(
 def from_tables(
     name: str,
     maps: Sequence[MapInfo],
-    tables: Tables,
+    built: NodeTables,
     extension: str = "REPEAT",
     tiles: Tiles | None = None,
     projection: str = properties.FLAT,
 ) -> Decoder:
     """A decoder of the kind NODES that has no stream yet; see node_group.shell."""
-    decoder = Decoder(node_group.shell(name, maps, (tables.width, tables.height), extension, tiles, projection))
-    _build_anew(decoder, NODES, maps, tables)
+    decoder = Decoder(node_group.shell(name, maps, (built.width, built.height), extension, tiles, projection))
+    _build_anew(decoder, NODES, maps, built)
     return decoder
 
 
@@ -74,15 +76,15 @@ def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0) -
     if decoder.linked:
         raise ImageGSError(f"{decoder.name}: it is linked from {decoder.tree.library.filepath}; make it local first")
     stream = decoder.stream
-    tables = build(stream.gaussians, stream.maps, detail=detail, fine=kind == BAKED)
+    built = _tables(kind, stream, detail)
     if kind == OSL:
-        script_node.prepare(tables)  # before anything is changed
-    _build_anew(decoder, kind, stream.maps, tables)
+        script_node.prepare(_exact(built))  # before anything is changed
+    _build_anew(decoder, kind, stream.maps, built)
     properties.KIND.write(decoder.tree, kind)
     properties.LEVEL.write(decoder.tree, level)
     decoder.detail = detail
     if kind == BAKED:
-        baked.update(decoder, stream.gaussians, stream.maps, tables, level)
+        baked.update(decoder, stream.gaussians, stream.maps, _exact(built), level)
 
 
 def update(decoder: Decoder, detail: int = 0) -> None:
@@ -93,26 +95,26 @@ def update(decoder: Decoder, detail: int = 0) -> None:
     stream can't be read.
     """
     kind, stream = decoder.kind, decoder.stream
-    tables = build(stream.gaussians, stream.maps, detail=detail, fine=kind == BAKED)
-    if _must_be_built(decoder, kind, tables):
-        _build_anew(decoder, kind, stream.maps, tables)
-    elif kind == NODES:
-        table_images.update_images(decoder, tables)
+    built = _tables(kind, stream, detail)
+    if _must_be_built(decoder, kind, built):
+        _build_anew(decoder, kind, stream.maps, built)
+    elif isinstance(built, NodeTables):
+        table_images.update_images(decoder, built)
     elif kind == OSL:
-        script_node.update(decoder, tables)
+        script_node.update(decoder, built)
     if kind == BAKED:
-        baked.update(decoder, stream.gaussians, stream.maps, tables, decoder.level)
+        baked.update(decoder, stream.gaussians, stream.maps, _exact(built), decoder.level)
     decoder.detail = detail
 
 
-def _must_be_built(decoder: Decoder, kind: str, tables: Tables) -> bool:
+def _must_be_built(decoder: Decoder, kind: str, built: Tables | NodeTables) -> bool:
     """Whether the nodes of a decoder are missing, another's too, or for other tables."""
     layout = decoder.layout
     if decoder.linked:
-        fits = kind == BAKED or (layout is not None and layout.reads(tables.layout))
+        fits = kind == BAKED or (layout is not None and layout.reads(built.layout))
         is_built = decoder.derived_images() or decoder.scripts()
         return not is_built or (not fits and bool(decoder.parts))
-    fits = kind == BAKED or layout == tables.layout
+    fits = kind == BAKED or layout == built.layout
     return decoder.body is None or decoder.body.users > 1 or not fits
 
 
@@ -122,14 +124,14 @@ def set_level(decoder: Decoder, level: float) -> None:
     if not decoder.linked and (decoder.body is None or decoder.body.users > 1):
         _build_anew(decoder, BAKED, stream.maps, _fine_tables(data))
     properties.LEVEL.write(decoder.tree, level)
-    baked.update(decoder, stream.gaussians, stream.maps, limited(_fine_tables(data), decoder.detail), level)
+    baked.update(decoder, stream.gaussians, stream.maps, tables.limited(_fine_tables(data), decoder.detail), level)
 
 
 def pictures(decoder: Decoder, level: float) -> tuple[dict[str, np.ndarray], str]:
     """Every map's pixels in its own size and dtype at a LOD, by name, and what decoded them: "GPU" or "CPU"."""
-    stream, tables = decoder.stream, _fine_tables(decoder.data)
+    stream, built = decoder.stream, _fine_tables(decoder.data)
     gaussians = stream.gaussians
-    planes, device = baked.decoded(gaussians, tables, level, gaussians.width, gaussians.height)
+    planes, device = baked.decoded(gaussians, built, level, gaussians.width, gaussians.height)
     return texture_stack.images(planes, stream.maps, gaussians.wrap), device
 
 
@@ -149,9 +151,9 @@ def show_average(decoder: Decoder) -> None:
             decoder.tree.links.remove(link)
         show(decoder, udim.outside(maps, np.array(decoder.average)))
     elif decoder.kind == OSL:
-        script_node.update(decoder, table_images.averages(decoder))
+        script_node.update(decoder, tables.constant(*table_images.average_of(decoder)))
     else:
-        table_images.show(decoder, table_images.averages(decoder))
+        table_images.show(decoder, node_tables.constant(*table_images.average_of(decoder)))
 
 
 def pack(decoder: Decoder) -> None:
@@ -173,34 +175,46 @@ def unpack(decoder: Decoder) -> None:
     properties.SELF_CONTAINED.write(decoder.tree, False)
 
 
+def _tables(kind: str, stream: Stream, detail: int) -> Tables | NodeTables:
+    """What a decoder of a kind reads."""
+    if kind == NODES:
+        return node_tables.build(stream.gaussians, stream.maps, detail=detail)
+    return tables.build(stream.gaussians, stream.maps, detail=detail, fine=kind == BAKED)
+
+
+def _exact(built: Tables | NodeTables) -> Tables:
+    """Those of a kind that is not NODES."""
+    assert isinstance(built, Tables)
+    return built
+
+
 @lru_cache(maxsize=4)
 def _fine_tables(data: bytes) -> Tables:
     """The tables of a .igs file for what decodes into images, kept for the next call."""
     stream = parsed(data)
-    return build(stream.gaussians, stream.maps, fine=True)
+    return tables.build(stream.gaussians, stream.maps, fine=True)
 
 
-def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Tables) -> None:
+def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], built: Tables | NodeTables) -> None:
     """Build the nodes of a kind in the place of those that a decoder has."""
-    fill = {NODES: node_group.fill, OSL: script_node.fill, BAKED: baked.fill}[kind]
-    planes = average(tables.tail)
+    planes = average(built.tail)
     if decoder.linked:
         decoder.clear()
-        fill(Parts(decoder), decoder.tree, maps, tables)
+        _fill(Parts(decoder), kind, decoder.tree, maps, built)
         show(decoder, udim.outside(maps, planes))
     else:
         _clear(decoder)
-        alike = _alike(decoder, maps, tables)
+        alike = _alike(decoder, maps, built)
         parts = Parts(decoder, _pattern(alike) if kind == NODES else None)
         body = parts.tree(BODY_TREE)
         if kind == NODES:
             _latest[alike] = body.session_uid
         node_group.interface(body, maps)
-        fill(parts, body, maps, tables)
+        _fill(parts, kind, body, maps, built)
         attach(decoder, body, udim.outside(maps, planes))
         drop_blank(decoder)
     if kind != BAKED:
-        properties.LAYOUT.write(decoder.body or decoder.tree, str(tables.layout))
+        properties.LAYOUT.write(decoder.body or decoder.tree, str(built.layout))
     if decoder.linked:
         properties.AVERAGE.write(decoder.tree, [float(value) for value in planes])
     else:
@@ -209,17 +223,29 @@ def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], tables: Ta
         properties.STREAM_VERSION.write(decoder.tree, properties.VERSION)
 
 
+def _fill(
+    parts: Parts, kind: str, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], built: Tables | NodeTables
+) -> None:
+    """Put what decodes into a group that has the sockets of a decoder and nothing else, or is a copy of another's."""
+    if isinstance(built, NodeTables):
+        node_group.fill(parts, tree, maps, built)
+    elif kind == OSL:
+        script_node.fill(parts, tree, maps, built)
+    else:
+        baked.fill(parts, tree, maps, built)
+
+
 _latest: dict[tuple, int] = {}
 """The uid of the body that was built last, for each of what _alike() gives."""
 
 
-def _alike(decoder: Decoder, maps: Sequence[MapInfo], tables: Tables) -> tuple:
+def _alike(decoder: Decoder, maps: Sequence[MapInfo], built: Tables | NodeTables) -> tuple:
     """What decides which nodes a body has; the rest are numbers, names and images."""
     forms = tuple(
         (m.channels, m.color_space, *((c.kind, c.plane, c.plane_y, (c.low, c.high) == (0, 1)) for c in m.sources))
         for m in maps
     )
-    return str(tables.layout), decoder.extension, decoder.projection, decoder.tiles is None, forms
+    return str(built.layout), decoder.extension, decoder.projection, decoder.tiles is None, forms
 
 
 def _pattern(alike: tuple) -> bpy.types.ShaderNodeTree | None:

@@ -11,8 +11,10 @@ import numpy as np
 from ..blend import border, derived
 from ..blend.decoder import Decoder
 from ..blend.properties import AVERAGE, FINEST, SETTING, TABLE, TEXEL
-from ..core.decoding.tables import Tables, constant
+from ..core.decoding.layout import Layout
+from ..core.decoding.node_tables import NodeTables, slabs
 from ..core.errors import ImageGSError
+from ..core.gaussians import EPS
 from .body import Parts
 
 MEANS, CONICS, FEATURES, BLOCKS, CELLS, LEVELS, TEXELS = (
@@ -25,45 +27,28 @@ MEANS, CONICS, FEATURES, BLOCKS, CELLS, LEVELS, TEXELS = (
     "texels",
 )
 
-SLOTS = 32.0
-"""Slots that sorted log-weights can tell apart: the largest M of a K, and what fills up the last three."""
 
-
-def settings(tables: Tables) -> dict[str, tuple[float, float, float]]:
+def settings(tables: NodeTables) -> dict[str, tuple[float, float, float]]:
     """The vectors of a decoder's nodes that depend on its tables.
 
-    grid         blocks of the texture
     row, middle  factor and term from the number of a Gaussian to the coordinates of its texel; the table repeats
-    leaf, first  factor and term from (column, row) of a leaf to the coordinates of its first texel
-    next         from a texel of a leaf to the next
-    slot         from the number of a slot / SLOTS to the coordinates of its texel, from those of slot 0
-    half         from the first texel of a leaf to the middle of its first slot
-    low i, span i  the features that code 0 stands for, and how far the largest code is from there, three planes each
+    scale        what lanes of features stand for: core.decoding.places.Scale
+    low          its second number in every lane
+    start        what sums of parts begin with: low / span EPS less, so that low * sum w is added by adding low in the end
     """
     height, width = tables.means.shape[:2]
-    rows, columns = tables.cells.shape[:2]
-    per_texel = tables.layout.per_texel
-    per_leaf = tables.layout.candidates // per_texel
-    vectors = {
-        "grid": (float(tables.blocks.shape[1]), float(tables.blocks.shape[0]), 0.0),
+    step, low, span = tables.scale
+    return {
         "row": (1 / width, 1 / (width * height), 0.0),
         "middle": (0.5 / width, 0.5 / (width * height), 0.0),
-        "leaf": (per_leaf / columns, 1 / rows, 0.0),
-        "first": (0.5 / columns, 0.5 / rows, 0.0),
-        "next": (1 / columns, 0.0, 0.0),
-        "slot": (SLOTS / (per_texel * columns), 0.0, 0.0),
-        "half": ((0.5 / per_texel - 0.5) / columns, 0.0, 0.0),
+        "scale": (step, low, span),
+        "low": (low, low, low),
+        "start": (-low / span * EPS,) * 3,
     }
-    low, high = tables.ranges.astype(float).T
-    for i in range(0, tables.layout.plane_count, 3):
-        for name, values in (("low", low), ("span", high - low)):
-            x, y, z = (*values[i : i + 3], 0.0, 0.0)[:3]
-            vectors[f"{name} {i // 3}"] = (x, y, z)
-    return vectors
 
 
-def averages(decoder: Decoder) -> Tables:
-    """Tables that show a decoder's average color, in the layout that its nodes read.
+def average_of(decoder: Decoder) -> tuple[np.ndarray, Layout]:
+    """The average of every plane of a decoder, and the layout that its nodes or its script were built for.
 
     Raises ImageGSError where its custom properties were deleted, too.
     """
@@ -76,10 +61,10 @@ def averages(decoder: Decoder) -> Tables:
             f"{decoder.name}: its custom property {AVERAGE.key} has {len(values)} numbers, its nodes show "
             f"{layout.plane_count} planes; compress its textures again"
         )
-    return constant(np.array(values, np.float32), layout)
+    return np.array(values, np.float32), layout
 
 
-def create_images(parts: Parts, tables: Tables) -> dict[str, bpy.types.Image]:
+def create_images(parts: Parts, tables: NodeTables) -> dict[str, bpy.types.Image]:
     """The table images of a stack."""
     images = {}
     for table, texels in tables.arrays().items():
@@ -89,7 +74,7 @@ def create_images(parts: Parts, tables: Tables) -> dict[str, bpy.types.Image]:
     return images
 
 
-def update_images(decoder: Decoder, tables: Tables) -> None:
+def update_images(decoder: Decoder, tables: NodeTables) -> None:
     """Fill the table images of a decoder again (their pixels are not saved with the file).
 
     Raises ImageGSError where the decoder's nodes were built for another layout.
@@ -102,7 +87,7 @@ def update_images(decoder: Decoder, tables: Tables) -> None:
     show(decoder, tables)
 
 
-def show(decoder: Decoder, tables: Tables) -> None:
+def show(decoder: Decoder, tables: NodeTables) -> None:
     """Put tables into a decoder whose nodes are built for them: or for others, but then they must be constant()."""
     arrays, vectors = tables.arrays(), settings(tables)
     images, nodes = decoder.table_images(), list(decoder.nodes())
@@ -113,7 +98,7 @@ def show(decoder: Decoder, tables: Tables) -> None:
     for table, image in images.items():
         _fill(image, arrays[table])
     for node in nodes:
-        if isinstance(node, bpy.types.ShaderNodeTexImage) and TEXEL.is_on(node):
+        if isinstance(node, bpy.types.ShaderNodeTexImage) and TEXEL.is_on(node) and TABLE.read(node) != CELLS:
             address(node, TABLE.read(node), TEXEL.read(node), tables)
         elif isinstance(node, bpy.types.ShaderNodeCombineXYZ) and SETTING.is_on(node):
             set_vector(node, vectors[SETTING.read(node)])
@@ -127,16 +112,21 @@ def set_vector(node: bpy.types.ShaderNodeCombineXYZ, vector: tuple[float, float,
         border.set_value(socket, value)
 
 
-def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: Tables) -> None:
-    """Let an image node of the coarse levels turn what it is given into the coordinates of a texel, with its own mapping.
+def address(node: bpy.types.ShaderNodeTexImage, table: str, texel: int, tables: NodeTables) -> None:
+    """Let an image node turn what it is given into the coordinates of a texel, with its own mapping.
 
+    cells       given the coordinates of a cell in the first part of the table
     levels      given the index of a level in x
     texels ...  given the (column, row) of the first of four texels
     """
     TEXEL.write(node, texel)
     height, width = tables.arrays()[table].shape[:2]
     mapping = node.texture_mapping
-    if table == LEVELS:
+    if table == CELLS:
+        parts_across, parts_down = slabs(tables.layout)
+        place = (texel % parts_across / parts_across, texel // parts_across / parts_down, 0)
+        border.change(mapping, scale=(1 / parts_across, 1 / parts_down, 1), translation=place)
+    elif table == LEVELS:
         border.change(mapping, scale=(1 / width, 1e-4, 1), translation=(0.5 / width, 0.5, 0))
     else:
         across, down = (texel % 2 + 0.5) / width, (texel // 2 + 0.5) / height

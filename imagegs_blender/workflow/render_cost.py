@@ -16,7 +16,7 @@ from ..blend.properties import BAKED, NODES, OSL
 from ..scene import cost
 from . import summary
 
-_CYCLES_CPU = {NODES: "2 to 8", OSL: "1.4 to 2.5", BAKED: "about 1"}
+_CYCLES_CPU = {NODES: "1.5 to 5", OSL: "1.4 to 2.5", BAKED: "about 1"}
 _EEVEE = {NODES: "1 to 1.3", BAKED: "1 to 1.7"}
 """Times the render time of images: Cycles on the processor, and EEVEE with OpenGL in software."""
 

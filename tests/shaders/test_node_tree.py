@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from imagegs_blender.blend.decoder import Decoder
-from imagegs_blender.core.decoding import tables
+from imagegs_blender.core.decoding import node_tables as tables
 from imagegs_blender.core.decoding.layout import Layout
 from imagegs_blender.core.textures.texture_stack import MapInfo
 from imagegs_blender.shaders import decoder as builder

@@ -14,7 +14,7 @@ from imagegs_blender.blend import properties
 from imagegs_blender.blend.decoder import Decoder, decoders, is_decoder
 from imagegs_blender.blend.properties import BAKED, LAYOUT, NODES, STREAM_VERSION
 from imagegs_blender.blend.record import Record
-from imagegs_blender.core.decoding import lod, tables
+from imagegs_blender.core.decoding import tables
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
 from imagegs_blender.scene import material_stack
@@ -24,7 +24,7 @@ from imagegs_blender.workflow import summary
 from imagegs_blender.workflow.rebuild import problems, rebuild_tables
 from imagegs_blender.workflow.saving import lean_file
 from tests.blend.samples import STREAM, made, report
-from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected
+from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected, shown_by
 from tests.shaders import plane
 from tests.workflow import scene
 
@@ -50,7 +50,7 @@ def check(folder: Path, outputs: list[str], average: bool) -> None:
     """The render shows the textures, or the average of each everywhere (of normals, Z as well or from X and Y)."""
     found = stream.read(STREAM)
     tail = tables.build(found.gaussians, MAPS).tail
-    truth = expected(lod.planes(found.gaussians, tail, tail.last if average else 0.0))
+    truth = expected(shown_by(decoders()[0].kind, found.gaussians, tail.last if average else 0.0))
     for name, pixels in encoded(plane.render("CYCLES", folder, outputs)).items():
         off = 255 * np.abs(pixels - truth[name]).max(2)
         assert (off <= (10 if average else 1)).mean() >= 0.999, f"{name}: {off.max()}"

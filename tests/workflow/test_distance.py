@@ -11,7 +11,7 @@ import pytest
 from imagegs_blender.blend.decoder import Decoder
 from imagegs_blender.blend.properties import PROJECTION
 from imagegs_blender.blend.record import Record
-from imagegs_blender.core.decoding import tables
+from imagegs_blender.core.decoding import node_tables as tables
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
 from imagegs_blender.shaders.decoder import from_tables

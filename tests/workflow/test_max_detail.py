@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import imagegs_blender
-from imagegs_blender.blend.decoder import Decoder
+from imagegs_blender.blend.decoder import Decoder, decoders
 from imagegs_blender.blend.properties import BAKED, NODES
-from imagegs_blender.core.decoding import lod, tables
 from imagegs_blender.core.igs import stream
 from imagegs_blender.scene import cost
 from imagegs_blender.shaders.decoder import set_kind, update
@@ -20,7 +19,7 @@ from imagegs_blender.workflow import rebuild
 from imagegs_blender.workflow.levels import follow_levels
 from imagegs_blender.workflow.max_detail import wanted_detail
 from tests.blend.samples import STREAM, made
-from tests.samples import HEIGHT, MAPS, WIDTH, encoded, expected
+from tests.samples import HEIGHT, WIDTH, encoded, expected, shown_by
 from tests.shaders import plane
 
 
@@ -35,7 +34,7 @@ def decoder() -> Iterator[Decoder]:
 
 def check(folder: Path, outputs: list[str], level: float) -> None:
     found = stream.read(STREAM)
-    truth = expected(lod.planes(found.gaussians, tables.build(found.gaussians, MAPS).tail, level))
+    truth = expected(shown_by(decoders()[0].kind, found.gaussians, level))
     for name, pixels in encoded(plane.render("CYCLES", folder, outputs)).items():
         off = 255 * np.abs(pixels - truth[name]).max(2)
         assert (off <= 1).mean() >= 0.999, f"{name} at {level}: {off.max()}"

@@ -212,27 +212,27 @@ def _needed(codes, masks, ellipses, window):
     Writes their masks, see Needs.
     """
     columns, rows = window.right - window.left + 1, window.bottom - window.top + 1
-    near, corner = _near(codes, ellipses, window)
+    index, corner = near(codes, ellipses, window)
     texels = rows * columns
     across, down, bit = np.empty(texels, np.float32), np.empty(texels, np.float32), np.empty(texels, np.uint32)
     for r in range(rows):
         for s in range(columns):
             across[r * columns + s], down[r * columns + s], bit[r * columns + s] = s, r, 1 << s
 
-    q = np.empty((len(near), texels), np.float32)
+    q = np.empty((len(index), texels), np.float32)
     best = np.full((max(ellipses.topk, 1), texels), np.float32(CUTOFF), np.float32)  # the K least, sorted
     rest = np.empty(texels, np.float32)
-    for n in range(len(near)):
-        e = near[n]
+    for n in range(len(index)):
+        e = index[n]
         i = gaussian_of(codes[e])
         form = (ellipses.conic[i, 0], ellipses.conic[i, 1], ellipses.conic[i, 2])
-        _distances(form, ellipses.bias[i], (corner[e, 0], corner[e, 1]), across, down, q[n], rest)
+        distances(form, ellipses.bias[i], (corner[e, 0], corner[e, 1]), across, down, q[n], rest)
         for k in range(ellipses.topk):
-            _exchange(best[k], rest)
+            exchange(best[k], rest)
 
     inside = np.empty(texels, np.uint32)
     kept = 0
-    for n in range(len(near)):
+    for n in range(len(index)):
         _where(q[n], best[-1], bit, inside)
         some = np.uint32(0)
         for r in range(rows):
@@ -242,13 +242,13 @@ def _needed(codes, masks, ellipses, window):
             masks[kept, r] = bits
             some |= bits
         if some:
-            codes[kept] = codes[near[n]]
+            codes[kept] = codes[index[n]]
             kept += 1
     return kept
 
 
 @njit(cache=True)
-def _near(codes, ellipses, window):
+def near(codes, ellipses, window):
     """Indices of the candidates that can be in the top-K of a texel of a window: no K others are nearer everywhere.
 
     And for all (n, 2) float32: the center of the window's first texel, seen from the mean.
@@ -300,7 +300,7 @@ def _most(form, x0, x1, y0, y1):
 
 
 @njit(cache=True)
-def _distances(form, bias, corner, across, down, q, rest):
+def distances(form, bias, corner, across, down, q, rest):
     """q = rest = a dx^2 + b dx dy + c dy^2 + bias at (dx, dy) = corner + (across, down)."""
     a, b, c = form
     left, top = corner
@@ -312,7 +312,7 @@ def _distances(form, bias, corner, across, down, q, rest):
 
 
 @njit(cache=True)
-def _exchange(low, high):
+def exchange(low, high):
     """Elementwise, the smaller goes to low and the larger to high."""
     for s in range(len(low)):
         a, b = low[s], high[s]

@@ -2,9 +2,9 @@
 
 Tables can take the place of others of the same layout. Decoders carry theirs as text, which users' .blend files keep:
 
-    4 M12 K4 C001 L3-11 P2
+    5 M12 K4 C001 L3-11 P2
 
-is version 4, 12 candidates, the largest 4 of them, three planes of which the last is deep, levels 3 to 11, and two
+is version 5, 12 candidates, K = 4, three planes of which the last is deep, levels 3 to 11, and two
 Gaussians to a texel of cells. An H behind it says that the stream has holes, which show what is around them.
 """
 
@@ -17,7 +17,7 @@ from ..errors import ImageGSError
 from ..gaussians import MAX_PLANES, MAX_TOPK
 from .sheets import sheet_count
 
-VERSION = 4
+VERSION = 5
 """Of the nodes and the tables together: raised when nodes built before can't read tables built now."""
 
 BYTE, HIGH_BYTE, TWO_BYTES = 255, 255 * 256, 255 * 256 + 255

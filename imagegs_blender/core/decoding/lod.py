@@ -59,7 +59,7 @@ class Tail:
                 a map of more than 8 bits
     plane_count C
     detail      the finest level that is shown, 0 for all; levels finer than that are not in the sheets (see limited())
-    holes       Gaussians give less than reached.HOLE of some texel's value
+    open        share of the texels of whose value Gaussians give less than reached.HOLE
     """
 
     first: int
@@ -67,7 +67,12 @@ class Tail:
     sheets: tuple[np.ndarray, ...]
     plane_count: int
     detail: int = 0
-    holes: bool = False
+    open: float = 0.0
+
+    @property
+    def holes(self) -> bool:
+        """There are such texels."""
+        return self.open > 0
 
     @property
     def last(self) -> int:
@@ -99,7 +104,7 @@ def build(
     levels = range(first, first + 1 if exact else last + 1)
     sizes = [(max(1, width >> level), max(1, height >> level)) for level in levels]
     boxes, (rows, columns) = _arranged(sizes)
-    average, seen, least = _first(gaussians, *sizes[0], decoded)
+    average, seen, holes = _first(gaussians, *sizes[0], decoded)
     fine = fill(average, seen, gaussians.wrap)
     found = [np.zeros((rows, columns, 4), np.float32) for _ in range(sheet_count(count))]
     for x, y, w, h in boxes:
@@ -110,7 +115,7 @@ def build(
             found[sheet][y - 1 : y + h + 1, x - 1 : x + w + 1, channel] = plane
     keep = set(range(len(found))) if exact else {locate(p, count)[0] for p in deep}
     stored = [sheet if i in keep else np.rint(255 * sheet).astype(np.uint8) for i, sheet in enumerate(found)]
-    return Tail(first, np.array(boxes, np.float32), tuple(stored), count, holes=least < reached.HOLE)
+    return Tail(first, np.array(boxes, np.float32), tuple(stored), count, open=holes)
 
 
 def limited(tail: Tail, detail: int) -> Tail:
@@ -212,19 +217,19 @@ def _fine(gaussians: Gaussians, tail: Tail, lod: float, width: int, height: int)
 def _first(
     gaussians: Gaussians, width: int, height: int, decoded: tuple[np.ndarray, np.ndarray] | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """averages() of what Gaussians reach, without ever holding the full resolution; and their least share of a texel."""
+    """averages() of what Gaussians reach, never held at full resolution; and the share of texels that they don't reach."""
     if decoded is not None:
         parts = [Band(0, height, 0, gaussians.height, gaussians.height)]
         pictures: Iterable[tuple[np.ndarray, np.ndarray | None]] = [decoded]
     else:
         parts = bands(gaussians.height, height, ROWS)
         pictures = reached.rows(gaussians, [(band.first, band.end) for band in parts])
-    found, least = [], 1.0
+    found, missing = [], 0
     for band, (planes, share) in zip(parts, pictures, strict=True):
         found.append(averages(planes, width, height, share, reached.COVERED, band))
-        least = least if share is None else min(least, float(share.min()))
+        missing += 0 if share is None else int((share < reached.HOLE).sum())
     average, seen = (np.concatenate(each, axis=-2) for each in zip(*found, strict=True))
-    return average, seen, least
+    return average, seen, missing / (gaussians.width * gaussians.height)
 
 
 def _bytes(width: int, height: int, planes: int) -> float:

@@ -125,15 +125,8 @@ def build(
 
     Deterministic. Raises ImageGSError where there are no Gaussians or more than the tables can address.
     """
+    check(gaussians)
     count, planes = gaussians.feature.shape
-    if count == 0:
-        raise ImageGSError("decode tables: the stack has no Gaussians; fit it again")
-    if gaussians.gamma != 1:
-        raise ImageGSError(
-            f"decode tables: fitted with gamma {gaussians.gamma:g}, which shaders do not undo; fit without"
-        )
-    if not 1 <= planes <= MAX_PLANES:
-        raise ImageGSError(f"decode tables: {planes} planes; a stack has 1 to {MAX_PLANES}")
     if max_candidates is None:
         choices = tuple(candidates * (1 + fine) for candidates in _CANDIDATES[gaussians.topk])
     else:
@@ -147,7 +140,7 @@ def build(
     conic, bias = gaussians.conic(), gaussians.bias.astype(np.float32)
     ellipses = Ellipses(mean, conic, bias, size, gaussians.wrap, gaussians.topk)
     found = _leaves(ellipses, choices, FINE_LEAVES if fine else LEAVES)
-    numbers, rows = _numbered(found.codes, count)
+    numbers, rows = numbered(found.codes, count)
     if len(rows) >= MAX_ROWS:
         raise ImageGSError(
             f"decode tables: {count} Gaussians are too many; use at most {MAX_ROWS - len(rows) + count - 1}"
@@ -171,10 +164,10 @@ def build(
     built = Tables(
         means=means,
         conics=conics,
-        features=tuple(_sheet(sheet[source]) for sheet in sheets),
+        features=tuple(sheet_of(sheet[source]) for sheet in sheets),
         ranges=ranges,
         blocks=found.blocks,
-        cells=_cells(numbers, means.shape[0], means.shape[1], layout.per_texel),
+        cells=cell_texels(numbers, means.shape[0], means.shape[1], layout.per_texel),
         width=gaussians.width,
         height=gaussians.height,
         layout=layout,
@@ -182,6 +175,19 @@ def build(
         missed=found.missed,
     )
     return limited(built, detail) if detail else built
+
+
+def check(gaussians: Gaussians) -> None:
+    """Raises ImageGSError where no tables can be built."""
+    count, planes = gaussians.feature.shape
+    if count == 0:
+        raise ImageGSError("decode tables: the stack has no Gaussians; fit it again")
+    if gaussians.gamma != 1:
+        raise ImageGSError(
+            f"decode tables: fitted with gamma {gaussians.gamma:g}, which shaders do not undo; fit without"
+        )
+    if not 1 <= planes <= MAX_PLANES:
+        raise ImageGSError(f"decode tables: {planes} planes; a stack has 1 to {MAX_PLANES}")
 
 
 def limited(tables: Tables, detail: int) -> Tables:
@@ -209,7 +215,7 @@ def constant(average: np.ndarray, layout: Layout, width: int | None = None, heig
     return Tables(
         means=means,
         conics=conics,
-        features=tuple(_sheet(sheet, null=False) for sheet in sheets),
+        features=tuple(sheet_of(sheet, null=False) for sheet in sheets),
         ranges=ranges,
         blocks=np.array([[[0, 0, 1, 1]]], np.float32),
         cells=np.zeros((1, layout.candidates // layout.per_texel, 4), np.uint8),
@@ -294,7 +300,7 @@ def _leaves(ellipses: Ellipses, choices: Sequence[int], most: float) -> _Leaves:
     return _Leaves(codes, np.concatenate([origin, parts], axis=2).astype(np.float32), min(1.0, missed))
 
 
-def _numbered(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def numbered(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The candidates as numbers of rows of the table of Gaussians, and these rows by code, see copies.py.
 
     First come the Gaussians themselves, then those of their copies that are candidates. The number behind the last is
@@ -320,10 +326,10 @@ def _geometry(
     means = np.column_stack([mean, mean[:, 0] + mean[:, 1], -bias])
     conics = np.column_stack([b / 2 - a, b / 2 - c, -b / 2, np.zeros(len(a))])
     nothing = (0, 0, 0, NULL_LOG_WEIGHT)
-    return _sheet(means.astype(np.float32), null, nothing), _sheet(conics.astype(np.float32), null)
+    return sheet_of(means.astype(np.float32), null, nothing), sheet_of(conics.astype(np.float32), null)
 
 
-def _sheet(texels: np.ndarray, null: bool = True, last: Sequence[float] = (0, 0, 0, 0)) -> np.ndarray:
+def sheet_of(texels: np.ndarray, null: bool = True, last: Sequence[float] = (0, 0, 0, 0)) -> np.ndarray:
     """(n, 4) texels, and the null Gaussian's up to the end, as a table."""
     total = len(texels) + null
     width = int(np.ceil(total**0.5))
@@ -348,7 +354,7 @@ def _coded(feature: np.ndarray, layout: Layout) -> tuple[list[np.ndarray], np.nd
     return sheets, ranges
 
 
-def _cells(numbers: np.ndarray, height: int, width: int, per_texel: int) -> np.ndarray:
+def cell_texels(numbers: np.ndarray, height: int, width: int, per_texel: int) -> np.ndarray:
     """Row numbers (rows, columns, M) of tables of that size as byte texels."""
     if per_texel == 2:
         parts = [_byte(numbers % width, width), _byte(numbers // width, height)]

@@ -19,7 +19,7 @@ import numpy as np
 from llvmlite import binding
 from numba.core import event
 
-from ..decoding import leaves, lod, tables
+from ..decoding import leaves, lod, node_tables, tables
 from ..devices.cpu.device import Cpu
 from ..devices.optimizer import NAMES
 from ..devices.types import Grid, LossWeights, Rows, Step
@@ -141,6 +141,7 @@ def _compile_rest() -> None:
     pictures = texture_stack.images(target, maps, True)
     metrics.compare(pictures, pictures, {m.name: m.role for m in maps})
     lod.average(tables.build(gaussians, maps).tail)
+    node_tables.build(gaussians, maps)
     resample.fill(target, target[0] > 0.5, True)
 
 

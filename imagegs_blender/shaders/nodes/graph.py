@@ -40,6 +40,9 @@ class Value:
     def __mul__(self, other: Operand) -> Value:
         return self.graph.math("MULTIPLY", self, other)
 
+    def __truediv__(self, other: Operand) -> Value:
+        return self.graph.math("DIVIDE", self, other)
+
     def __rtruediv__(self, other: Operand) -> Value:
         return self.graph.math("DIVIDE", other, self)
 
@@ -58,6 +61,13 @@ class Value:
 
     def clamp(self, low: Operand, high: Operand) -> Value:
         return self.max(low).min(high)
+
+    def cross(self, other: Operand) -> Value:
+        return self.graph.vector_math("CROSS_PRODUCT", self, other)
+
+    def sqrt(self) -> Value:
+        """0 of what is below 0; scalars only."""
+        return self.graph.math("SQRT", self)
 
     def floor(self) -> Value:
         return self.graph.math("FLOOR", self)
@@ -161,12 +171,12 @@ class Graph:
         for name, value in values.items():
             self.link(value.socket, node.inputs[name])
 
-    def math(self, operation: str, *operands: Operand) -> Value:
-        """Math, or Vector Math where any operand is a vector."""
+    def math(self, operation: str, *operands: Operand, clamp: bool = False) -> Value:
+        """Math, or Vector Math where any operand is a vector; clamp: scalars are limited to 0..1."""
         if any(o.is_vector if isinstance(o, Value) else not isinstance(o, (int, float)) for o in operands):
             return self.vector_math(operation, *operands)
         node = self.node("ShaderNodeMath")
-        border.change(node, operation=operation)
+        border.change(node, operation=operation, use_clamp=clamp)
         return self._apply(node, operands, "Value")
 
     def vector_math(self, operation: str, *operands: Operand, result: str = "Vector") -> Value:
@@ -193,6 +203,21 @@ class Graph:
             x, y, z = (Value(self, socket) for socket in node.outputs)
             self._lanes[value.socket] = x, y, z
         return self._lanes[value.socket]
+
+    def limited_plus(self, a: Operand, b: Value, factor: Value) -> Value:
+        """a + factor * b, limited to 0..1, as one node."""
+        if not b.is_vector:
+            return self.math("MULTIPLY_ADD", b, factor, a, clamp=True)
+        node = self.node("ShaderNodeMix")
+        border.change(node, data_type="RGBA", blend_type="ADD", clamp_factor=False, clamp_result=True)
+        sockets = {socket.identifier: socket for socket in node.inputs}
+        if isinstance(a, Value):
+            self.link(a.socket, sockets["A_Color"])
+        else:
+            border.set_value(sockets["A_Color"], (*np.broadcast_to(a, 3).tolist(), 1.0))
+        self.link(b.socket, sockets["B_Color"])
+        self.link(factor.socket, sockets["Factor_Float"])
+        return Value(self, next(s for s in node.outputs if s.identifier == "Result_Color"))
 
     def mix(self, a: Value, b: Value, factor: Value) -> Value:
         """a where factor is 0, b where it is 1. Cycles drops the other one where the factor is a constant 0 or 1."""

@@ -13,15 +13,15 @@ import bpy
 from ...blend import border
 from ...blend.properties import FINEST, TABLE
 from ...core.decoding import lod
+from ...core.decoding.node_tables import NodeTables
 from ...core.decoding.sheets import ALPHA, locate
-from ...core.decoding.tables import Tables
 from ..body import LEVEL_TREE, Parts
 from ..table_images import LEVELS, TEXELS, address
 from .candidates import wait_for
 from .graph import Graph, Texel, Value, set_sockets
 
 
-def limited(level: Value, tables: Tables) -> Value:
+def limited(level: Value, tables: NodeTables) -> Value:
     """max(LOD, Tail.detail), in a node that table_images.show() finds again."""
     found = level.max(float(tables.tail.detail))
     node = border.node_of(found.socket)
@@ -30,7 +30,7 @@ def limited(level: Value, tables: Tables) -> Value:
     return found
 
 
-def share(level: Value, tables: Tables) -> Value:
+def share(level: Value, tables: NodeTables) -> Value:
     """lod.share: (level / first)^FADE."""
     part = (level * (1 / tables.tail.first)).clamp(0.0, 1.0)
     found = part
@@ -45,7 +45,7 @@ def planes(
     point: Value,
     level: Value,
     after: Value,
-    tables: Tables,
+    tables: NodeTables,
     images: dict[str, bpy.types.Image],
 ) -> list[Value]:
     """lod.texels: every plane as a scalar.
@@ -53,14 +53,15 @@ def planes(
     after   one of the planes of the Gaussians: no level is read before it is there (see candidates.py). Where LOD is a
             constant that leaves the Gaussians out, so does this dependence
     """
+    after = after.lanes[0] if after.is_vector else after
     done = graph.mix(after, graph.constant(0.0), share(level, tables))
-    point = wait_for([done], 1, point)
+    point = wait_for(done, point)
     tail = tables.tail
     tree = _level_tree(parts, tables, images)
     index = level.clamp(tail.first, tail.last) - float(tail.first)
     low = index.floor()
     fine = graph.group(tree, {"Point": point, "Level": low})
-    point = wait_for([fine["RGB 0"]], 1, point)
+    point = wait_for(fine["RGB 0"], point)
     coarse = graph.group(tree, {"Point": point, "Level": (low + 1.0).min(float(tail.last - tail.first))})
     part = index - low
     blended = {key: graph.mix(fine[key], coarse[key], part) for key in fine}
@@ -71,7 +72,7 @@ def planes(
     return found
 
 
-def _level_tree(parts: Parts, tables: Tables, images: dict[str, bpy.types.Image]) -> bpy.types.ShaderNodeTree:
+def _level_tree(parts: Parts, tables: NodeTables, images: dict[str, bpy.types.Image]) -> bpy.types.ShaderNodeTree:
     """A group that reads a level: inputs Point and Level, outputs "RGB i" and "A i" of every sheet."""
     tree = parts.tree(LEVEL_TREE)
     slots = [locate(plane, tables.layout.plane_count) for plane in range(tables.layout.plane_count)]
@@ -101,7 +102,7 @@ def _level_tree(parts: Parts, tables: Tables, images: dict[str, bpy.types.Image]
         for sheet in sheets:
             four = [texel(f"{TEXELS} {sheet}", corner, number) for number in range(4)]
             outputs[f"RGB {sheet}"] = _square([one.rgb for one in four], across, down)
-            corner = wait_for([outputs[f"RGB {sheet}"]], 1, corner)
+            corner = wait_for(outputs[f"RGB {sheet}"], corner)
             if (sheet, ALPHA) in slots:
                 outputs[f"A {sheet}"] = _square([one.a for one in four], across, down)
         graph.output(outputs)

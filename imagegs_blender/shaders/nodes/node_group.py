@@ -1,13 +1,11 @@
 """The decoder as plain shader nodes: EEVEE and Cycles on every device, without the add-on once the tables are packed.
 
-For a point of the texture (core/decoding/tables.py describes the tables, core/gaussians.py the mathematics):
+For a point of the texture (core/decoding/node_tables.py describes the tables, core/gaussians.py the mathematics):
 
-    block, leaf -> M candidates;  D = P - M_i;  p_i = conic_i . D^2 + p0_i
-    out = sum w_i f_i / (sum w_i + EPS)   over the i with the K largest p, w = exp(p)
+    block, cell -> M candidates;  D = P - M_i;  p_i = conic_i . D^2 + p0_i
+    out = sum w_i f_i / (sum w_i + EPS)   over all of them, w = exp(p)
 
-and coarse levels of detail fade in from levels.py, and show where no Gaussian reaches (core/decoding/lod.py). Sorting
-numbers does not say which candidates they came from, so p is rounded and the slot of its candidate takes the place of the
-last bits; where the K largest are known, so are their slots, and only their features are read.
+and coarse levels of detail fade in from levels.py, and show where no Gaussian reaches (core/decoding/lod.py).
 """
 
 from __future__ import annotations
@@ -21,20 +19,18 @@ from ...blend import border
 from ...blend.decoder import Decoder
 from ...blend.properties import EXTENSION, EXTENSIONS, FLAT, MAX_LOD, PROJECTION, PROJECTIONS, SIZE, TILES, tile_numbers
 from ...core.decoding import lod
+from ...core.decoding.node_tables import NodeTables
 from ...core.decoding.reached import COVERED
-from ...core.decoding.sheets import ALPHA, locate
 from ...core.decoding.tables import Tables
 from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import Channel, ColorSpace, MapInfo
 from ...core.textures.udim import Tiles
 from .. import table_images
 from ..body import Parts
-from ..table_images import SLOTS
 from . import levels, udim
-from .candidates import STEPS, Reader, Sums, wait_for, weight
+from .candidates import Group, Reader, Sums, wait_for
 from .graph import Graph, Value, set_sockets
 from .projection import projected
-from .sorting_network import largest
 
 BELOW_ONE = 1 - 2.0**-24
 """The largest float32 below 1: a point on the far border is not the first of the next repetition."""
@@ -74,43 +70,30 @@ def shell(
     return tree
 
 
-def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
+def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: NodeTables) -> None:
     """Put the nodes and images of a decoder into a group that has its sockets and nothing else, or is a copy of another's."""
     graph, decoder = Graph(tree, parts.copied), parts.decoder
     images = table_images.create_images(parts, tables)
     reader = Reader(graph, images, tables)
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
-        point, inside = wrapped(projected(inputs["Vector"], decoder.projection), decoder, tables)
-        position = _position(point, tables)
-    with graph.frame("Block, leaf"):
-        leaf = reader.leaf(point)
+        point, inside = upright(projected(inputs["Vector"], decoder.projection), decoder, tables)
+        position = point.cross((-1, 1, 1))  # (y, -x, x + y)
+    with graph.frame("Block, cell"):
+        cell = reader.cell(point)
     sums = Sums(reader)
-    if tables.layout.topk:
-        with graph.frame("Weights of the candidates"):
-            found = reader.log_weights(leaf, position, range(tables.layout.candidates))
-            # whole numbers, ordered like p, whose last digits are the slots
-            keys = [(p * STEPS).floor().times_plus(SLOTS, (slot, slot + 1.0, slot + 2.0)) for slot, p in found]
-        with graph.frame("The K largest"):
-            best = largest(keys, min(tables.layout.topk, tables.layout.candidates))
-        with graph.frame("Blend"):
-            for one in best:
-                key = wait_for(sums.done, sums.ahead, one)
-                sums.add(reader.place_of_slot(leaf, key), weight(key * (1 / (STEPS * SLOTS))))
-    else:
-        for first in range(0, tables.layout.candidates, 3):  # few values alive at a time
-            slots = range(first, min(first + 3, tables.layout.candidates))
-            with graph.frame("Weights and features"):
-                ((_, p),) = reader.log_weights(wait_for(sums.done, 1, leaf), position, slots)
-                for place, lane in zip(reader.places[-len(slots) :], p.lanes, strict=False):
-                    sums.add(wait_for(sums.done, sums.ahead, place), weight(lane))
+    for number in range(tables.layout.candidates // tables.layout.per_texel):
+        with graph.frame("Candidates"):  # few values alive at a time
+            for place in reader.places(cell, number):
+                done = sums.add(reader.candidate(place, position))
+            cell = wait_for(done, cell)
     with graph.frame("Planes"):
-        colors, alphas = sums.blended()
-        last = colors[-1].lanes[0] if colors else alphas[-1]
+        groups, covered = sums.blended()
         level = levels.limited(inputs["LOD"], tables)
-        coarse = levels.planes(graph, parts, point, level, last, tables, images)
-        hole = sums.share.times_plus(-1 / COVERED, 1.0).max(0.0) if sums.share and tables.layout.holes else None
-        planes = _faded(graph, tables, colors, alphas, coarse, levels.share(level, tables), hole)
+        down = point.times_plus((1, -1, 0), (0, 1, 0))
+        coarse = levels.planes(graph, parts, down, level, groups[-1].value, tables, images)
+        hole = covered.times_plus(-1 / COVERED, 1.0).max(0.0) if covered else None
+        planes = PlaneValues(graph, _faded(graph, groups, coarse, levels.share(level, tables), hole))
     with graph.frame("Maps"):
         graph.output(ending_at(decoder, map_outputs(maps, planes), inside, maps, lod.average(tables.tail)))
     graph.arrange()
@@ -134,7 +117,7 @@ def interface(tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo]) -> None:
     )
 
 
-def wrapped(uv: Value, decoder: Decoder, tables: Tables) -> tuple[Value, Value | None]:
+def wrapped(uv: Value, decoder: Decoder, tables: NodeTables | Tables) -> tuple[Value, Value | None]:
     """Texture coordinates 0 <= x, y < 1, y down; and 1 inside, 0 outside where the texture ends."""
     tiles, extension = decoder.tiles, decoder.extension
     if tiles:
@@ -152,55 +135,47 @@ def wrapped(uv: Value, decoder: Decoder, tables: Tables) -> tuple[Value, Value |
     return point, down.distance(down.clamp(0.0, 1.0)).less_than(1e-7)
 
 
-def _position(point: Value, tables: Tables) -> Value:
-    """(x, y, x + y) in texels, from the center of the texture."""
-    size = (tables.width, tables.height, 0)
-    position = point.times_plus(size, (-size[0] / 2, -size[1] / 2, 0))
-    return position.dot((1, 1, 0)).times_plus((0, 0, 1), position)
+def upright(uv: Value, decoder: Decoder, tables: NodeTables) -> tuple[Value, Value | None]:
+    """wrapped() with y up and z = 0; of a texture that repeats the far border itself, 1, can be reached."""
+    if decoder.extension == "REPEAT" and not decoder.tiles:
+        return uv.graph.vector_math("WRAP", uv, (1, 1, 0), (0, 0, 0)), None
+    point, inside = wrapped(uv, decoder, tables)
+    return point.times_plus((1, -1, 0), (0, 1, 0)), inside
 
 
-def _faded(
-    graph: Graph,
-    tables: Tables,
-    colors: list[Value],
-    alphas: list[Value],
-    coarse: list[Value],
-    share: Value,
-    hole: Value | None,
-) -> PlaneValues:
-    """The planes of the Gaussians, clamped to 0..1 and faded into the coarse levels.
+def _faded(graph: Graph, groups: list[Group], coarse: list[Value], share: Value, hole: Value | None) -> list[Group]:
+    """The planes of the Gaussians, faded into the coarse levels.
 
     hole   how much the coarse levels count where no Gaussian reaches; None for streams without holes
     """
-
-    def mixed(fine: Value, texels: Value) -> Value:
-        fine = fine.clamp(0.0, 1.0)
-        return graph.mix(fine if hole is None else texels.times_plus(hole, fine), texels, share)
-
-    threes = [graph.combine(*coarse[3 * i : 3 * i + 3]) for i in range(len(colors))]
-    rest = coarse[3 * len(colors) :]
-    return PlaneValues(graph, tables, *(list(map(mixed, *pair)) for pair in ((colors, threes), (alphas, rest))))
+    found = []
+    for value, planes in groups:
+        lanes = [0.0 if plane is None else coarse[plane] for plane in planes]
+        texels = graph.combine(*lanes) if value.is_vector else coarse[planes[0] or 0]
+        fine = value if hole is None else texels.times_plus(hole, value)
+        found.append(Group(graph.mix(fine, texels, share), planes))
+    return found
 
 
 class PlaneValues:
-    """The decoded planes, 0..1, as scalars or three at a time.
+    """The decoded planes, 0..1, as scalars or three at a time."""
 
-    texels, alphas   vectors of three planes, and the scalars left over: sheets.locate says where a plane is
-    """
-
-    def __init__(self, graph: Graph, tables: Tables, texels: list[Value], alphas: list[Value]) -> None:
-        self.graph, self.tables, self.texels, self.alphas = graph, tables, texels, alphas
+    def __init__(self, graph: Graph, groups: Sequence[Group]) -> None:
+        self.graph = graph
+        self._spots = {
+            plane: (value, lane) for value, planes in groups for lane, plane in enumerate(planes) if plane is not None
+        }
 
     def scalar(self, plane: int) -> Value:
         """One plane."""
-        sheet, channel = locate(plane, self.tables.layout.plane_count)
-        return self.alphas[sheet] if channel == ALPHA else self.texels[sheet].lanes[channel]
+        value, lane = self._spots[plane]
+        return value.lanes[lane] if value.is_vector else value
 
     def vector(self, planes: Sequence[int]) -> Value:
         """Three planes, without a node where they lie together."""
-        slots = [locate(plane, self.tables.layout.plane_count) for plane in planes]
-        if [channel for _, channel in slots] == [0, 1, 2] and len({sheet for sheet, _ in slots}) == 1:
-            return self.texels[slots[0][0]]
+        values, lanes = zip(*(self._spots[plane] for plane in planes), strict=True)
+        if lanes == (0, 1, 2) and len({value.socket for value in values}) == 1:
+            return values[0]
         return self.graph.combine(*(self.scalar(plane) for plane in planes))
 
 
@@ -255,8 +230,9 @@ def _unit(channel: Channel, planes: PlaneValues) -> Value | float:
     x = planes.scalar(channel.plane)
     if channel.kind == "plane":
         return x
-    across, down = x * 2.0 - 1.0, planes.scalar(channel.plane_y) * 2.0 - 1.0
-    return (1.0 - (across * across + down * down)).max(0.0) ** 0.5 * 0.5 + 0.5
+    y = planes.scalar(channel.plane_y)
+    rest = y.times_plus(1.0 - y, -0.25)  # with X = 2 x - 1: (1 - X^2 - Y^2) / 4 = x (1 - x) + y (1 - y) - 1/4
+    return x.times_plus(1.0 - x, rest).sqrt() + 0.5
 
 
 def _scalar(channel: Channel, planes: PlaneValues) -> Value:
@@ -275,5 +251,5 @@ def _ranged(unit: Value, channels: Sequence[Channel]) -> Value:
 def _scene_linear(color: Value) -> Value:
     """The exact sRGB curve (IEC 61966-2-1): a line up to 0.04045, a power above, added up piece by piece."""
     bend = 0.04045
-    power = color.max(bend).times_plus(1 / 1.055, 0.055 / 1.055) ** 2.4
-    return color.min(bend).times_plus(1 / 12.92, power - bend / 12.92)
+    above = color.max(bend)
+    return (color - above).times_plus(1 / 12.92, above.times_plus(1 / 1.055, 0.055 / 1.055) ** 2.4)

@@ -18,6 +18,7 @@ from ...core.errors import ImageGSError
 from ...core.textures.texture_stack import MapInfo
 from ..body import Parts
 from ..nodes import node_group, udim
+from ..nodes.candidates import Group
 from ..nodes.graph import Graph, Value
 from ..nodes.projection import projected
 from . import script
@@ -59,11 +60,11 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
         tree.links.new(point.socket, node.inputs["Vector"])
         tree.links.new(smooth.socket, node.inputs["Smooth"])
         tree.links.new(inputs["LOD"].socket, node.inputs["LOD"])
-        colors = [Value(graph, output) for output in node.outputs]
-        count = tables.layout.level_sheets
-        rest = [lane for color in colors[count:] for lane in color.lanes][: tables.layout.plane_count - 3 * count]
+        count = tables.layout.plane_count
+        three = [tuple(p if p < count else None for p in range(i, i + 3)) for i in range(0, count, 3)]
+        groups = [Group(Value(graph, output), planes) for output, planes in zip(node.outputs, three, strict=True)]
     with graph.frame("Maps"):
-        planes = node_group.PlaneValues(graph, tables, colors[:count], rest)
+        planes = node_group.PlaneValues(graph, groups)
         outputs = node_group.map_outputs(maps, planes)
         graph.output(node_group.ending_at(decoder, outputs, inside, maps, lod.average(tables.tail)))
     graph.arrange()

@@ -17,11 +17,11 @@ LAYOUT = Layout(candidates=12, topk=4, deep=(False, False, True), first=3, last=
 
 
 def test_text_there_and_back() -> None:
-    assert str(LAYOUT) == "4 M12 K4 C001 L3-11 P2"
+    assert str(LAYOUT) == "5 M12 K4 C001 L3-11 P2"
     plain = replace(LAYOUT, candidates=128, topk=0, deep=(False,), first=1, last=1, per_texel=1)
-    assert str(plain) == "4 M128 K0 C0 L1-1 P1"
+    assert str(plain) == "5 M128 K0 C0 L1-1 P1"
     holed = replace(LAYOUT, holes=True)
-    assert str(holed) == "4 M12 K4 C001 L3-11 P2 H"
+    assert str(holed) == "5 M12 K4 C001 L3-11 P2 H"
     assert holed.reads(LAYOUT) and LAYOUT.reads(holed) and not holed.reads(plain)
     for layout in (LAYOUT, plain, holed, tables.build(stack(4, True), MAPS).layout):
         assert Layout.parse(str(layout)) == layout
@@ -30,11 +30,11 @@ def test_text_there_and_back() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "1", "3 M12 K4 C001 L3-11 P2", "5 M12 K4 C001 L3-11 P2",  # nothing, other versions
-        "4 M12 K4 C001 L3-11 P2 ", "4 M12 K4 C001 L3-11 P2H", "4 M12 K4 C L3-11 P2", "4 M12 K4 C001 L3 P2",
-        "4 M12 K4 C002 L3-11 P2",
-        "4 M0 K4 C001 L3-11 P2", "4 M13 K4 C001 L3-11 P2", "4 M12 K17 C001 L3-11 P2", "4 M12 K4 C001 L0-11 P2",
-        "4 M12 K4 C001 L4-3 P2", "4 M12 K4 C001 L3-11 P3", "4 M12 K4 C001 L3-999999999 P2", f"4 M12 K4 C{33 * '0'} L3-11 P2",
+        "", "1", "4 M12 K4 C001 L3-11 P2", "6 M12 K4 C001 L3-11 P2",  # nothing, other versions
+        "5 M12 K4 C001 L3-11 P2 ", "5 M12 K4 C001 L3-11 P2H", "5 M12 K4 C L3-11 P2", "5 M12 K4 C001 L3 P2",
+        "5 M12 K4 C002 L3-11 P2",
+        "5 M0 K4 C001 L3-11 P2", "5 M13 K4 C001 L3-11 P2", "5 M12 K17 C001 L3-11 P2", "5 M12 K4 C001 L0-11 P2",
+        "5 M12 K4 C001 L4-3 P2", "5 M12 K4 C001 L3-11 P3", "5 M12 K4 C001 L3-999999999 P2", f"5 M12 K4 C{33 * '0'} L3-11 P2",
     ],
 )  # fmt: skip
 def test_anything_else_is_one_clear_error(text: str) -> None:
