@@ -110,6 +110,8 @@ def refusal(saved_by: Version | None, blender: Version, upgrade: bool) -> str | 
 
 def _open(path: Path) -> IO[bytes]:
     """The uncompressed file; it can be sought in, forwards."""
+    if not path.is_file():
+        raise ValueError("no file")  # who opened a pipe would wait
     with path.open("rb") as file:
         start = file.read(4)
     if start == _ZSTD:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import files
 from ..errors import ImageGSError
-from . import blend_file, staging
+from . import blend_file
 
 _SUFFIX = ".blend"
 
@@ -139,7 +139,7 @@ def _below(folder: Path, output: Path) -> Iterator[tuple[Path, Path]]:
         folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(here, name).resolve() != own)
         for name in sorted(names):
             path = Path(here, name)
-            if path.suffix.lower() == _SUFFIX and not name.startswith(".") and not staging.is_ours(path):
+            if path.suffix.lower() == _SUFFIX and not name.startswith(".") and (path.is_file() or path.is_symlink()):
                 yield path, path.relative_to(folder)
 
 

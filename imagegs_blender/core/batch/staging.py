@@ -30,10 +30,5 @@ def sweep(outputs: Iterable[tuple[Path, str]]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a file has such a name."""
-    return _NAME.fullmatch(path.name) is not None
-
-
 def _short(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
