@@ -80,7 +80,7 @@ def _main(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         results = _many(options, parser)
     if options.report:
         files.write(options.report, json.dumps(batch_result.document(settings, results), indent=2).encode())
-    return int(any(result["status"] not in ENDED_WELL for result in results))
+    return int(not options.no_fail and any(result["status"] not in ENDED_WELL for result in results))
 
 
 def _open_file(options: argparse.Namespace, parser: argparse.ArgumentParser) -> Result:

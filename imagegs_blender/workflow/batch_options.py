@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,22 @@ DEFAULTS: dict[str, Any] = {
 """Those that decide it. Where one of them is another than in an earlier run, a file is converted again."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Takes options from a file, too, in lines of any number of words."""
+
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        return shlex.split(arg_line)
+
+
 def parser(program: str) -> argparse.ArgumentParser:
     """All options."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=program,
+        fromfile_prefix_chars="@",
         description="Compress the textures of .blend files into 2D Gaussians that a shader decodes. Each file is converted in a "
         "Blender of its own. The journal in the output folder says what is done: the same command again goes on from there.",
         epilog=f'Exit code: 0 if everything asked for was done, 1 if something was not, 2 for wrong usage. "{program} '
-        'batch-report FOLDER" makes a table of a journal. docs/farm.md: many files, many machines.',
+        'batch-report FOLDER" makes a table of a journal. @FILE: options in a file. docs/farm.md: many files, many machines.',
     )
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE.blend", help="files or globs; by default the file that is open in Blender")
@@ -168,6 +177,7 @@ def _add_many(group: Any) -> None:
     add("--overwrite", action="store_true", help="replace files that exist and were not made by this batch")
     add("--retry", action="store_true", help="try again what failed, crashed or timed out in an earlier run")
     add("--force", action="store_true", help="convert again, too, what is done and unchanged")
+    add("--no-fail", action="store_true", help="exit code 0 although files were not converted: the journal has them")
     add(
         "--shard", type=shard, metavar="I/N", help="the I-th of N parts, as 3/10, for N machines that share the folders"
     )

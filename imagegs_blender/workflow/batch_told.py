@@ -58,7 +58,7 @@ class Told:
         totals = summary.totals(entries)
         if self._options.progress == "json":
             console.say(json.dumps({"event": "summary", **totals}))
-        elif self._options.progress == "openjd" and self._not_converted:
+        elif self._options.progress == "openjd" and self._not_converted and not self._options.no_fail:
             console.say(
                 f"openjd_fail: {self._not_converted} of {self._files} files were not converted; see the journal"
             )
@@ -94,7 +94,7 @@ class Told:
         if event["status"] in ENDED_WELL:
             return
         for problem in batch_result.errors(result):
-            named = problem if event["file"] in problem else f"{event['file']}: {problem}"
+            named = problem if problem.startswith(event["file"]) else f"{event['file']}: {problem}"
             again = " (in an earlier run; --retry tries again)" if event.get("before") else ""
             console.say(f"error: {named}{again}", sys.stderr)
 

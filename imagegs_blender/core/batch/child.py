@@ -31,7 +31,7 @@ _LOOK = 0.5
 _GRACE = 10.0
 """Seconds that a Blender has to end after its last word."""
 
-_SILENT = ("Saved session recovery", "Blender quit", "Writing: ")
+_SILENT = ("Read blend", "Saved session recovery", "Blender quit", "Writing: ")
 """Beginnings of lines that say nothing about why Blender ended."""
 
 

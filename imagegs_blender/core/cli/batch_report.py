@@ -9,6 +9,7 @@ from typing import Any
 
 from ..batch import summary
 from ..batch.journal import ENDED_WELL
+from ..errors import ImageGSError
 from . import console
 
 NAME = "batch-report"
@@ -26,6 +27,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     """The options, which the batch's own command has as well."""
     p.add_argument("folder", metavar="FOLDER", help="the --output of the batch")
     p.add_argument("--problems", action="store_true", help="list only files that were not converted")
+    p.add_argument("--check", action="store_true", help="exit code 1 where a file was not converted")
     p.add_argument("--json", action="store_true", help="print one JSON object: files, as in the journal, and a summary")
 
 
@@ -33,8 +35,12 @@ def batch_report(args: argparse.Namespace) -> None:
     """imagegs batch-report: what the journal of a batch says. Raises ImageGSError where there is none."""
     entries = summary.entries(Path(args.folder))
     listed = [entry for entry in entries if not args.problems or entry["status"] not in ENDED_WELL]
+    totals = summary.totals(entries)
     if args.json:
-        console.say(json.dumps({"files": listed, "summary": summary.totals(entries)}))
-        return
-    for line in [*summary.table(listed), *summary.lines(summary.totals(entries))]:
-        console.say(line)
+        console.say(json.dumps({"files": listed, "summary": totals}))
+    else:
+        for line in [*summary.table(listed), *summary.lines(totals)]:
+            console.say(line)
+    failed = sum(entry["status"] not in ENDED_WELL for entry in entries)
+    if args.check and failed:
+        raise ImageGSError(f"{args.folder}: {failed} of {len(entries)} files were not converted; the table names them")
