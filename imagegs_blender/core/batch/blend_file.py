@@ -19,6 +19,7 @@ from ..errors import ImageGSError
 Version = tuple[int, int]
 
 _HEAD = re.compile(rb"BLENDER(?:(?P<pointer>[-_])(?P<endian>[vV])(?P<old>\d{3})|17-01v(?P<new>\d{4}))")
+_OLD_HEAD, _NEW_HEAD = 12, 17
 _ZSTD, _GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 _PATH_BYTES = 1024
 """Of a library's path: the first array of so many characters in its struct, whatever it is called."""
@@ -45,7 +46,7 @@ def version(path: Path) -> Version | None:
     """The Blender that saved a file; None where it can't be read, or is none of its files."""
     try:
         with closing(_open(path)) as file:
-            head = _HEAD.match(file.read(17))
+            head = _head(file)
             return _version(head) if head else None
     except _UNREADABLE:
         return None
@@ -55,11 +56,11 @@ def facts(path: Path) -> Facts | None:
     """What a file says about itself; None where it can't be read: whoever opens it says why."""
     try:
         with closing(_open(path)) as file:
-            head = _HEAD.match(file.read(17))
+            head = _head(file)
             if head is None:
                 return None
             libraries, dna = [], b""
-            for block in blocks(file):
+            for block in _blocks(file, head):
                 if block.code == b"LI\0\0":
                     libraries.append(file.read(block.size))
                 elif block.code == b"DNA1":
@@ -73,13 +74,22 @@ def facts(path: Path) -> Facts | None:
 
 def blocks(file: IO[bytes]) -> Iterator[Block]:
     """The blocks of an uncompressed file in their order. Between two of them the data may be read."""
-    file.seek(0)
-    head = _HEAD.match(file.read(17))
+    head = _head(file)
     if head is None:
         raise ValueError("no .blend")
+    return _blocks(file, head)
+
+
+def _head(file: IO[bytes]) -> re.Match[bytes] | None:
+    """The file's head, of 12 or 17 bytes: no more is read, as compressed files know no way back."""
+    start = file.read(_OLD_HEAD)
+    return _HEAD.match(start) or _HEAD.match(start + file.read(_NEW_HEAD - _OLD_HEAD))
+
+
+def _blocks(file: IO[bytes], head: re.Match[bytes]) -> Iterator[Block]:
     layout = "4siQqq" if head["new"] else "4siQii" if head["pointer"] == b"-" else "4siIii"
     form = struct.Struct(_endian(head) + layout)
-    place = 17 if head["new"] else 12
+    place = _NEW_HEAD if head["new"] else _OLD_HEAD
     while True:
         file.seek(place)
         data = file.read(form.size)
@@ -126,7 +136,8 @@ def _zstd(path: Path) -> IO[bytes]:
         import zstandard  # Blender's Python and the bpy wheel have it
     except ImportError:
         raise ImageGSError("zstandard is missing") from None
-    return zstandard.open(path, "rb")
+    source = path.open("rb")
+    return zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True, closefd=True)
 
 
 def _version(head: re.Match[bytes]) -> Version:
