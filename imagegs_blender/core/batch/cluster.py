@@ -6,6 +6,7 @@ what counts is the result that arrives, and only the coordinator gives outputs t
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -22,6 +23,8 @@ _ANSWER = 10
 
 _OURS = "imagegs_blender"
 
+_ADDRESS = re.compile(r"((tcp|tls|wss?)://)?[^\s/]+:\d+")
+
 
 class Cluster:
     """The workers of a scheduler. Raises ImageGSError where it does not answer, or a worker has other versions.
@@ -36,6 +39,8 @@ class Cluster:
             from distributed import Client
         except ImportError:
             raise ImageGSError(f"--scheduler needs Dask; pip install {PACKAGE}[farm]") from None
+        if not _ADDRESS.fullmatch(address):
+            raise ImageGSError(f"{address}: is no address of a scheduler; write tcp://HOST:8786")
         self._wanted, self._warn = dict(wanted), warn
         try:
             self._client = Client(address, timeout=_ANSWER, set_as_default=False)
