@@ -28,7 +28,7 @@ import argparse
 import json
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -37,7 +37,7 @@ import bpy
 from .blend import amount
 from .core import files
 from .core.batch import child, engines, machine, plan, run
-from .core.batch.journal import ENDED_WELL
+from .core.batch.journal import ENDED_WELL, read
 from .core.cli import batch_report, console
 from .core.edition import COMPLETE
 from .core.errors import ImageGSError
@@ -123,16 +123,16 @@ def _many(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[
         found, folder = [(found[0][0], Path(target.name))], target.parent
     else:
         folder = target
-    items = plan.items(found, folder, look=len(found) > 1)
+    known = read(folder) if into_folder and folder.is_dir() else {}
+    items = plan.items(found, folder, known if len(found) > 1 else None)
     if options.shard:
         items = plan.shard(items, *options.shard)
     if into_folder and not options.dry_run:
         _check_originals(items)
         if options.recursive:
             _make(folder)
-    for item in items if not options.dry_run else ():
-        if item.output.parent.is_dir() or not options.recursive:
-            files.check_writable(item.output)
+    if not options.dry_run:
+        _check_outputs(items)
     _check_writable(options, None)
     for item in items:
         for other in item.circle:
@@ -165,7 +165,8 @@ def _engine(options: argparse.Namespace, count: int, threads: int) -> engines.En
         from .core.batch.cluster import Cluster
 
         wanted = {PACKAGE: version(), "bpy": ".".join(map(str, bpy.app.version))}
-        return Cluster(options.scheduler, wanted, lambda text: console.say(f"warning: {text}", sys.stderr))
+        warn: Callable[[str], None] = lambda text: console.say(f"warning: {text}", sys.stderr)  # noqa: E731
+        return Cluster(options.scheduler, wanted, options.jobs or 1, warn)
     program = bpy.app.binary_path
     launcher = child.program_launcher(program, sys.argv, threads) if program else child.module_launcher()
     return engines.Here(launcher, count)
@@ -192,6 +193,18 @@ def _check_originals(items: Sequence[plan.Item]) -> None:
             raise ImageGSError(
                 f"{item.output}: would overwrite its original; choose another folder, or name the file itself"
             )
+
+
+def _check_outputs(items: Sequence[plan.Item]) -> None:
+    """Raise ImageGSError where an output can't be written. Folders that are not there yet are made later."""
+    folders = set()
+    for item in items:
+        folder = item.output.parent
+        if folder not in folders and (folder.is_dir() or "/" not in item.key):
+            files.check_writable(item.output)
+            folders.add(folder)
+        elif files.is_folder(item.output):
+            raise ImageGSError(f"{item.output}: is a folder; name a file")
 
 
 def _make(folder: Path) -> None:

@@ -1,6 +1,6 @@
-"""A folder of small .blend files to convert, some of them broken: python -m tests.library FOLDER [--files 20] [--broken]
+"""A folder of small .blend files to convert, some of them broken: python -m tests.library FOLDER [OPTIONS]
 
-Every tenth file is a library, and the two after it link its object. Textures are of 64 x 64 texels, half of them packed. The
+Every tenth file is a library, and the two after it link its object. Textures are square, half of them packed. The
 broken ones are called after what is wrong with them, and Blender really crashes, hangs, or finds nothing.
 """
 
@@ -19,9 +19,9 @@ BROKEN = {"crashing": "crashed", "empty": "failed", "hanging": "timed out", "orp
 """Names of broken files without .blend, and how a batch says that they ended."""
 
 
-def make(folder: Path, files: int, broken: bool = False) -> list[str]:
+def make(folder: Path, files: int, broken: bool = False, side: int = 64) -> list[str]:
     """Make such a folder in a process of its own. Returns the names of the good files below it, in their order."""
-    options = ["--files", str(files), *(["--broken"] if broken else [])]
+    options = ["--files", str(files), "--side", str(side), *(["--broken"] if broken else [])]
     command = [sys.executable, "-m", "tests.library", str(folder), *options]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
@@ -32,7 +32,7 @@ def _name(number: int) -> str:
     return f"part{number // 50}/{number:03}.blend"
 
 
-def _good(folder: Path, number: int) -> None:
+def _good(folder: Path, number: int, side: int) -> None:
     import bpy
     import numpy as np
     from PIL import Image
@@ -43,10 +43,10 @@ def _good(folder: Path, number: int) -> None:
     bpy.ops.mesh.primitive_plane_add()
     plane = bpy.context.object
     plane.name = f"plane {number}"
-    noise = np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8)
+    noise = np.random.default_rng(number).integers(0, 255, (side, side, 3), np.uint8)
     path = folder / "textures" / f"{number:03}.png"
     path.parent.mkdir(exist_ok=True)
-    Image.fromarray((picture(64) * 0.8 + noise * 0.2).astype(np.uint8)).save(path)
+    Image.fromarray((picture(side) * 0.8 + noise * 0.2).astype(np.uint8)).save(path)
     material = bpy.data.materials.new(f"wall {number}")
     if bpy.app.version < (5, 0):
         material.use_nodes = True
@@ -124,11 +124,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--files", type=int, default=20, help="good ones (%(default)s)")
+    parser.add_argument("--side", type=int, default=64, help="of the textures, texels (%(default)s)")
     parser.add_argument("--broken", action="store_true", help="add those that are broken (Linux and macOS)")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     for number in range(args.files):
-        _good(args.folder, number)
+        _good(args.folder, number, args.side)
     if args.broken:
         _break(args.folder)
     sys.stdout.flush()

@@ -123,6 +123,24 @@ def test_links_lead_to_what_was_converted_and_textures_to_where_they_are(copy: P
     assert blend_file.facts(out / "part0" / "001.blend") == ((*bpy.app.version[:2],), (out / "part0" / "000.blend",))
 
 
+def test_a_circle_of_links_is_converted(good: Path, tmp_path: Path) -> None:
+    """002 links 000; here 000 links 002, too. One of them goes on linking the other's original, and a line says so."""
+    source, out = shutil.copytree(good, tmp_path / "in"), tmp_path / "out"
+    bpy.ops.wm.open_mainfile(filepath=str(source / "part0" / "000.blend"))
+    library._link(source / "part0" / "002.blend", "plane 2")
+    library._save(source / "part0" / "000.blend")
+    run = batch("-r", source, "-o", out, *QUICK, "--quiet")
+    assert run.returncode == 0 and {line["status"] for line in lines(out)} == {"done"}, run.stderr
+    circles = [line for line in run.stderr.splitlines() if "links in a circle with" in line]
+    assert len(circles) == 1 and run.stderr.count("\n") == 1, run.stderr
+    linked = {}
+    for name in ("000.blend", "002.blend"):
+        facts = blend_file.facts(out / "part0" / name)
+        assert facts is not None
+        linked[name] = {path.relative_to(tmp_path).parts[0] for path in facts.libraries}
+    assert "in" in linked["002.blend"] or "in" in linked["000.blend"], linked
+
+
 def test_what_changed_is_done_again_and_nothing_else(copy: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ["-r", copy, "-o", out, *QUICK, "--progress", "json"]
@@ -156,6 +174,10 @@ def test_files_of_others_are_never_replaced(copy: Path, tmp_path: Path) -> None:
     assert batch(source, "-o", out, *QUICK, "--force", "--quiet").returncode == 0, "its own output it may replace"
     (out / "000.blend").write_bytes(b"somebody has worked on it")
     assert batch(source, "-o", out, *QUICK, "--quiet").returncode == 0, "it is done"
+    own = shutil.copyfile(source, tmp_path / "own.blend")
+    assert batch(own, "-o", own, *QUICK).returncode == 1 and own.read_bytes() == source.read_bytes()
+    assert batch(own, "-o", own, *QUICK, "--overwrite", "--quiet").returncode == 0
+    assert own.read_bytes() != source.read_bytes(), "a file may take its own place"
     run = batch(source, "-o", out, *QUICK, "--force")
     assert run.returncode == 1 and (out / "000.blend").read_bytes() == b"somebody has worked on it"
 

@@ -19,10 +19,10 @@ ELSEWHERE = {"result.igs", "default.yaml", "FILE.igs", "constants.cuh"}
 
 
 FOREIGN = {
-    "--addons", "--command", "--enable", "--factory-startup", "--name", "--online-mode", "--python", "--repo", "--repo-dir",
-    "--url",
+    "--addons", "--background", "--command", "--enable", "--factory-startup", "--name", "--nthreads", "--online-mode",
+    "--python", "--repo", "--repo-dir", "--step", "--url",
 }  # fmt: skip
-"""Options of Blender that pages name."""
+"""Options of Blender, Dask and openjd that pages name."""
 
 
 def text_of(page: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import ImageGSError, first_line
 from ..version import PACKAGE, version
-from . import child
+from . import child, machine
 from .child import Job, Result
 from .engines import Tell, attempt
 
@@ -29,10 +29,11 @@ _ADDRESS = re.compile(r"((tcp|tls|wss?)://)?[^\s/]+:\d+")
 class Cluster:
     """The workers of a scheduler. Raises ImageGSError where it does not answer, or a worker has other versions.
 
-    versions   what all must have: see there
+    wanted   versions that all must have: see versions()
+    share    files at once on a machine, which share its cores
     """
 
-    def __init__(self, address: str, wanted: Mapping[str, str], warn: Callable[[str], None]) -> None:
+    def __init__(self, address: str, wanted: Mapping[str, str], share: int, warn: Callable[[str], None]) -> None:
         if __name__.split(".")[0] != _OURS:
             raise ImageGSError(f"--scheduler needs {PACKAGE} in a Python; in it, pip install {PACKAGE}[blender,farm]")
         try:
@@ -41,7 +42,7 @@ class Cluster:
             raise ImageGSError(f"--scheduler needs Dask; pip install {PACKAGE}[farm]") from None
         if not _ADDRESS.fullmatch(address):
             raise ImageGSError(f"{address}: is no address of a scheduler; write tcp://HOST:8786")
-        self._wanted, self._warn = dict(wanted), warn
+        self._wanted, self._share, self._warn = dict(wanted), share, warn
         try:
             self._client = Client(address, timeout=_ANSWER, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
@@ -68,7 +69,7 @@ class Cluster:
             if not workers:
                 end({"status": "failed", "reason": "no worker of these versions is left; start some", "seconds": 0.0})
                 return
-        future = self._client.submit(work, job, self._wanted, workers=workers, pure=False)
+        future = self._client.submit(work, job, self._wanted, self._share, workers=workers, pure=False)
 
         def ended(_: object) -> None:
             result = _result(future)
@@ -110,8 +111,8 @@ def versions() -> dict[str, str]:
         return {PACKAGE: version(), "bpy": "none"}
 
 
-def work(job: Job, wanted: Mapping[str, str]) -> Result:
-    """On a worker: one attempt at a file; `refused` and `worker` where its versions are others."""
+def work(job: Job, wanted: Mapping[str, str], share: int) -> Result:
+    """On a worker: one attempt at a file, with its share of the cores; `refused` and `worker` where its versions are others."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -123,6 +124,7 @@ def work(job: Job, wanted: Mapping[str, str]) -> Result:
         task = worker.state.tasks.get(key)
         return task is not None and task.state not in ("cancelled", "released", "forgotten")
 
+    job = {**job, "threads": max(1, machine.cores() // share)}
     return attempt(child.module_launcher(), job, lambda _: None, wanted_still)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from .. import files
 from ..errors import ImageGSError
-from . import blend_file
+from . import blend_file, stamp
+from .journal import Entry
 
 _SUFFIX = ".blend"
 
@@ -61,10 +62,10 @@ def sources(names: Sequence[str], recursive: bool, output: Path) -> tuple[list[t
     return list(found.items()), list(dict.fromkeys(twice))
 
 
-def items(found: Iterable[tuple[Path, Path]], folder: Path, look: bool) -> list[Item]:
+def items(found: Iterable[tuple[Path, Path]], folder: Path, known: Mapping[str, Entry] | None) -> list[Item]:
     """The files of a batch in their order. Raises ImageGSError where two would have one output.
 
-    look   find out what they link: each is read once
+    known   lines of the journal: files are read for what they link where they have no line, or changed. None: nobody asks
     """
     made: list[Item] = []
     names: dict[str, Path] = {}
@@ -75,8 +76,8 @@ def items(found: Iterable[tuple[Path, Path]], folder: Path, look: bool) -> list[
                 f"{folder / relative}: both {other} and {source} have this name; convert them into different folders, or name "
                 "the folder above with -r"
             )
-        facts = blend_file.facts(source) if look else None
-        made.append(Item(source, folder / relative, key, facts.libraries if facts else ()))
+        libraries = () if known is None else _libraries(source, known.get(key))
+        made.append(Item(source, folder / relative, key, libraries))
     return _ordered(made)
 
 
@@ -122,6 +123,13 @@ def _ordered(of: Sequence[Item]) -> list[Item]:
                 above.add(other.key)
                 stack.append((other, iter(_linked(other, by_source))))
     return list(done.values())
+
+
+def _libraries(source: Path, entry: Entry | None) -> tuple[Path, ...]:
+    if entry and stamp.is_dated(source, entry):
+        return tuple(map(Path, entry["libraries"]))
+    facts = blend_file.facts(source)
+    return facts.libraries if facts else ()
 
 
 def _by_source(of: Sequence[Item]) -> dict[Path, Item]:

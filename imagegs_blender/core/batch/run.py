@@ -188,7 +188,8 @@ class _Batch:
             **{key: result.get(key) for key in ("bytes_before", "bytes_after", "psnr")},
             "seconds": round(result["seconds"], 3), "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "settings": dict(self._asked.options), "versions": dict(self._asked.versions),
-            "links": self._links(item), "uses": result.get("uses", []), "details": details,
+            "libraries": list(map(str, item.libraries)), "links": self._links(item), "uses": result.get("uses", []),
+            "details": details,
         }  # fmt: skip
 
     def _write(self, entry: Entry) -> None:

@@ -17,6 +17,15 @@ def of(path: Path) -> Stamp:
     return {"size": known.st_size, "date": known.st_mtime_ns, "hash": _hash(path, known.st_size, known.st_mtime_ns)}
 
 
+def is_dated(path: Path, stamp: Stamp) -> bool:
+    """Whether a file has a stamp's size and date."""
+    try:
+        known = path.stat()
+    except OSError:
+        return False
+    return (known.st_size, known.st_mtime_ns) == (stamp["size"], stamp["date"])
+
+
 def fits(path: Path, stamp: Stamp | None) -> bool:
     """Whether a file has this stamp. It is read only where its date alone is another one."""
     if stamp is None:

@@ -73,4 +73,4 @@ def test_a_tree_is_read_but_its_output_and_what_is_hidden(tmp_path: Path) -> Non
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     found = [(tmp_path / "1" / "a.blend", Path("a.blend")), (tmp_path / "2" / "A.blend", Path("A.blend"))]
     with pytest.raises(ImageGSError, match=r"both .*1.a\.blend and .*2.A\.blend have this name"):
-        plan.items(found, tmp_path / "out", look=False)
+        plan.items(found, tmp_path / "out", None)
