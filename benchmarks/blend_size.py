@@ -52,7 +52,19 @@ def _rows(file: Path, run: Path, args: argparse.Namespace) -> list[str]:
     original, before = picture(packed), packed.stat().st_size
     rows = [f"| {file.stem} | as they are, packed | {before / 1000:,.0f} | 1.0 | | |"]
     variants = [(name, ["--task", "repack", file, run / f"{key}.blend", key]) for key, (name, *_) in PEERS.items()]
-    ours = ["-m", "imagegs_blender.batch", file, "-o", run / "igs.blend", "--bpp", args.bpp, "--preset", args.preset]
+    ours = [
+        "-m",
+        "imagegs_blender.batch",
+        file,
+        "--upgrade",
+        "--overwrite",
+        "-o",
+        run / "igs.blend",
+        "--bpp",
+        args.bpp,
+        "--preset",
+        args.preset,
+    ]
     variants.append((f"Image-GS, {args.bpp} bpp, {args.preset}", [*ours, "--drop-originals", "--quiet"]))
     for name, command in variants:
         blend = next(part for part in command if isinstance(part, Path) and part.parent == run)

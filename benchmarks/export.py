@@ -51,7 +51,19 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         compressed = Path(folder, "compressed.blend")
-        command = ["-m", "imagegs_blender.batch", args.file, "-o", compressed, "--bpp", args.bpp, "--preset", "fast"]
+        command = [
+            "-m",
+            "imagegs_blender.batch",
+            args.file,
+            "--upgrade",
+            "--overwrite",
+            "-o",
+            compressed,
+            "--bpp",
+            args.bpp,
+            "--preset",
+            "fast",
+        ]
         _python(*command, "--drop-originals", "--quiet")
         print("| format | textures | from a script, s | as a multiple | from the window, s | as a multiple | again, s "
               "| as a multiple |\n|---|---|---:|---:|---:|---:|---:|---:|")  # fmt: skip

@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, target = args.keep or Path(folder, "small.blend"), Path(folder, "out.blend")
         _python(ROOT, __file__, "--task", "make", source, args.stacks, args.size)
-        options = ["--bpp", args.bpp, "--preset", args.preset, "--even-if-not-smaller", "--quiet"]
+        options = ["--bpp", args.bpp, "--preset", args.preset, "--even-if-not-smaller", "--overwrite", "--quiet"]
         command = ["-m", "imagegs_blender.batch", source, "--output", target, *options]
         _python(args.package, *command, "--materials", "stack 0")
         for _ in range(args.rounds):

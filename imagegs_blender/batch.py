@@ -4,8 +4,10 @@
     blender --command imagegs scenes/*.blend --output compressed/              (where the extension is installed)
     python -m imagegs_blender.batch scenes/*.blend --output compressed/        (Python with the bpy module)
 
-Exit code: 0 where everything asked for was done, 1 where something failed, 2 for wrong usage,
-130 after Ctrl-C.
+Each file is converted in a Blender of its own (workflow/one_file.py), which a crash or a hang ends alone; without files, the
+open one is converted here. `-- job.json` is such a Blender.
+
+Exit code: 0 where everything asked for was done, 1 where something was not, 2 for wrong usage, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,217 +25,206 @@ if not __package__:  # run as a script by blender --python: find the package tha
         __import__(__package__)
 
 import argparse
-import glob
 import json
-import os
 import time
 import traceback
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import bpy
 
 from .blend import amount
 from .core import files
-from .core.cli import console
-from .core.cli.progress import ProgressLine
-from .core.decoding import renderer
+from .core.batch import child, engines, machine, plan, run
+from .core.batch.journal import ENDED_WELL, read
+from .core.cli import batch_report, console
+from .core.edition import COMPLETE
 from .core.errors import ImageGSError
-from .core.settings import AMOUNTS, DEVICES, PRESETS, FitSettings
-from .scene import cost, drop
-from .scene.coverage import Importance
-from .scene.material_stack import Plan
-from .scene.skipped import Skipped
-from .workflow import batch_file, batch_result, preset_file, selection, worth
-from .workflow.compress import Outcome, Phase, Update, planned
-from .workflow.notices import Severity
-from .workflow.rebuild import rebuild_tables
-from .workflow.run import compress
-from .workflow.saving import pack_tables
+from .core.version import PACKAGE, version
+from .workflow import batch_options, batch_result, one_file
+from .workflow.batch_told import Told
 
 Result = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender.batch") -> int:
     """Convert the files named on the command line (by default: of this process) and return the exit code."""
-    parser = _parser(program)
-    options = parser.parse_args(_command_line() if arguments is None else arguments)
+    words = list(_command_line() if arguments is None else arguments)
+    if len(words) == 1 and words[0].endswith(".json"):
+        return one_file.run(Path(words[0]))
     try:
-        if options.preset_file:
-            _take_preset(options)
-        asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed", "device", "adapter")}
-        settings = FitSettings.preset(options.preset or "balanced", **asked)
-        renderer.preferred = (options.device if options.device in renderer.PLACES else "auto", options.adapter)
-        jobs = _jobs(options, parser)
-        if options.report:
-            files.check_writable(options.report)
-    except ImageGSError as error:
-        return console.fail(f"error: {error}")
-    try:
-        with console.written(), amount.known():
-            results = [_try(source, output, settings, options) for source, output in jobs]
+        with console.written():
+            if words[:1] == [batch_report.NAME]:
+                return _report_of(words[1:], f"{program} {batch_report.NAME}")
+            parser = batch_options.parser(program)
+            return _main(parser.parse_args(words), parser)
     except KeyboardInterrupt:
         return console.fail("cancelled: the file in progress was not written; those before it were", console.CANCELLED)
     except console.ReaderGone:
         return console.READER_GONE
-    except ImageGSError as error:  # of the output; those of files are in their results
-        return console.fail(f"error: {error}")
-    if options.report:
-        try:
-            files.write(options.report, json.dumps(batch_result.document(settings, results), indent=2).encode())
-        except ImageGSError as error:
-            return console.fail(f"error: {error}")
-    return int(any(result["error"] or result["failed"] for result in results))
-
-
-def _take_preset(options: argparse.Namespace) -> None:
-    """Take what a preset of the panel says wherever no other option says it. Raises ImageGSError where it is none."""
-    path = Path(options.preset_file)
-    values, unknown = preset_file.read(path)
-    if unknown:
-        console.say(f"warning: {path}: made by another version: {', '.join(unknown)} left out", sys.stderr)
-    if not any(getattr(options, name) for name in AMOUNTS):
-        rate = values.get("rate", "SIZE")
-        decisive = amount.DECISIVE.get(rate)
-        if decisive in values:
-            vars(options).update(amount.as_setting(rate, values[decisive]))
-    options.preset = options.preset or values.get("preset")
-    options.seed = values.get("seed") if options.seed is None else options.seed
-    options.even_if_not_smaller |= values.get("even_if_not_smaller", False)
-    options.all_texels |= not values.get("ignore_unused", True)
-    if values.get("importance") == "ATTRIBUTE" and not options.importance:
-        options.importance_attribute = options.importance_attribute or values.get("importance_attribute")
-
-
-def _try(source: Path | None, output: Path | None, settings: FitSettings, options: argparse.Namespace) -> Result:
-    """Convert one file; whatever goes wrong is printed and reported, and does not stop the others."""
-    name = str(source or bpy.data.filepath)
-    start = time.perf_counter()
-    try:
-        with console.interruptible():
-            result = _convert(source, output, settings, options)
     except ImageGSError as error:
-        result = batch_result.failure(str(error))
-    except console.ReaderGone:
-        raise
-    except Exception as error:  # blender -b would go on and exit with 0
-        traceback.print_exc()
-        result = batch_result.failure(f"internal error, please report it: {error!r}")
-    result = {"file": name, "output": output and str(output), "seconds": time.perf_counter() - start} | result
-    if not options.quiet and not options.dry_run:
-        _print(batch_result.table(result, options.verbose))
-    for problem in batch_result.errors(result):
-        console.say(f"error: {problem}", sys.stderr)
+        return console.fail(f"error: {error}")
+
+
+def _main(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Raises ImageGSError where nothing can be done, or the output can't be written."""
+    if options.preset_file:
+        batch_options.take_preset(options)
+    settings = one_file.settings_of(options)
+    if options.memory and not machine.can_limit_memory():
+        raise ImageGSError("--memory can't be kept on this system; leave it out, and use fewer --jobs")
+    if not options.files:
+        results = [_open_file(options, parser)]
+    else:
+        results = _many(options, parser)
+    if options.report:
+        files.write(options.report, json.dumps(batch_result.document(settings, results), indent=2).encode())
+    return int(not options.no_fail and any(result["status"] not in ENDED_WELL for result in results))
+
+
+def _open_file(options: argparse.Namespace, parser: argparse.ArgumentParser) -> Result:
+    """Convert the file that is open in this Blender."""
+    source = bpy.data.filepath
+    if not source:
+        parser.error("name at least one .blend file")
+    _need_output(options, parser)
+    output = None if options.dry_run else Path(options.output)
+    if output and files.is_folder(output):
+        output /= Path(source).name
+    if output and not options.overwrite and files.exists(output):
+        raise ImageGSError(f"{output}: exists already; choose another --output, or add --overwrite")
+    _check_writable(options, output)
+    told = Told(options, 1)
+
+    def do() -> Result:
+        with files.replacing(output.resolve()) if output else nullcontext() as place:
+            return one_file.convert(None, output, place, options, {}, told.tell_of(source))
+
+    start = time.perf_counter()
+    with amount.known():
+        result = one_file.guarded(do)
+    result = {"file": source, "output": output and str(output), "seconds": time.perf_counter() - start} | result
+    told({"event": "end", **result})
     return result
 
 
-def _convert(source: Path | None, output: Path | None, settings: FitSettings, options: argparse.Namespace) -> Result:
-    """Compress one file and save it. Raises ImageGSError where nothing could be saved."""
-    if source is not None:
-        batch_file.load(source)
-    problems = [{"material": None, "error": problem} for problem in rebuild_tables()]
-    importance = Importance.of(not options.all_texels, options.importance, options.importance_attribute)
-    materials = _materials(options)
-    known = {material.name for material in materials}
-    problems += [
-        {"material": name, "error": "no material of this name"} for name in options.materials or () if name not in known
-    ]
-    plan = planned(materials, own_amounts=not options.same_rate)
-    if output is None:
-        plan = plan if options.even_if_not_smaller else worth.sifted(plan, settings)
-        _print(f"{bpy.data.filepath}\n{plan.text(options.verbose)}")
-        return batch_result.result(Outcome(plan), problems)
-    with batch_file.as_it_was(source) as original:
-        images = {m.image.find() for stack in plan.stacks for m in stack.maps}
-        loose = {image.name: cost.image(image).disk for image in images if batch_file.is_loose(image)}
-        before = batch_file.size_when_saved(images)
-        only_smaller = not options.even_if_not_smaller
-        with ProgressLine(sys.stdout) as line:
-            told = None if options.quiet else partial(_tell, line)
-            outcome = compress(plan, settings, told, importance=importance, only_smaller=only_smaller)
-        before -= _size_of_left(outcome, images)
-        for warning in outcome.of(Severity.WARNING):
-            console.say(f"warning: {warning}", sys.stderr)
-        kept = drop.drop_originals(materials)[1] if options.drop_originals else []
-        if options.self_contained:
-            pack_tables()
-        if options.drop_originals and only_smaller and not options.self_contained:
-            most = min(before, original.stat().st_size + sum(loose.values()))
-            if not batch_file.save_no_larger(output, original, most):
-                reason = f"would not get smaller: {max(1, round(most / 1000))} KB as it is"
-                outcome = Outcome(Plan((), (*outcome.plan.skipped, Skipped("the file", None, reason))))
-                kept, before = [], output.stat().st_size
-        else:
-            batch_file.save(output)
-    sizes = {"bytes_before": before, "bytes_after": output.stat().st_size}
-    return batch_result.result(outcome, problems, kept) | sizes
-
-
-def _print(lines: str) -> None:
-    for line in lines.split("\n"):
-        console.say(line)
-
-
-def _size_of_left(outcome: Outcome, images: set[bpy.types.Image]) -> int:
-    """Bytes of the images, of these, that a packed file holds and that were not compressed after all."""
-    compressed = {m.image.name for done in outcome.done for m in done.stack.maps}
-    left = [image for image in images if image.name not in compressed and batch_file.is_loose(image)]
-    return batch_file.size_when_saved(left) - batch_file.size_when_saved() if left else 0
-
-
-def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
-    """The materials asked for; by default every one that is used."""
-    if options.selected:
-        layer = bpy.context.view_layer
-        assert layer is not None
-        return selection.materials(obj for obj in layer.objects if obj.select_get())
-    if options.materials:
-        return [material for material in bpy.data.materials if material.name in options.materials]
-    return selection.of_file()
-
-
-def _tell(line: ProgressLine, update: Update) -> None:
-    """Show where the work is."""
-    if update.phase is Phase.PREPARING:
-        line.say(Phase.PREPARING.value, f"{update.part:.0%}")
-    elif update.progress is not None:
-        line.show(update.progress, f"[{update.index + 1}/{len(update.names)}] {update.stack}: ")
-
-
-def _jobs(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[tuple[Path | None, Path | None]]:
-    """(input, output) of every file; an input of None is the file that is open in Blender."""
-    sources: list[Path | None] = [Path(path) for pattern in options.files for path in _expand(pattern)]
-    if not sources:
-        if not bpy.data.filepath:
-            parser.error("name at least one .blend file")
-        sources = [None]
-    if options.dry_run:
-        return [(source, None) for source in sources]
-    if options.output is None:
-        parser.error("name an --output (or use --dry-run)")
-    target = Path(options.output)
-    if len(sources) > 1 and not files.is_folder(target):
+def _many(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[Result]:
+    """Convert the files named, each in a Blender of its own."""
+    _need_output(options, parser)
+    target = Path(options.output or ".")
+    found, twice = plan.sources(options.files, options.recursive, target)
+    for name in twice:
+        console.say(f"warning: {name}: named twice; it is converted once", sys.stderr)
+    into_folder = options.dry_run or options.recursive or files.is_folder(target)
+    if not into_folder and len(found) > 1:
         parser.error(f"{target}: several files need an existing folder as --output")
-    names = [Path(source or bpy.data.filepath).name for source in sources]
-    outputs = [target / name for name in names] if files.is_folder(target) else [target]
-    for source, output in zip(sources, outputs, strict=True):
-        original = Path(source or bpy.data.filepath)
-        if outputs.count(output) > 1:
-            raise ImageGSError(f"{output}: two inputs have this name; convert them into different folders")
-        if files.is_folder(target) and files.exists(original) and files.exists(output) and output.samefile(original):
-            raise ImageGSError(
-                f"{output}: would overwrite its original; choose another folder, or name the file itself"
+    if not into_folder:
+        found, folder = [(found[0][0], Path(target.name))], target.parent
+    else:
+        folder = target
+    known = read(folder) if into_folder and folder.is_dir() else {}
+    items = plan.items(found, folder, known if len(found) > 1 else None)
+    if options.shard:
+        items = plan.shard(items, *options.shard)
+    if into_folder and not options.dry_run:
+        _check_originals(items)
+        if options.recursive:
+            _make(folder)
+    if not options.dry_run:
+        _check_outputs(items)
+    _check_writable(options, None)
+    for item in items:
+        for other in item.circle:
+            console.say(
+                f"warning: {item.source}: links in a circle with {other}: goes on linking the original", sys.stderr
             )
-        files.check_writable(output)
-    return list(zip(sources, outputs, strict=True))
+    count = min(options.jobs or machine.jobs(len(items)), max(1, len(items)))
+    threads = max(1, machine.cores() // count)
+    told = Told(options, len(items), count)
+    asked = run.Asked(
+        folder=folder if into_folder and not options.dry_run else None,
+        options={name: getattr(options, name) for name in batch_options.DEFAULTS},
+        job={
+            "threads": threads, "timeout": options.timeout, "memory": options.memory and int(options.memory * 1e9),
+            "dry_run": options.dry_run,
+        },
+        versions={PACKAGE: version(), "blender": ".".join(map(str, bpy.app.version))},
+        blender=bpy.app.version[:2],
+        shard=options.shard, overwrite=options.overwrite, retry=options.retry, force=options.force,
+        shrinks=options.drop_originals,
+    )  # fmt: skip
+    entries = run.run(items, asked, _engine(options, count, threads), told)
+    told.summary(entries)
+    return [_as_result(item, entry) for item, entry in zip(items, entries, strict=True)]
 
 
-def _expand(pattern: str) -> list[str]:
-    """The files that a name or a glob stands for, for shells that do not expand globs; a plain name stays as it is."""
-    if not glob.has_magic(pattern) or os.path.exists(pattern):
-        return [pattern]
-    return sorted(glob.glob(pattern, recursive=True)) or [pattern]
+def _engine(options: argparse.Namespace, count: int, threads: int) -> engines.Engine:
+    """Where files are converted. Raises ImageGSError where that is not there."""
+    if COMPLETE and options.scheduler:
+        from .core.batch.cluster import Cluster
+
+        wanted = {PACKAGE: version(), "bpy": ".".join(map(str, bpy.app.version))}
+        warn: Callable[[str], None] = lambda text: console.say(f"warning: {text}", sys.stderr)  # noqa: E731
+        return Cluster(options.scheduler, wanted, options.jobs or 1, warn)
+    program = bpy.app.binary_path
+    launcher = child.program_launcher(program, sys.argv, threads) if program else child.module_launcher()
+    return engines.Here(launcher, count)
+
+
+def _as_result(item: plan.Item, entry: Mapping[str, Any]) -> Result:
+    """An entry of the journal as an object of report.json."""
+    known = {key: entry[key] for key in ("bytes_before", "bytes_after") if entry[key] is not None}
+    empty = batch_result.failure(entry["reason"] or "")
+    head = {"file": str(item.source), "output": entry["output"], "seconds": entry["seconds"], "status": entry["status"]}
+    return {**head, **empty, **entry["details"], **known}
+
+
+def _need_output(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    if options.output is None and not options.dry_run:
+        parser.error("name an --output (or use --dry-run)")
+
+
+def _check_originals(items: Sequence[plan.Item]) -> None:
+    """Raise ImageGSError where an output in a folder is an input."""
+    sources = {item.source.resolve() for item in items}
+    for item in items:
+        if item.output.resolve() in sources:
+            raise ImageGSError(
+                f"{item.output}: would overwrite its original; choose another folder, or name the file itself"
+            )
+
+
+def _check_outputs(items: Sequence[plan.Item]) -> None:
+    """Raise ImageGSError where an output can't be written. Folders that are not there yet are made later."""
+    folders = set()
+    for item in items:
+        folder = item.output.parent
+        if folder not in folders and (folder.is_dir() or "/" not in item.key):
+            files.check_writable(item.output)
+            folders.add(folder)
+        elif files.is_folder(item.output):
+            raise ImageGSError(f"{item.output}: is a folder; name a file")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ImageGSError(f"{folder}: can't be made ({error.strerror}); create it, or choose another") from error
+
+
+def _check_writable(options: argparse.Namespace, output: Path | None) -> None:
+    for path in filter(None, (output, options.report)):
+        files.check_writable(path)
+
+
+def _report_of(words: Sequence[str], program: str) -> int:
+    """batch-report, where the command imagegs is not installed."""
+    parser = argparse.ArgumentParser(prog=program, description="Say what a batch has done.")
+    batch_report.add_options(parser)
+    batch_report.batch_report(parser.parse_args(words))
+    return 0
 
 
 def _command_line() -> list[str]:
@@ -241,65 +232,6 @@ def _command_line() -> list[str]:
     if "--" in sys.argv:
         return sys.argv[sys.argv.index("--") + 1 :]
     return [] if bpy.app.binary_path else sys.argv[1:]
-
-
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Compress the textures of .blend files into 2D Gaussians that a shader decodes.",
-        epilog="Exit code: 0 if everything asked for was done, 1 if something failed, 2 for wrong usage.",
-    )
-    add = parser.add_argument
-    add("files", nargs="*", metavar="FILE.blend", help="files or globs; by default the file that is open in Blender")
-    add("--output", "-o", metavar="FILE|FOLDER", help="where to save; an existing folder where there are several files")
-    rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("--bpp", type=float, help="bits per pixel of the largest map of a stack, all maps together")
-    rate.add_argument(
-        "--num-gaussians", type=int, metavar="N", help="Gaussians per stack; not with --bpp and the next two"
-    )
-    add("--max-bytes", type=int, metavar="BYTES", help="size that a stack's stream never exceeds")
-    add(
-        "--target-psnr",
-        type=float,
-        metavar="DB",
-        help="the smallest streams of this PSNR, in dB, within the bytes allowed",
-    )
-    add(
-        "--same-rate",
-        action="store_true",
-        help="leave out of account that materials have a size or quality of their own",
-    )
-    add("--time-budget", type=float, metavar="SECONDS", help="seconds per stack: ends in time, with what is reached")
-    add("--preset", help=f"one of {', '.join(PRESETS)} (balanced)")
-    add(
-        "--preset-file",
-        metavar="FILE.py",
-        help="settings that the panel's Presets saved; other options come before them",
-    )
-    add("--seed", type=int, help="the same seed gives the same bytes (0)")
-    add("--device", default="auto", help=f"where to fit: {', '.join(DEVICES)} (%(default)s)")
-    add("--adapter", default="", metavar="NAME", help="part of the name of the graphics card to fit on")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--selected", action="store_true", help="only the materials of the objects that are selected")
-    which.add_argument("--materials", nargs="+", metavar="NAME", help="only these materials")
-    add("--all-texels", action="store_true", help="count every texel, not only those that a mesh shows")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--importance", metavar="IMAGE", help="image of the file by name, or a path: more detail where it is white"
-    )
-    where.add_argument(
-        "--importance-attribute", metavar="NAME", help="color attribute of the meshes: more detail where it is light"
-    )
-    add("--drop-originals", action="store_true", help="remove the original images from the saved file")
-    add(
-        "--even-if-not-smaller", action="store_true", help="compress textures, too, that would take no less of the file"
-    )
-    add("--self-contained", action="store_true", help="pack the decode tables: renders without the add-on")
-    add("--report", metavar="FILE.json", help="write what was done, and what was not")
-    add("--dry-run", action="store_true", help="say what would be compressed, and what not, and save nothing")
-    add("--verbose", action="store_true", help="name each material and image that is left as it is")
-    add("--quiet", action="store_true", help="print errors only")
-    return parser
 
 
 if __name__ == "__main__":

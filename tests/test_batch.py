@@ -225,7 +225,7 @@ def test_what_fails_does_not_stop_the_rest(scene: Path, tmp_path: Path) -> None:
     first, second = json.loads((tmp_path / "r.json").read_text())["files"]
     assert first["error"] and not second["error"]
     assert [row["material"] for row in second["materials"]] == ["brick"]
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["scene.blend"]
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"scene.blend", "imagegs_journal.jsonl"}
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_what_fails_does_not_stop_the_rest(scene: Path, tmp_path: Path) -> None:
     [
         (["{scene}"], 2, "name an --output"),
         ([], 2, "name at least one .blend file"),
-        (["{scene}", "{scene}", "--output", "{folder}/a.blend"], 2, "several files need an existing folder"),
+        (["{scene}", "{folder}/b.blend", "--output", "{folder}/a.blend"], 2, "several files need an existing folder"),
         (["{scene}", "--output", "{folder}/none/a.blend"], 1, "error: {folder}/none: folder not found"),
         (["{scene}", "--output", "{folder}"], 1, "scene.blend: would overwrite its original"),
         (["{folder}/textures/paint rough.png", "--output", "{folder}/a.blend"], 1, "paint rough.png: can't be opened"),
@@ -261,23 +261,27 @@ def test_dry_run_prints_the_plan_and_saves_nothing(scene: Path) -> None:
 
 def test_a_full_disk_leaves_the_file_and_says_so(scene: Path, tmp_path: Path) -> None:
     """The disk is full when the result is saved: files can't grow beyond a limit from then on."""
-    out = tmp_path / "out.blend"
+    out, job, result = tmp_path / "out.blend", tmp_path / "job.json", tmp_path / "result.json"
     out.write_bytes(b"what was there before")
+    options = {"preset": "fast", "num_gaussians": 60, "even_if_not_smaller": True, "materials": ["brick"]}
+    asked = {"source": str(scene), "output": str(out), "result": str(result), "overwrite": True, "options": options}
+    job.write_text(json.dumps(asked))
     limit = """
 import resource, sys
 from imagegs_blender import batch
-compress = batch.compress
+from imagegs_blender.workflow import one_file
+compress = one_file.compress
 def fill_the_disk(*arguments, **options):
     done = compress(*arguments, **options)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     return done
-batch.compress = fill_the_disk
+one_file.compress = fill_the_disk
 sys.exit(batch.main(sys.argv[1:]))
 """
-    options = [str(scene), *FAST, "--materials", "brick", "--output", str(out)]
-    run = subprocess.run([sys.executable, "-c", limit, *options], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    (error,) = errors(run)
+    run = subprocess.run([sys.executable, "-c", limit, str(job)], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    error = json.loads(result.read_text())["error"]
     assert run.returncode == 1 and "can't be saved" in error and "free some space" in error, error
+    assert str(out) in error, "it is called what it was to be called"
     assert out.read_bytes() == b"what was there before"
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")], "no temporary files"
 

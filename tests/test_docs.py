@@ -19,10 +19,10 @@ ELSEWHERE = {"result.igs", "default.yaml", "FILE.igs", "constants.cuh"}
 
 
 FOREIGN = {
-    "--addons", "--command", "--enable", "--factory-startup", "--name", "--online-mode", "--python", "--repo", "--repo-dir",
-    "--url",
+    "--addons", "--background", "--command", "--enable", "--factory-startup", "--name", "--nthreads", "--online-mode",
+    "--python", "--repo", "--repo-dir", "--step", "--url",
 }  # fmt: skip
-"""Options of Blender that pages name."""
+"""Options of Blender, Dask and openjd that pages name."""
 
 
 def text_of(page: Path) -> str:
@@ -75,13 +75,13 @@ def blocks(page: Path) -> Iterator[str]:
 def test_commands_are_understood(page: Path) -> None:
     """imagegs as its own parser understands it; of scripts and of the batch, every option is in the file."""
     for line in blocks(page):
-        if found := re.match(r"(?:\S+/)?imagegs (?:fit|render|info|compare) ", line):
+        if found := re.match(r"(?:\S+/)?imagegs (?:fit|render|info|compare|batch-report) ", line):
             words = shlex.split(line, comments=True)[1:]
             assert main.parser().parse_args(words), found
         elif found := re.search(
             r"python ((?:benchmarks|tools)/\w+\.py)|imagegs_blender[./]batch|--command imagegs", line
         ):
-            text = (ROOT / (found[1] or "imagegs_blender/batch.py")).read_text("utf-8")
+            text = (ROOT / (found[1] or "imagegs_blender/workflow/batch_options.py")).read_text("utf-8")
             for option in set(re.findall(r" --([a-z-]+)", line)) - {option[2:] for option in FOREIGN} - {"help"}:
                 assert re.search(rf"[\"-]{option}\"", text), f"{line}: --{option}"
 

@@ -145,7 +145,8 @@ def test_python_is_left_as_blender_made_it() -> None:
 
 
 SPEAKERS = {
-    "batch.py": "the command, where a mistake of ours ends a file: what a report of it needs",
+    "batch.py": "the command, where a mistake of ours ends it: what a report of it needs",
+    "workflow/one_file.py": "a file of a batch, where a mistake of ours ends it: what a report of it needs",
     "core/cli/console.py": "the command, for people",
     "core/process/child.py": "the process of a fit, into a pipe to Blender",
     "core/process/looking.py": "the process that looks for devices, into a pipe to Blender",

@@ -61,7 +61,7 @@ class Converted:
 
     def convert(self) -> None:
         report = self.folder / "report.json"
-        options = ["--bpp", "1", "--drop-originals", "--preset", "fast", "--report", report]
+        options = ["--upgrade", "--bpp", "1", "--drop-originals", "--preset", "fast", "--report", report]
         python("-m", "imagegs_blender.batch", self.source, "-o", self.copy, *options)
         (self.report,) = json.loads(report.read_text())["files"]
 
@@ -126,7 +126,7 @@ def test_it_looks_like_the_original(converted: Converted, facts: tuple[Facts, Fa
 def test_restore_puts_everything_back(converted: Converted, facts: tuple[Facts, Facts]) -> None:
     """After saving and opening again: every material and group as it was, node by node and link by link."""
     kept = converted.folder / "kept.blend"
-    options = ["--num-gaussians", "60", "--preset", "fast", "--quiet"]
+    options = ["--upgrade", "--num-gaussians", "60", "--preset", "fast", "--quiet"]
     python("-m", "imagegs_blender.batch", converted.source, "-o", kept, *options)
     assert converted.look(kept, "restored", "--restore") == facts[0]
 

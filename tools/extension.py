@@ -31,7 +31,8 @@ LIMIT = 75_000_000  # bytes of a zip; extensions.blender.org takes 200 MB
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 EDITION = "core/edition.py"
 COMPLETE_ONLY = (
-    "core/__main__.py", "core/cli/(?!__init__|console|progress)", "core/devices/cuda/", "core/process/interpreter.py",
+    "core/__main__.py", "core/batch/cluster.py", "core/cli/(?!__init__|batch_report|console|progress)", "core/devices/cuda/",
+    "core/process/interpreter.py",
     "core/quality/(lpips|network_weights|perceptual).py", "operators/external_python.py",
 )  # fmt: skip
 """What the build for extensions.blender.org leaves out, as the beginnings of names: whatever needs other software."""

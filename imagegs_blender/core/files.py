@@ -56,6 +56,22 @@ def write(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, where the system knows of that; what fsync of a file does not promise."""
+    if os.name == "nt":
+        return
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError:  # a folder that may be written to but not listed
+        return
+    try:
+        os.fsync(opened)
+    except OSError:  # of a file system that has no such thing
+        return
+    finally:
+        os.close(opened)
+
+
 def is_file(path: str | Path) -> bool:
     """Whether a file is there, or a link to one. Raises ImageGSError where the system does not take the path."""
     return stat.S_ISREG(_mode(Path(path)))

@@ -31,6 +31,11 @@ def sweep(folder: Path) -> None:
 
     Where that can't be known (a process of another computer, which may share the folder; not on Linux), it is dead after a day.
     """
+    sweep_again(folder)
+
+
+def sweep_again(folder: Path) -> None:
+    """sweep(), also where this process has done it before."""
     with suppress(OSError):  # a folder that can't be read or written to: who writes there says so
         for path in folder.iterdir():
             found = _NAME.fullmatch(path.name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,29 +28,62 @@ def load(path: Path) -> None:
         raise ImageGSError(f"{path}: can't be opened ({_said(error)}); name a .blend file") from error
 
 
-def save(path: Path) -> None:
-    """Save the open file, compressed, in one piece; relative paths go on pointing to the same files.
+def save(path: Path, name: Path | None = None) -> None:
+    """Save the open file at a path, compressed; relative paths go on pointing to the same files. It is on the disk then.
 
+    name   what the file is going to be called, for messages
     Raises ImageGSError where that is impossible.
     """
-    with files.replacing(path.resolve()) as temporary:
-        _save_to(temporary, path)
+    with lean_file():
+        try:
+            bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True, copy=True, relative_remap=True)
+        except RuntimeError as error:
+            raise ImageGSError(_unsaved(name or path, _said(error))) from error
+    if not _is_whole(path):  # Blender does not notice when the last bytes could not be written
+        raise ImageGSError(_unsaved(name or path, "only a part was written"))
 
 
-def save_no_larger(path: Path, original: Path, most: int) -> bool:
+def save_no_larger(path: Path, original: Path, most: int, libraries: Mapping[str, str], name: Path) -> bool:
     """save(), but where that takes more than so many bytes the original as it was. Returns whether it was saved."""
-    with files.replacing(path.resolve()) as temporary:
-        _save_to(temporary, path)
-        if temporary.stat().st_size <= most:
-            return True
-        load(original)
-        points_outside = any(path.startswith("//") for path in bpy.utils.blend_paths()) and not _same_folder(
-            original, path
-        )
-        _save_to(temporary, path)
-        if not points_outside and original.stat().st_size < temporary.stat().st_size:
-            shutil.copyfile(original, temporary)
+    save(path, name)
+    if path.stat().st_size <= most:
+        return True
+    load(original)
+    points_outside = any(path.startswith("//") for path in bpy.utils.blend_paths()) and not _same_folder(original, path)
+    relink(libraries)
+    save(path, name)
+    if not (points_outside or libraries) and original.stat().st_size < path.stat().st_size:
+        shutil.copyfile(original, path)
     return False
+
+
+def relink(libraries: Mapping[str, str]) -> None:
+    """Have the open file link the outputs of these libraries (resolved paths), relatively where it did so before."""
+    for library in bpy.data.libraries:
+        output = libraries.get(str(library_path(library)))
+        if output is not None:
+            is_relative = library.filepath.startswith("//")
+            library.filepath = bpy.path.relpath(output) if is_relative else output
+
+
+def library_path(library: bpy.types.Library) -> Path:
+    """The file of a library, resolved."""
+    return Path(bpy.path.abspath(library.filepath)).resolve()
+
+
+def missing_libraries() -> list[str]:
+    """The paths of the open file's libraries that are not there."""
+    packed = (library for library in bpy.data.libraries if getattr(library, "packed_file", None) is None)
+    return [path for path in map(str, map(library_path, packed)) if not files.is_file(path)]
+
+
+def used_files(source: Path) -> list[str]:
+    """The other files that the open one is made of, with those of its libraries: images, tiles, libraries."""
+    found = set()
+    for name in bpy.utils.blend_paths(absolute=True):
+        path = Path(name)
+        found |= set(path.parent.glob(path.name.replace("<UDIM>", "[0-9]" * 4))) if "<UDIM>" in path.name else {path}
+    return sorted(str(path) for path in found if path.is_file() and path.resolve() != source.resolve())
 
 
 def size_when_saved(images: Iterable[bpy.types.Image] = ()) -> int:
@@ -93,23 +127,14 @@ def as_it_was(source: Path | None) -> Iterator[Path]:
         yield copy
 
 
-def _save_to(temporary: Path, path: Path) -> None:
-    with lean_file():
-        try:
-            bpy.ops.wm.save_as_mainfile(filepath=str(temporary), compress=True, copy=True, relative_remap=True)
-        except RuntimeError as error:
-            raise ImageGSError(
-                f"{path}: can't be saved ({_said(error)}); free some space, or choose another folder"
-            ) from error
-    if not _is_whole(temporary):  # Blender does not notice when the last bytes could not be written
-        raise ImageGSError(
-            f"{path}: can't be saved (only a part was written); free some space, or choose another folder"
-        )
+def _unsaved(path: Path, why: str) -> str:
+    return f"{path}: can't be saved ({why}); free some space, or choose another folder"
 
 
 def _is_whole(path: Path) -> bool:
-    """A compressed .blend ends with the magic number of zstd's seek table."""
-    with path.open("rb") as file:
+    """A compressed .blend ends with the magic number of zstd's seek table. It is on the disk after this."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
         file.seek(-min(4, path.stat().st_size), 2)
         return file.read() == _SEEK_TABLE_END
 

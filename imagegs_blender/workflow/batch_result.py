@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -88,9 +89,16 @@ def _row(done: Done, material: str) -> dict[str, Any]:
         "feeds": {m.name: list(m.labels) for m in maps},
         "width": done.stack.largest.width,
         "height": done.stack.largest.height,
-        **{key: getattr(done.report, key) for key in _FROM_THE_FIT},
+        **{key: _finite(getattr(done.report, key)) for key in _FROM_THE_FIT},
         "seconds": done.seconds,
     }
+
+
+def _finite(value: Any) -> Any:
+    """Infinity, the PSNR of identical maps, as None: JSON knows none."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return None if value == math.inf else value
 
 
 def _align(cell: str, width: int, side: str) -> str:
@@ -98,7 +106,7 @@ def _align(cell: str, width: int, side: str) -> str:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    quality = ", ".join(f"{'/'.join(row['feeds'][name])} {row['psnr'][name]:.1f}" for name in row["maps"])
+    quality = ", ".join(f"{'/'.join(row['feeds'][name])} {_decibels(row['psnr'][name])}" for name in row["maps"])
     return (
         row["material"],
         str(len(row["maps"])),
@@ -110,3 +118,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         quality,
         f"{row['seconds']:.1f}",
     )
+
+
+def _decibels(psnr: float | None) -> str:
+    return "exact" if psnr is None else f"{psnr:.1f}"

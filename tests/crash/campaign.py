@@ -28,6 +28,7 @@ from imagegs_blender.core.process.worker import Worker
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.core.textures import texture_stack
 from imagegs_blender.core.textures.texture_stack import ColorSpace, Depth, Role, SourceMap
+from tests.crash.overnight import Lost, overnight, require
 from tests.crash.saving import killed_while_saving
 from tests.samples import picture
 
@@ -59,16 +60,6 @@ bpy.context.object.data.materials.append(material)
 bpy.ops.wm.save_as_mainfile(filepath=sys.argv[2])
 import os; os._exit(0)
 """
-
-
-class Lost(Exception):
-    """Something is not as it must be."""
-
-
-def require(condition: object, what: str) -> None:
-    """Raise Lost unless it holds."""
-    if not condition:
-        raise Lost(what)
 
 
 def command(module: str, *arguments: object) -> list[str]:
@@ -134,7 +125,7 @@ def scene(folder: Path) -> Path:
 
 def convert(source: Path, output: Path) -> list[str]:
     options = ["--preset", "fast", "--bpp", "16", "--even-if-not-smaller", "--quiet", "--device", "cpu"]
-    return command("imagegs_blender.batch", source, "--output", output, *options)
+    return command("imagegs_blender.batch", source, "--output", output, "--overwrite", *options)
 
 
 def batches(folder: Path, kills: int, chance: random.Random) -> int:
@@ -261,9 +252,17 @@ def fitted(worker: Worker, job: Job) -> bytes | str:
         return str(error)
 
 
+def nights(folder: Path, kills: int, chance: random.Random) -> int:
+    """A third of the kills, in a batch of ten good files for each of them, and of broken ones: see overnight."""
+    kills = max(1, kills // 3)
+    hits = overnight(folder, kills, chance, files=10 * kills, pause=40, timeout=90)
+    print(f"  killed: {', '.join(f'{count} of a {kind}' for kind, count in sorted(hits.items()))}")
+    return sum(hits.values())
+
+
 KINDS: dict[str, Callable[[Path, int, random.Random], int]] = {
     "fits": fits, "batches": batches, "full disks": full_disks, "two at once": two_at_once,
-    "savings": savings, "workers": workers,
+    "savings": savings, "workers": workers, "nights": nights,
 }  # fmt: skip
 
 

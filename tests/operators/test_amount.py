@@ -68,7 +68,7 @@ def test_it_is_remembered_and_the_batch_keeps_to_it(
     command = [sys.executable, "-m", "imagegs_blender.batch", path, "--preset", "fast", "--max-bytes", "1500"]
     for option, most in (("--quiet", 2000), ("--same-rate", 1500)):
         report = tmp_path / "report.json"
-        options = ["-o", tmp_path / "out.blend", "--even-if-not-smaller", "--report", report, option]
+        options = ["--overwrite", "-o", tmp_path / "out.blend", "--even-if-not-smaller", "--report", report, option]
         subprocess.run(
             [*map(str, [*command, *options])], check=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
         )

@@ -79,7 +79,7 @@ def test_the_batch_takes_it(saved: Path, tmp_path: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     saved.write_text(saved.read_text().replace("'high'", "'fast'") + "\nsettings.of_tomorrow = 3\n")
     command = [sys.executable, "-m", "imagegs_blender.batch", str(blend), "-o", str(tmp_path / "out.blend"), "--quiet"]
-    command += ["--even-if-not-smaller", "--preset-file", str(saved), "--report", str(report)]
+    command += ["--overwrite", "--even-if-not-smaller", "--preset-file", str(saved), "--report", str(report)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for options, wanted in (([], (38.5, None, 7)), (["--bpp", "8", "--seed", "2"], (None, 8.0, 2))):
         run = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, env=environment)

@@ -96,7 +96,7 @@ def test_a_batch_says_what_it_left(both: list[bpy.types.Material], tmp_path: Pat
     assert result["bytes_after"] < result["bytes_before"]
     dry = batch(source, *RATE, "--dry-run")
     assert "left as it is: small, small" in dry.stdout
-    run = batch(source, *RATE, "--drop-originals", "--output", out, "--even-if-not-smaller")
+    run = batch(source, *RATE, "--drop-originals", "--output", out, "--overwrite", "--even-if-not-smaller")
     assert run.returncode == 0 and "would not get smaller" not in run.stdout
     bpy.ops.wm.open_mainfile(filepath=str(out))
     assert len(decoders()) == 2

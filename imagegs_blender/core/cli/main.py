@@ -1,4 +1,4 @@
-"""The command imagegs: fit, render, info, compare, devices. Each is a file of this room."""
+"""The command imagegs: fit, render, info, compare, devices, batch-report. Each is a file of this room."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from ..errors import ImageGSError
-from . import compare, console, devices, fit, info, render
+from . import batch_report, compare, console, devices, fit, info, render
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +32,6 @@ def parser() -> argparse.ArgumentParser:
         prog="imagegs", description="Compress images and texture stacks to 2D Gaussians (Image-GS) and decode them."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (fit, render, info, compare, devices):
+    for command in (fit, render, info, compare, devices, batch_report):
         command.add_parser(commands)
     return parser
