@@ -11,7 +11,7 @@ from typing import Any
 from ..blend import amount
 from ..core.cli import console
 from ..core.edition import COMPLETE
-from ..core.settings import AMOUNTS, DEVICES, PRESETS
+from ..core.settings import AMOUNTS, DEVICES, PRESETS, WEIGHINGS
 from . import preset_file
 
 DEFAULTS: dict[str, Any] = {
@@ -66,6 +66,7 @@ def take_preset(options: argparse.Namespace) -> None:
         if decisive in values:
             vars(options).update(amount.as_setting(rate, values[decisive]))
     options.preset = options.preset or values.get("preset")
+    options.weigh = options.weigh or values.get("weigh", "alike").lower()
     options.seed = values.get("seed") if options.seed is None else options.seed
     options.even_if_not_smaller |= values.get("even_if_not_smaller", False)
     options.all_texels |= not values.get("ignore_unused", True)
@@ -122,6 +123,11 @@ def _add_rate(parser: argparse.ArgumentParser) -> None:
         "--preset-file",
         metavar="FILE.py",
         help="settings that the panel's Presets saved; other options come before them",
+    )
+    add(
+        "--weigh",
+        choices=WEIGHINGS,
+        help="how much maps count: alike, or as much as they matter in a lit render (alike)",
     )
     add("--seed", type=int, help="the same seed gives the same bytes (0)")
     add("--device", default="auto", help=f"where to fit: {', '.join(DEVICES)} (%(default)s)")

@@ -78,7 +78,7 @@ def run(path: Path) -> int:
 
 def settings_of(options: argparse.Namespace) -> FitSettings:
     """The settings of a fit that options ask for. Raises ImageGSError for one that can't be."""
-    asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed", "device", "adapter")}
+    asked = {name: getattr(options, name) for name in (*AMOUNTS, "time_budget", "seed", "weigh", "device", "adapter")}
     renderer.preferred = (options.device if options.device in renderer.PLACES else "auto", options.adapter)
     return FitSettings.preset(options.preset or "balanced", **asked)
 
