@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
@@ -15,11 +16,12 @@ from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Dep
 from tests.fuzz.choices import SEEDS, Choices
 from tests.samples import uneven
 
+KEPT = Path(__file__).resolve().parents[1] / "core" / "igs" / "streams"
 SECTIONS = (b"HEAD", b"MODL", b"CODE")
 
 FIELDS = {
     "width": (0, "<H"), "height": (2, "<H"), "wrap": (4, "<B"), "topk": (5, "<B"), "count": (6, "<I"), "pos": (10, "<B"),
-    "scale": (11, "<B"), "rot": (12, "<B"), "feat": (13, "<B"), "scale_low": (14, "<f"), "scale_step": (18, "<f"),
+    "scale bits": (11, "<B"), "rot": (12, "<B"), "feat": (13, "<B"), "scale": (14, "<f"), "step": (18, "<f"),
     "feature_step": (22, "<f"), "planes": (26, "<B"), "center": (27, "<f"),
 }  # fmt: skip
 """Of HEAD: offset and layout."""
@@ -35,12 +37,13 @@ NUMBERS = {
 
 @cache
 def bases() -> tuple[bytes, ...]:
-    """Whole streams: coded and plain, of one plane and of several, with maps and without, with repeat and a gamma."""
+    """Whole streams: coded and plain, of one plane and of several, with maps and without, with a gamma; and of older versions."""
     maps = (
         MapInfo("color", Role.COLOR, ColorSpace.SRGB, Depth.U8, "RGB", 64, 48, tuple(Channel("plane", k) for k in range(3))),
         MapInfo("height", Role.DATA, ColorSpace.LINEAR, Depth.F32, "L", 32, 24, (Channel("plane", 0, low=-2.0, high=7.0),)),
     )  # fmt: skip
-    return tuple(
+    kept = tuple(path.read_bytes() for path in sorted(KEPT.glob("*.igs")))
+    return kept + tuple(
         stream.write(uneven(count, planes), maps if planes == 3 else (), bits)
         for count, planes, bits in (
             (1, 1, QuantizeBits()), (40, 3, QuantizeBits()), (40, 3, QuantizeBits(9, 6, 5, 6)),
@@ -84,7 +87,7 @@ def _damaged(choices: Choices) -> bytes:
         if kind == "field":
             _set_field(parts, choices)
         elif kind == "flags":
-            start = data[:8] + struct.pack("<HH", choices.below(4), choices.below(5))
+            start = data[:8] + struct.pack("<HH", choices.below(5), choices.below(5))
         elif kind == "swap":
             parts[which] = choices.pick(parts)
         else:
