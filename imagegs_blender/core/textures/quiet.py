@@ -14,6 +14,7 @@ from typing import BinaryIO
 _THEIRS = re.compile(
     rb"^libpng (error|warning): |\(EXR_ERR_\w+\)"
     rb"|^(tempfile\.tif|(_?TIFF|ZIP|LZW|LZMA|ZSTD|WEBP|JPEG|Fax|PackBits)\w*): "  # a libtiff function, or Pillow's name
+    rb"|^More samples per pixel "  # Pillow
 )
 """How a line of theirs is told from one that somebody else prints meanwhile."""
 
