@@ -102,11 +102,8 @@ class Sums:
         self._places, _ = places(self.layout.deep)
         self._wanted = list(dict.fromkeys((p.sheet, p.lane == ALPHA, p.part) for p in self._places))
 
-    def add(self, candidate: Candidate) -> Value:
-        """Add a candidate; returns a result that is not there before its features have been added.
-
-        Of more than one sheet it needs every sum: left alone, Cycles may keep texels for a sum that is added up last.
-        """
+    def add(self, candidate: Candidate) -> None:
+        """Add a candidate."""
         weight = candidate.weight
         self.total = weight if self.total is None else self.total + weight
         for key in self._wanted:
@@ -118,8 +115,14 @@ class Sums:
                 start = self.reader.setting("start")
                 self._sums[key] = start.lanes[0] if alpha else start
             self._sums[key] = lanes.times_plus(weight, self._sums[key]) if key in self._sums else lanes * weight
+
+    def done(self) -> Value:
+        """A result that is not there before all candidates so far have been added.
+
+        Of more than one sheet it needs every sum: left alone, Cycles may keep texels for a sum that is added up last.
+        """
         sums = [self._sums[key] for key in self._wanted]
-        if len(candidate.features) < 2:
+        if len(self.reader.tables.features) < 2:
             return sums[-1]
         done = sums[0]
         for other in sums[1:]:
