@@ -31,16 +31,16 @@ def too_many(materials: Iterable[bpy.types.Material]) -> list[Notice]:
 def _part(decoder: Decoder) -> float:
     """How much of a material a decoder takes.
 
-    Measured with nine planes: five of K = 6 or four of K = 10 render right on 4.5, one or two more do not; on 5.2 ten and six
-    do. Of K = 16 with 32 planes two do on 4.5, and three on 5.2.
+    Measured at LOD 0.5 with nine planes: four of K = 6 or of K = 10 render right on 4.5, five of K = 6 do not; on 5.2 ten and
+    six do. Of K = 16 with 32 planes one does on 4.5, and three on 5.2.
     """
     layout = decoder.layout
     topk, planes = (layout.topk, layout.plane_count) if layout else (0, 0)
     newer = bpy.app.version >= (5, 0)
     if 0 < topk <= 6 and planes <= 9:
-        return 1 / 10 if newer else 1 / 5
+        return 1 / 10 if newer else 1 / 4
     if 0 < topk <= 10 and planes <= 9:
         return 1 / 6 if newer else 1 / 4
     if not topk:
         return 1.0
-    return 1 / 3 if newer else 1 / 2
+    return 1 / 3 if newer else 1.0

@@ -102,8 +102,8 @@ class Sums:
         self._places, _ = places(self.layout.deep)
         self._wanted = list(dict.fromkeys((p.sheet, p.lane == ALPHA, p.part) for p in self._places))
 
-    def add(self, candidate: Candidate) -> Value:
-        """Add a candidate; returns a result that is there when its features have been added."""
+    def add(self, candidate: Candidate) -> None:
+        """Add a candidate."""
         weight = candidate.weight
         self.total = weight if self.total is None else self.total + weight
         for key in self._wanted:
@@ -115,7 +115,19 @@ class Sums:
                 start = self.reader.setting("start")
                 self._sums[key] = start.lanes[0] if alpha else start
             self._sums[key] = lanes.times_plus(weight, self._sums[key]) if key in self._sums else lanes * weight
-        return self._sums[self._wanted[-1]]
+
+    def done(self) -> Value:
+        """A result that is not there before all candidates so far have been added.
+
+        Of more than one sheet it needs every sum: left alone, Cycles may keep texels for a sum that is added up last.
+        """
+        sums = [self._sums[key] for key in self._wanted]
+        if len(self.reader.tables.features) < 2:
+            return sums[-1]
+        done = sums[0]
+        for other in sums[1:]:
+            done = done + other
+        return done
 
     def blended(self) -> tuple[list[Group], Value | None]:
         """The planes, limited to 0..1; and where the stream has holes the share of Gaussians, sum w / (sum w + EPS).

@@ -84,9 +84,8 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
     sums = Sums(reader)
     for number in range(tables.layout.candidates // tables.layout.per_texel):
         with graph.frame("Candidates"):  # few values alive at a time
-            for place in reader.places(cell, number):
-                done = sums.add(reader.candidate(place, position))
-            cell = wait_for(done, cell)
+            for place in reader.places(wait_for(sums.done(), cell) if number else cell, number):
+                sums.add(reader.candidate(place, position))
     with graph.frame("Planes"):
         groups, covered = sums.blended()
         level = levels.limited(inputs["LOD"], tables)
