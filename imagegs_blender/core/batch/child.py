@@ -89,6 +89,7 @@ def run(
             "memory"
         ):  # where memory ends, Blender and libraries say all kinds of things
             result["reason"] += _limited(job)
+            result["error"] = result["error"] and result["reason"]
         return {**result, "seconds": time.monotonic() - started}
 
 
