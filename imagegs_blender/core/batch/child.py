@@ -84,7 +84,12 @@ def run(
             if end is _LATE:
                 reason = f"took longer than {job['timeout']:.0f} s; allow more with --timeout, or look into the file"
                 return _result(started, "timed out", reason)
-            return _result(started, "crashed", _crash(process.returncode, log))
+            return _result(started, "crashed", _crash(process.returncode, log) + _limited(job))
+        if result["status"] == "failed" and job.get(
+            "memory"
+        ):  # where memory ends, Blender and libraries say all kinds of things
+            result["reason"] += _limited(job)
+            result["error"] = result["error"] and result["reason"]
         return {**result, "seconds": time.monotonic() - started}
 
 
@@ -156,6 +161,10 @@ def _environment(folder: Path, threads: int | None) -> dict[str, str]:
 
 def _result(started: float, status: str, reason: str) -> Result:
     return {"status": status, "reason": reason, "seconds": time.monotonic() - started}
+
+
+def _limited(job: Job) -> str:
+    return f"; its memory was limited to {job['memory'] / 1e9:g} GB: --memory allows more" if job.get("memory") else ""
 
 
 def _crash(code: int, log: Path) -> str:
