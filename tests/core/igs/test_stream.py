@@ -51,7 +51,7 @@ def test_codes_are_near_the_gaussians() -> None:
     assert (np.abs(restored.feature - g.feature).max(1) < 2 * codes.feature_steps).all()
     assert np.median(codes.feature_steps) < 1.5 / 2**12
     relative = np.abs(restored.conic() - g.conic()).max(1) / np.abs(g.conic()).max(1)
-    assert relative.max() < 0.02
+    assert relative.max() < 0.03
 
 
 def test_snapped_gaussians_keep_their_codes() -> None:
