@@ -16,7 +16,7 @@ from . import preset_file
 
 DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(AMOUNTS),
-    "time_budget": None, "preset": None, "seed": None, "device": "auto", "adapter": "", "same_rate": False,
+    "time_budget": None, "preset": None, "seed": None, "weigh": None, "device": "auto", "adapter": "", "same_rate": False,
     "selected": False, "materials": None, "all_texels": False, "importance": None, "importance_attribute": None,
     "drop_originals": False, "even_if_not_smaller": False, "self_contained": False, "upgrade": False,
     "without_libraries": False,

@@ -20,6 +20,19 @@ TOLERANCE = 2.4 / 255
 """One step of an 8-bit sRGB image, in the linear values that are rendered: what a GPU decodes may be rounded the other way."""
 
 
+NODES_RMS = 0.02
+"""Of nodes, which blend all candidates of a cell since: the root mean square of the difference, of a small busy texture."""
+
+
+def check(output: str, pixels: np.ndarray, truth: np.ndarray) -> None:
+    """What a decoder gives now is what it gave then; nodes as near as docs/decoders.md says."""
+    if "baked" in output:
+        np.testing.assert_allclose(pixels, truth, atol=TOLERANCE, err_msg=output)
+    else:
+        off = pixels.astype(np.float32) - truth.astype(np.float32)
+        assert np.sqrt(np.mean(off**2)) < NODES_RMS and np.abs(off.mean((0, 1))).max() < 0.004, output
+
+
 @pytest.fixture
 def addon() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -49,7 +62,7 @@ def test_rendered(release: str, tmp_path: Path) -> None:
         found = given(tmp_path)
         assert found.keys() == set(truth)
         for output, pixels in found.items():
-            np.testing.assert_allclose(pixels, truth[output], atol=TOLERANCE, err_msg=output)
+            check(output, pixels, truth[output])
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -71,7 +84,7 @@ def test_without_the_addon_it_shows_averages_and_loses_nothing(release: str, tmp
     plane.enable_cycles()
     with np.load(FILES / f"version-2-{release}.npz") as truth:
         for output, pixels in given(tmp_path).items():
-            np.testing.assert_allclose(pixels, truth[output], atol=TOLERANCE, err_msg=output)
+            check(output, pixels, truth[output])
 
 
 @pytest.mark.parametrize("release", RELEASES)
