@@ -131,7 +131,7 @@ def test_bytes_before_are_of_what_was_compressed(both: list[bpy.types.Material],
     for name, data in (("whole", whole), ("cut", whole[: len(whole) // 2])):
         broken.write_bytes(data)
         report = tmp_path / "report.json"
-        batch(path, *RATE, "--drop-originals", "--output", tmp_path / "out.blend", "--report", report)
+        batch(path, *RATE, "--drop-originals", "--overwrite", "--output", tmp_path / "out.blend", "--report", report)
         (result,) = json.loads(report.read_text())["files"]
         sizes[name] = result["bytes_before"], len(result["materials"])
     assert sizes["whole"][1] == 2 and sizes["cut"][1] == 1
