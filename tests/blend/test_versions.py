@@ -54,8 +54,8 @@ def check(folder: Path, name: str) -> None:
     with np.load(FILES / "version-1.npz") as truth:
         for output, pixels in plane.render("CYCLES", folder, outputs).items():
             off = 255 * np.abs(pixels - truth[f"Image-GS {name}\n{output}"]).max(-1)
-            if KINDS[name] == properties.NODES:  # they blend all candidates of a cell since
-                assert np.sqrt(np.mean(off**2)) < 9, f"{name}, {output}: {off.max()}"
+            if KINDS[name] == properties.NODES:  # K = 2: they blend all candidates of a cell since, which is softer
+                assert np.sqrt(np.mean(off**2)) < 14, f"{name}, {output}: {off.max()}"
                 continue
             allowed = 0.005 if KINDS[name] == properties.BAKED else 0.0
             assert np.mean(off > 1) <= allowed, f"{name}, {output}: {off.max()}"
