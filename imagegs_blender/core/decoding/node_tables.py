@@ -34,7 +34,7 @@ from .copies import NONE, gaussian_of, shift_of
 from .layout import Layout
 from .places import Scale, pack
 from .sheets import deep_planes
-from .tables import MAX_ROWS, NARROW, cell_texels, check, numbered, sheet_of
+from .tables import MAX_ROWS, NARROW, Sheets, cell_texels, check, numbered, sheet_of
 
 BYTES = 96
 """Bytes of cells for each Gaussian: half of all tables, and enough (docs/design-notes.md)."""
@@ -59,7 +59,7 @@ SUM_SLOTS = (16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
-class NodeTables:
+class NodeTables(Sheets):
     """Tables of one stack.
 
     means, conics   (h, w, 4) float32
@@ -82,19 +82,6 @@ class NodeTables:
     height: int
     layout: Layout
     tail: lod.Tail
-
-    @property
-    def nbytes(self) -> int:
-        """Resident bytes of all tables."""
-        return sum(table.nbytes for table in self.arrays().values())
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Every table by its name, (h, w, 4) float32 or uint8."""
-        return {
-            "means": self.means, "conics": self.conics, **{f"features {i}": sheet for i, sheet in enumerate(self.features)},
-            "blocks": self.blocks, "cells": self.cells, "levels": self.tail.levels[None],
-            **{f"texels {i}": sheet for i, sheet in enumerate(self.tail.sheets)},
-        }  # fmt: skip
 
 
 def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), slots: int | None = None, detail: int = 0) -> NodeTables:

@@ -57,8 +57,32 @@ CLEAR = 224
 """Sides of a table up to here are coordinates of 8 bits well inside of texels; and 256, where byte and texel agree."""
 
 
+class Sheets:
+    """Tables by name, whatever they are read by."""
+
+    means: np.ndarray
+    conics: np.ndarray
+    features: tuple[np.ndarray, ...]
+    blocks: np.ndarray
+    cells: np.ndarray
+    tail: lod.Tail
+
+    @property
+    def nbytes(self) -> int:
+        """Resident bytes of all tables."""
+        return sum(table.nbytes for table in self.arrays().values())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every table by its name, (h, w, 4) float32 or uint8."""
+        return {
+            "means": self.means, "conics": self.conics, **{f"features {i}": sheet for i, sheet in enumerate(self.features)},
+            "blocks": self.blocks, "cells": self.cells, "levels": self.tail.levels[None],
+            **{f"texels {i}": sheet for i, sheet in enumerate(self.tail.sheets)},
+        }  # fmt: skip
+
+
 @dataclass(frozen=True)
-class Tables:
+class Tables(Sheets):
     """Tables of one stack.
 
     means, conics   (h, w, 4) float32
@@ -85,11 +109,6 @@ class Tables:
     missed: float
 
     @property
-    def nbytes(self) -> int:
-        """Resident bytes of all tables."""
-        return sum(table.nbytes for table in self.arrays().values())
-
-    @property
     def warning(self) -> str:
         """One line for people where more than MISSED is missed, else ""."""
         if self.missed <= MISSED:
@@ -98,14 +117,6 @@ class Tables:
             f"{100 * self.missed:.1f} % of the texels need more Gaussians than a decoder reads for one texel; "
             "they look a little different in renders"
         )
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Every table by its name, (h, w, 4) float32 or uint8."""
-        return {
-            "means": self.means, "conics": self.conics, **{f"features {i}": sheet for i, sheet in enumerate(self.features)},
-            "blocks": self.blocks, "cells": self.cells, "levels": self.tail.levels[None],
-            **{f"texels {i}": sheet for i, sheet in enumerate(self.tail.sheets)},
-        }  # fmt: skip
 
 
 def build(

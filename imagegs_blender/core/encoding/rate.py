@@ -31,7 +31,7 @@ _MAP, _MAP_CHANNEL = 12, 3
 """Bytes of a map's description beside its name, and of each of its channels."""
 
 _MODEL = 14
-"""Bytes of the model of a column: its range, and its histogram."""
+"""Bytes that a column takes until the coder has learned what its numbers are like."""
 
 _GEOMETRY_COLUMNS = 3
 """Columns beside the features': the larger scale, its distance from the smaller, the bias. Means and rotations have none."""

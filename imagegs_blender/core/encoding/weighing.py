@@ -36,9 +36,8 @@ class Weighing:
         found = np.zeros(len(stack.planes))
         for m in stack.maps:
             for channel in m.sources:
-                for plane in (channel.plane, channel.plane_y) if channel.kind == "normal_z" else (channel.plane,):
-                    if channel.kind != "constant":
-                        found[plane] = max(found[plane], weights[m.name])
+                if channel.kind == "plane":  # Z follows from X and Y, which have planes of their own
+                    found[channel.plane] = max(found[channel.plane], weights[m.name])
         found[found == 0] = 1.0
         if found.min() == found.max():
             return None

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..gaussians import Gaussians
 from ..settings import QuantizeBits
-from .head import Head, Steps
+from .head import BASIS_ONE, Head, Steps
 
 ELONGATED = 4.0
 """r - 1/r at which a Gaussian of ordinary area gets 2^rot rotation levels."""
@@ -30,9 +30,6 @@ MAX_ROTATION_LEVELS = 1 << 16
 
 MAX_ROOT = 65535
 """Largest root of a scale."""
-
-BASIS_ONE = 127
-"""Basis entries are stored as integers; this one means 1."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +71,13 @@ class Codes:
 
     def dequantized(self) -> Gaussians:
         """The Gaussians that the codes stand for."""
-        head, steps = self.head, self.steps
-        components = self.feature * self.feature_steps[:, None]
-        return Gaussians(
-            mean=((self.mean + 0.5) / 2**head.pos_bits).astype(np.float32),
-            scale=(steps.scale_unit * self.root.astype(np.float64) ** 2).astype(np.float32),
-            rotation=(np.pi * (self.rotation + 0.5) / self.rotation_levels).astype(np.float32),
-            feature=(steps.feature_center + components @ (steps.feature_basis / BASIS_ONE)).astype(np.float32),
-            bias=(self.bias * steps.bias_step).astype(np.float32),
-            width=head.width,
-            height=head.height,
-            wrap=head.wrap,
-            topk=head.topk,
-            gamma=head.gamma,
+        steps, components = self.steps, self.feature * self.feature_steps[:, None]
+        return self.head.gaussians(
+            mean=(self.mean + 0.5) / 2**self.head.pos_bits,
+            scale=steps.scale_unit * self.root.astype(np.float64) ** 2,
+            rotation=np.pi * (self.rotation + 0.5) / self.rotation_levels,
+            feature=steps.feature_center + components @ (steps.feature_basis / BASIS_ONE),
+            bias=self.bias * steps.bias_step,
         )
 
     def take(self, index: np.ndarray) -> Codes:

@@ -90,8 +90,8 @@ def read(head: Head, payload: bytes) -> Codes:
 def _walk(coder: Code, head: Head, columns: _Columns) -> None:
     """Code all columns, in the order of docs/format.md."""
     _places(coder, model(LEVELS, LEVELS, 1), columns.place)
-    in_square = columns.place.min() >= 0 and columns.place.max() < 4**head.pos_bits
-    require(in_square, "a mean is out of range")
+    require(0 <= columns.place[0] and columns.place[-1] < 4**head.pos_bits, "a mean is out of range")
+    require(bool(np.all(np.diff(columns.place) >= 0)), "its means are out of order")
     neighbor, spacing = nearest(np.stack(morton.cell(columns.place)))
     first, second = columns.root
     _first_roots(coder, model(LEVELS, LEVELS, 16 * 16, 1), neighbor, spacing, first)

@@ -18,6 +18,9 @@ from .invalid import require
 CODED_BITS = 16
 """Bits up to which numbers are entropy-coded; with more, all are stored plainly."""
 
+BASIS_ONE = 127
+"""Basis entries are stored as integers; this one means 1."""
+
 _FIXED = struct.Struct("<HHBBIBBBBfffB")
 """Width, height, wrap, topk, count, four numbers of bits, three numbers of Ranges or Steps, planes."""
 
@@ -117,6 +120,16 @@ class Head:
         """Bits of each coordinate of a mean."""
         assert self.bits.pos is not None, "bits of a stream are decided: QuantizeBits.at"
         return self.bits.pos
+
+    def gaussians(
+        self, mean: np.ndarray, scale: np.ndarray, rotation: np.ndarray, feature: np.ndarray, bias: np.ndarray
+    ) -> Gaussians:
+        """Gaussians of these numbers, as float32."""
+        given = {"mean": mean, "scale": scale, "rotation": rotation, "feature": feature, "bias": bias}
+        return Gaussians(
+            **{name: values.astype(np.float32) for name, values in given.items()},
+            width=self.width, height=self.height, wrap=self.wrap, topk=self.topk, gamma=self.gamma,
+        )  # fmt: skip
 
     def check(self) -> None:
         """Raise ImageGSError, naming the number, where one is out of the format's range."""

@@ -29,10 +29,10 @@ LEAST = 32
 """No probability of a bit is nearer to 0 or 1: so many of ONE."""
 
 LIMIT = 255
-"""A probability moves by 1 / (n + 1.6) the n-th time, and by 1 / (LIMIT + 1.6) from then on."""
+"""A probability moves by 1 / (n + 2) the n-th time, counted from 0, and by 1 / (LIMIT + 2) in the end."""
 
 START, RATE = 16000, 14
-"""A mixer's first weights (0.35 of ONE), and how fast they move."""
+"""A mixer's first weights (0.24 of ONE), and how fast they move."""
 
 LEVELS = 48
 """level() is below it."""
@@ -60,7 +60,7 @@ def _logistic() -> tuple[np.ndarray, np.ndarray]:
 
 
 SQUASH, STRETCH = _logistic()
-MOVES = np.array([10 * ONE // (10 * n + 20) for n in range(LIMIT + 1)], np.int32)
+MOVES = np.array([ONE // (n + 2) for n in range(LIMIT + 1)], np.int32)
 
 
 Code = tuple[np.ndarray, np.ndarray]

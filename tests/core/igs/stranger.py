@@ -81,7 +81,7 @@ class Column:
         for key in keys:
             q, n, weight = self.chances.get(key, 32768), self.counts.get(key, 0), (key[0], node)
             self.weights[weight] = self.weights.get(weight, START) + ((_STRETCHED[q >> 4] * e) >> 18)
-            self.chances[key] = min(max(q + (((y - q) * (655360 // (10 * n + 20))) >> 16), 16), 65520)
+            self.chances[key] = min(max(q + (((y - q) * (65536 // (n + 2))) >> 16), 16), 65520)
             self.counts[key] = min(n + 1, LIMIT)
         return yes
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from fractions import Fraction
-from pathlib import Path
 
 import constriction
 import numpy as np
@@ -14,55 +11,21 @@ import pytest
 
 from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.igs import stream
-
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "format-2.md"
-LINE = re.compile(r"^ *(\d+)  ((?:[0-9A-F]{2} ?)+)(?:  .*)?$")
+from tests.core.igs.page import bytes_of, check_sections, example, row, texels
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return PAGE.read_text("utf-8").partition("\n## Example")[2]
+    return example("format-2.md")
 
 
 @pytest.fixture(scope="module")
 def data(page: str) -> bytes:
-    """The bytes of the example, from its lines "offset  bytes  meaning"."""
-    return b"".join(part for _, part in lines(page))
-
-
-def lines(page: str) -> list[tuple[int, bytes]]:
-    matches = [LINE.match(line) for line in block(page, "igs").splitlines() if line]
-    assert all(matches)
-    return [(int(match[1]), bytes.fromhex(match[2])) for match in matches if match]
-
-
-def block(page: str, name: str) -> str:
-    """The content of the fenced block with this name."""
-    return page.partition(f"```{name}\n")[2].partition("```")[0]
-
-
-def row(page: str, name: str) -> list[str]:
-    """The cells of the row of a table that begins with this cell."""
-    (line,) = (line for line in page.splitlines() if line.startswith(f"| {name}"))
-    return [cell.strip() for cell in line.strip("| ").split("|")][1:]
-
-
-def test_every_offset_is_that_of_its_bytes(page: str) -> None:
-    at = 0
-    for offset, part in lines(page):
-        assert offset == at
-        at += len(part)
-    assert f"All {at} bytes" in page
+    return bytes_of(page)
 
 
 def test_the_sections_have_their_size_and_check(data: bytes) -> None:
-    at = 12
-    for name in (b"HEAD", b"MODL", b"CODE"):
-        size, check = struct.unpack_from("<II", data, at + 4)
-        assert data[at : at + 4] == name
-        assert zlib.crc32(name + data[at + 12 : at + 12 + size]) == check
-        at += 12 + size
-    assert at == len(data)
+    check_sections(data)
 
 
 def test_the_word_holds_the_symbols(page: str, data: bytes) -> None:
@@ -113,5 +76,4 @@ def test_the_codes_stand_for_the_gaussians(page: str) -> None:
 
 
 def test_our_decoder_gives_the_texels(page: str, data: bytes) -> None:
-    shown = [[int(value) for value in line.split()] for line in block(page, "texels").splitlines()]
-    assert decode.images(stream.read(data))["h"][..., 0].tolist() == shown
+    assert decode.images(stream.read(data))["h"][..., 0].tolist() == texels(page)

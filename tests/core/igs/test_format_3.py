@@ -5,11 +5,6 @@ The page's example is a file, and every byte, number, Gaussian and texel that it
 
 from __future__ import annotations
 
-import re
-import struct
-import zlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -17,6 +12,7 @@ from imagegs_blender.core.decoding import decode
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.settings import QuantizeBits
 from tests.core.igs import stranger
+from tests.core.igs.page import bytes_of, check_sections, example, row, texels
 from tests.samples import uneven
 
 
@@ -31,48 +27,21 @@ def test_a_stranger_reads_the_same(count: int, planes: int, bits: QuantizeBits) 
         np.testing.assert_array_equal(found, getattr(codes, name), err_msg=name)
 
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "format.md"
-LINE = re.compile(r"^ *(\d+)  ((?:[0-9A-F]{2} ?)+)(?:  .*)?$")
 BITS = {"pos": 4, "scale": 4, "rot": 4}
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return PAGE.read_text("utf-8").partition("\n## Example")[2]
+    return example("format.md")
 
 
 @pytest.fixture(scope="module")
 def data(page: str) -> bytes:
-    """The bytes of the example, from its lines "offset  bytes  meaning"."""
-    found = b""
-    for line in block(page, "igs").splitlines():
-        if line:
-            match = LINE.match(line)
-            assert match and int(match[1]) == len(found), line
-            found += bytes.fromhex(match[2])
-    assert f"All {len(found)} bytes" in page
-    return found
-
-
-def block(page: str, name: str) -> str:
-    """The content of the fenced block with this name."""
-    return page.partition(f"```{name}\n")[2].partition("```")[0]
-
-
-def row(page: str, name: str) -> list[str]:
-    """The cells of the row of a table that begins with this cell."""
-    (line,) = (line for line in page.splitlines() if line.startswith(f"| {name}"))
-    return [cell.strip() for cell in line.strip("| ").split("|")][1:]
+    return bytes_of(page)
 
 
 def test_the_sections_have_their_size_and_check(data: bytes) -> None:
-    at = 12
-    for name in (b"HEAD", b"MODL", b"CODE"):
-        size, check = struct.unpack_from("<II", data, at + 4)
-        assert data[at : at + 4] == name
-        assert zlib.crc32(name + data[at + 12 : at + 12 + size]) == check
-        at += 12 + size
-    assert at == len(data)
+    check_sections(data)
 
 
 def test_the_message_holds_the_numbers(page: str, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,5 +92,4 @@ def test_the_codes_stand_for_the_gaussians(page: str) -> None:
 
 
 def test_our_decoder_gives_the_texels(page: str, data: bytes) -> None:
-    shown = [[int(value) for value in line.split()] for line in block(page, "texels").splitlines()]
-    assert decode.images(stream.read(data))["h"][..., 0].tolist() == shown
+    assert decode.images(stream.read(data))["h"][..., 0].tolist() == texels(page)

@@ -212,6 +212,9 @@ def test_few_bytes_ask_for_little() -> None:
     many = changed(changed(data, b"HEAD", 0, struct.pack("<HH", 8192, 8192)), b"HEAD", 6, struct.pack("<I", 4_000_000))
     with pytest.raises(ImageGSError, match="bytes are too few for its Gaussians"):
         stream.read(many)
+    wide_open = changed(stream.write(uneven(3, 1), ()), b"HEAD", 0, struct.pack("<HH", 16384, 8192))
+    with pytest.raises(ImageGSError, match="bytes are too few for its texels"):
+        stream.read(wide_open)
     tiny = changed(data, b"HEAD", 14, struct.pack("<f", 1e-12))
     with pytest.raises(ImageGSError, match="a scale is out of range"):
         stream.read(tiny)
@@ -227,6 +230,14 @@ def test_gaussians_that_overlap_without_end_are_refused() -> None:
     large = dataclasses.replace(g, scale=np.full((6000, 2), 4e5, np.float32), width=4096, height=4096)
     with pytest.raises(ImageGSError, match="its Gaussians overlap too much"):
         stream.Stream.of(plain.Plain(large, QuantizeBits(32, 32, 32, 32)), ()).to_bytes()
+
+
+def test_means_out_of_order_are_refused() -> None:
+    """Writing and reading are one walk: so this is refused in both."""
+    codes = stream.quantized(uneven(40, 1), ()).codes
+    assert isinstance(codes, quantize.Codes)
+    with pytest.raises(ImageGSError, match="its means are out of order"):
+        stream.Stream(codes.take(np.array([0, 7, 5, 39])), ()).to_bytes()
 
 
 def test_a_place_on_the_morton_curve_is_a_cell() -> None:

@@ -14,16 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...gaussians import Gaussians
-from ..head import Head, Ranges
+from ..head import BASIS_ONE, Head, Ranges
 
 ELONGATED = 4.0
 """r - 1/r at which a Gaussian gets 2^rot rotation levels."""
 
 MAX_ROTATION_LEVELS = 1 << 16
 """Directions of half a turn for the thinnest needle; the format fixes the number."""
-
-BASIS_ONE = 127
-"""Basis entries are stored as integers; this one means 1."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +57,13 @@ class Codes:
 
     def dequantized(self) -> Gaussians:
         """The Gaussians that the codes stand for."""
-        head, ranges = self.head, self.ranges
-        components = self.feature * ranges.feature_step
-        return Gaussians(
-            mean=((self.mean + 0.5) / 2**head.pos_bits).astype(np.float32),
-            scale=np.exp(ranges.scale_low + self.scale * ranges.scale_step).astype(np.float32),
-            rotation=(np.pi * (self.rotation + 0.5) / self.rotation_levels).astype(np.float32),
-            feature=(ranges.feature_center + components @ (ranges.feature_basis / BASIS_ONE)).astype(np.float32),
-            bias=(self.bias * ranges.scale_step).astype(np.float32),
-            width=head.width,
-            height=head.height,
-            wrap=head.wrap,
-            topk=head.topk,
-            gamma=head.gamma,
+        ranges, components = self.ranges, self.feature * self.ranges.feature_step
+        return self.head.gaussians(
+            mean=(self.mean + 0.5) / 2**self.head.pos_bits,
+            scale=np.exp(ranges.scale_low + self.scale * ranges.scale_step),
+            rotation=np.pi * (self.rotation + 0.5) / self.rotation_levels,
+            feature=ranges.feature_center + components @ (ranges.feature_basis / BASIS_ONE),
+            bias=self.bias * ranges.scale_step,
         )
 
     def take(self, index: np.ndarray) -> Codes:
