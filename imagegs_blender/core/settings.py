@@ -113,7 +113,7 @@ class FitSettings:
     smap_filter_size: float = 20.0
     importance_weight: float = 4.0
     weigh: str = "alike"
-    map_weights: Mapping[str, float] = field(default_factory=dict)
+    map_weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     init_scale: float | None = None
     add_scale: float = 0.25
     color_init: bool = True

@@ -31,6 +31,7 @@ MEANS, CONICS, FEATURES, BLOCKS, CELLS, LEVELS, TEXELS = (
 def settings(tables: NodeTables) -> dict[str, tuple[float, float, float]]:
     """The vectors of a decoder's nodes that depend on its tables.
 
+    units        times which, in a cross product, a point is (y, -x, x + y) in the units of means
     row, middle  factor and term from the number of a Gaussian to the coordinates of its texel; the table repeats
     scale        what lanes of features stand for: core.decoding.places.Scale
     low          its second number in every lane
@@ -39,6 +40,7 @@ def settings(tables: NodeTables) -> dict[str, tuple[float, float, float]]:
     height, width = tables.means.shape[:2]
     step, low, span = tables.scale
     return {
+        "units": (-tables.units, tables.units, tables.units),
         "row": (1 / width, 1 / (width * height), 0.0),
         "middle": (0.5 / width, 0.5 / (width * height), 0.0),
         "scale": (step, low, span),

@@ -5,15 +5,16 @@
     cells      1 byte texel for two candidates of a cell, as the coordinates (x, y) of their texels in the tables below: 0 to
                255 for 0 to 1. Of more than 65536 Gaussians one candidate, as a number of 24 bits, high byte first. The
                table has several parts of one size, slabs(), for the texels of a cell
-    means      1 float texel per Gaussian: (y, -x, x + y, k) of the mean
-    conics     1 float texel per Gaussian: (B, A, C, a plane) with D = (y, -x, x + y) - M and
+    means      1 float texel per Gaussian: M = (y, -x, x + y) of the mean, in units, and k
+    conics     1 float texel per Gaussian: (B, A, C, a plane) with D = (y, -x, x + y) - M in units, and
                p = -q = B (D.x^2 + k) + A (D.y^2 + k) + C (D.z^2 + k)
     features   1 float texel per Gaussian in each of some sheets: places.py
 
 All candidates of a cell are blended (cells.py chooses them), where the definition blends the K largest of all Gaussians.
 
 Points are texture coordinates, y up. The sum coordinate turns the mixed term of a conic into a third square; as the cross
-product of (x, y, 0) with (-1, 1, 1), (y, -x, x + y) is one node. k = p0 / (A + B + C), which adds p0 to p without another
+product of (x, y, 0) with (-1, 1, 1), (y, -x, x + y) is one node. The factor is in units: a texture is `units` of them wide,
+for EEVEE takes numbers of a texture beyond 65504 for 65504, and conics in texture coordinates are larger. k = p0 / (A + B + C), which adds p0 to p without another
 node: A + B + C is below 0 for every ellipse. Where the texture repeats, a Gaussian near the border has a copy on the other
 side, so a shader never wraps a distance. The last Gaussian is null, far beyond the cutoff, and fills unused slots.
 """
@@ -48,6 +49,9 @@ MARGIN = 1 / 512
 OPEN = 1e-3
 """Share of the texels that no Gaussian reaches, beyond which nodes show there what is around: it takes them long."""
 
+MOST = 65000.0
+"""The largest number in a float table: EEVEE shows 65504 in the place of any above, in float32 textures, too."""
+
 MISSED = 1e-5
 """Share of what candidates are worth that may be left out of a plain sum."""
 
@@ -65,6 +69,7 @@ class NodeTables(Sheets):
     means, conics   (h, w, 4) float32
     features        (h, w, 4) float32 sheets
     scale           what their lanes stand for
+    units           the width of the texture, in the units of means and conics: a power of two
     blocks          (h, w, 4) float32, row 0 the bottom row of the texture
     cells           (h, w, 4) uint8
     width, height   the fitted resolution, texels
@@ -76,6 +81,7 @@ class NodeTables(Sheets):
     conics: np.ndarray
     features: tuple[np.ndarray, ...]
     scale: Scale
+    units: float
     blocks: np.ndarray
     cells: np.ndarray
     width: int
@@ -122,7 +128,7 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), slots: int | None 
     tail = lod.build(gaussians, maps)
     is_deep = tuple(plane in deep for plane in range(planes))
     sheets, spare, scale = pack(gaussians.feature, is_deep)
-    means, conics = _geometry(
+    means, conics, units = _geometry(
         mean[source] + shift,
         conic(gaussians.scale.astype(np.float64), gaussians.rotation.astype(np.float64))[source],
         gaussians.bias[source].astype(np.float64),
@@ -143,6 +149,7 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), slots: int | None 
         conics=conics,
         features=tuple(sheet_of(sheet[source]) for sheet in sheets),
         scale=scale,
+        units=units,
         blocks=block_table,
         cells=_slabs(cell_texels(numbers, means.shape[0], means.shape[1], layout.per_texel), layout),
         width=gaussians.width,
@@ -175,13 +182,14 @@ def constant(average: np.ndarray, layout: Layout, width: int | None = None, heig
     sheets, spare, scale = pack(average[None], layout.deep)
     bias = np.array([np.log(layout.candidates) if layout.topk == 0 else 0.0])
     wide = np.array([[1e-6, 0.0, 1e-6]])  # an ellipse, as k needs one
-    means, conics = _geometry(np.zeros((1, 2)), wide, bias, spare, np.ones(2), null=False)
+    means, conics, units = _geometry(np.zeros((1, 2)), wide, bias, spare, np.ones(2), null=False)
     one = np.zeros((1, layout.candidates // layout.per_texel, 4), np.uint8)
     return NodeTables(
         means=means,
         conics=conics,
         features=tuple(sheet_of(sheet, null=False) for sheet in sheets),
         scale=scale,
+        units=units,
         blocks=np.array([[[0.5, 0.5, 0, 0]]], np.float32),
         cells=_slabs(one, layout),
         width=width or 1 << layout.last,
@@ -247,18 +255,25 @@ def _table_size(sizes: np.ndarray, blocks: Blocks) -> tuple[int, int]:
 
 def _geometry(
     mean: np.ndarray, form: np.ndarray, bias: np.ndarray, spare: np.ndarray, size: np.ndarray, null: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means and conics of Gaussians, and of the null Gaussian.
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Means and conics of Gaussians, and of the null Gaussian; and their units.
 
     mean   (n, 2) texture coordinates, y down
     form   (n, 3) conics in texels, y down
     size   (2,) width and height in texels
+
+    Where one Gaussian is ten thousand times as wide as another, k is limited: the bias of the wide one counts less.
     """
-    x, y = mean[:, 0], 1.0 - mean[:, 1]
     a, b, c = (form * (size[0] ** 2, -size[0] * size[1], size[1] ** 2)).T
-    means = np.column_stack([y, -x, x + y, -bias / (b / 2 - a - c)])
-    conics = np.column_stack([b / 2 - c, b / 2 - a, -b / 2, spare])
+    factors = np.column_stack([b / 2 - c, b / 2 - a, -b / 2])
+    units = 2.0 ** max(0.0, np.ceil(np.log2(np.abs(factors).max() / MOST) / 2))
+    factors /= units**2
+    k = np.clip(-bias / factors.sum(1), -MOST, MOST)
+    x, y = mean[:, 0], 1.0 - mean[:, 1]
+    means = np.column_stack([np.column_stack([y, -x, x + y]) * units, k])
+    conics = np.column_stack([factors, spare])
     return (
         sheet_of(means.astype(np.float32), null, (0.0, 0.0, 0.0, 1.0)),
         sheet_of(conics.astype(np.float32), null, (-1e4, -1e4, -1e4, 0.0)),
+        units,
     )

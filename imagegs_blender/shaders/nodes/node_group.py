@@ -78,7 +78,7 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
     with graph.frame("Texture coordinates"):
         inputs = graph.inputs()
         point, inside = upright(projected(inputs["Vector"], decoder.projection), decoder, tables)
-        position = point.cross((-1, 1, 1))  # (y, -x, x + y)
+        position = point.cross(reader.setting("units"))
     with graph.frame("Block, cell"):
         cell = reader.cell(point)
     sums = Sums(reader)

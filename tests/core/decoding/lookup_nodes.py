@@ -51,7 +51,7 @@ def _weights(tables: NodeTables, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarr
                 numbers.append(row * table_width + column)
     number = np.stack(numbers, 1)
     mean, conic = tables.means.reshape(-1, 4)[number], tables.conics.reshape(-1, 4)[number]
-    d = np.stack([v, -u, u + v], 1)[:, None] - mean[..., :3]
+    d = np.stack([v, -u, u + v], 1)[:, None] * f(tables.units) - mean[..., :3]
     p = (conic[..., :3] * (d * d + mean[..., 3:])).sum(2)
     w = np.exp(np.maximum(p, -80)) * (p > -CUTOFF if layout.holes or layout.topk == 0 else 1)
     return w, number
