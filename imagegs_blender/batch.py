@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "imagegs_blender
     """Convert the files named on the command line (by default: of this process) and return the exit code."""
     words = list(_command_line() if arguments is None else arguments)
     if len(words) == 1 and words[0].endswith(".json"):
-        return one_file.run(Path(words[0]))
+        return one_file.main(Path(words[0]))
     try:
         with console.written():
             if words[:1] == [batch_report.NAME]:

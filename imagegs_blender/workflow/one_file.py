@@ -50,7 +50,7 @@ _LATER = 30.0
 """Seconds behind its time limit after which a Blender that hangs, and that nobody ended, ends itself."""
 
 
-def run(path: Path) -> int:
+def main(path: Path) -> int:
     """Do what a file says, and write the result where it says. Returns 0, or 1 where something failed."""
     try:
         job = _read(path)

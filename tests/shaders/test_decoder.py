@@ -32,6 +32,20 @@ def test_k_of_paper_and_no_repetition(tmp_path: Path, engine: str) -> None:
     check(plane.render(engine, tmp_path, plane.stage(group, WIDTH, HEIGHT)), gaussians, built)
 
 
+@pytest.mark.parametrize("engine", plane.ENGINES)
+def test_narrow_gaussians(tmp_path: Path, engine: str) -> None:
+    """EEVEE takes no number of a texture beyond 65504, and conics in texture coordinates would be larger."""
+    gaussians = stack(4, True)
+    scale = gaussians.scale.copy()
+    scale[::2] = 0.2
+    gaussians = replace(gaussians, scale=scale)
+    built = tables.build(gaussians)
+    assert built.units > 1
+    assert all(np.abs(array).max() < 65504 for array in built.arrays().values())
+    group = from_tables("Stack", MAPS, built).tree
+    check(plane.render(engine, tmp_path, plane.stage(group, WIDTH, HEIGHT)), gaussians, built)
+
+
 def test_numbers_of_24_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What more than 65536 Gaussians need, with some hundred."""
     monkeypatch.setattr(tables, "NARROW", 0)

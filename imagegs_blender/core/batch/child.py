@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from .. import files
 from ..errors import one_line
+from ..process.child import command
 
 Job = dict[str, Any]
 """What the Blender is told, as JSON; docs/farm.md lists its keys."""
@@ -37,7 +38,7 @@ _SILENT = ("Read blend", "Saved session recovery", "Blender quit", "Writing: ")
 
 def module_launcher() -> list[str]:
     """The beginning of the command line of a Blender that is this Python's bpy module."""
-    return [sys.executable, "-P", str(SCRIPT)]
+    return command(sys.executable, "workflow.one_file")
 
 
 def program_launcher(program: str, arguments: Sequence[str], threads: int) -> list[str]:

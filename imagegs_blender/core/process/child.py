@@ -1,4 +1,4 @@
-"""A process of its own that runs a module of core: its command line and environment, and its pipes to who started it."""
+"""A process of its own that runs a module of this package: its command line and environment, and its pipes to who started it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ for parent in (".".join(parts[:end]) for end in range(1, len(parts))):
 spec = importlib.util.spec_from_file_location(name, first)
 package = sys.modules[name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(package)
-sys.exit(importlib.import_module(name + ".core." + module).main(*map(pathlib.Path, arguments)))
+sys.exit(importlib.import_module(name + "." + module).main(*map(pathlib.Path, arguments)))
 """
 
 
 def command(python: str, module: str, *arguments: Path) -> list[str]:
-    """The command line that runs main(*arguments) of a module of core in a process of its own."""
+    """The command line that runs main(*arguments) of a module of this package in a process of its own."""
     package = __name__.removesuffix(".core.process.child")
     first = Path(__file__).resolve().parents[2] / "__init__.py"
     return [python, "-P", "-c", _START, package, str(first), module, *map(str, arguments)]

@@ -23,7 +23,7 @@ def devices(python: str | None = None) -> Here:
     program = python or sys.executable
     try:
         done = subprocess.run(
-            command(program, "process.looking"), env=environment(python),
+            command(program, "core.process.looking"), env=environment(python),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=120,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )  # fmt: skip

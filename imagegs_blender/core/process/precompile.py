@@ -43,7 +43,7 @@ def run(tell: Callable[[float], None]) -> None:
     tell   hears how much is done, 0..1
     """
     helper = subprocess.Popen(
-        command(sys.executable, "process.precompile"),
+        command(sys.executable, "core.process.precompile"),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )  # fmt: skip

@@ -112,7 +112,7 @@ class _Child:
             with ExitStack() as failing:
                 self._errors = failing.enter_context(tempfile.TemporaryFile())
                 self._process = subprocess.Popen(
-                    command(self._python, "process.serve"), env=environment(python, more),
+                    command(self._python, "core.process.serve"), env=environment(python, more),
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )  # fmt: skip
