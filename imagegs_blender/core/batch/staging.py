@@ -8,7 +8,8 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-_NAME = re.compile(r"\.imagegs-batch-(?P<key>[0-9a-f]{12})-[0-9a-f]{8}\.blend")
+_NAME = re.compile(r"\.imagegs-batch-(?P<key>[0-9a-f]{12})-[0-9a-f]{8}\.blend@?")
+"""With an @ while Blender writes it."""
 
 
 def new(output: Path, key: str) -> Path:
