@@ -36,7 +36,7 @@ import bpy
 
 from .blend import amount
 from .core import files
-from .core.batch import child, engines, machine, plan, run
+from .core.batch import blend_file, child, engines, machine, plan, run
 from .core.batch.journal import ENDED_WELL, read
 from .core.cli import batch_report, console
 from .core.edition import COMPLETE
@@ -114,6 +114,8 @@ def _many(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[
     _need_output(options, parser)
     target = Path(options.output or ".")
     found, twice = plan.sources(options.files, options.recursive, target)
+    if lacking := blend_file.shortcoming():
+        console.say(f"warning: {lacking}", sys.stderr)
     for name in twice:
         console.say(f"warning: {name}: named twice; it is converted once", sys.stderr)
     into_folder = options.dry_run or options.recursive or files.is_folder(target)

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -40,6 +41,16 @@ class Facts(NamedTuple):
 
     version: Version
     libraries: tuple[Path, ...]
+
+
+def shortcoming() -> str | None:
+    """What this Python can't find out about files, in words; None where it lacks nothing. Blender's own has zstandard."""
+    if find_spec("zstandard"):
+        return None
+    return (
+        "this Python has no zstandard: which Blender saved a compressed .blend, and what it links, is not known; "
+        "install it, or convert libraries first, in a batch of their own"
+    )
 
 
 def version(path: Path) -> Version | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from imagegs_blender.core.batch import plan
+from imagegs_blender.core.batch import blend_file, plan
 from imagegs_blender.core.batch.plan import Item
 from imagegs_blender.core.errors import ImageGSError
 
@@ -74,3 +75,9 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     found = [(tmp_path / "1" / "a.blend", Path("a.blend")), (tmp_path / "2" / "A.blend", Path("A.blend"))]
     with pytest.raises(ImageGSError, match=r"both .*1.a\.blend and .*2.A\.blend have this name"):
         plan.items(found, tmp_path / "out", None)
+
+
+def test_a_python_without_zstandard_says_what_it_cannot_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert blend_file.shortcoming() is None
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    assert "install it" in (blend_file.shortcoming() or "")
