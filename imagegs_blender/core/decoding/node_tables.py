@@ -14,9 +14,10 @@ All candidates of a cell are blended (cells.py chooses them), where the definiti
 
 Points are texture coordinates, y up. The sum coordinate turns the mixed term of a conic into a third square; as the cross
 product of (x, y, 0) with (-1, 1, 1), (y, -x, x + y) is one node. The factor is in units: a texture is `units` of them wide,
-for EEVEE takes numbers of a texture beyond 65504 for 65504, and conics in texture coordinates are larger. k = p0 / (A + B + C), which adds p0 to p without another
-node: A + B + C is below 0 for every ellipse. Where the texture repeats, a Gaussian near the border has a copy on the other
-side, so a shader never wraps a distance. The last Gaussian is null, far beyond the cutoff, and fills unused slots.
+for EEVEE takes numbers of a texture beyond 65504 for 65504, and conics in texture coordinates are larger.
+k = p0 / (A + B + C), which adds p0 to p without another node: A + B + C is below 0 for every ellipse. Where the texture
+repeats, a Gaussian near the border has a copy on the other side, so a shader never wraps a distance. The last Gaussian is
+null, far beyond the cutoff, and fills unused slots.
 """
 
 from __future__ import annotations
