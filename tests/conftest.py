@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,19 @@ def data() -> Path:
     if not (folder / "MANIFEST.tsv").is_file():
         pytest.skip(f"no test data in {folder}: set IMAGEGS_DATA to the folder that holds MANIFEST.tsv")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nodes_unless_asked() -> Iterator[None]:
+    """Most tests of decoders are about nodes: here no memory is free for images."""
+    if "bpy" not in sys.modules:
+        yield
+        return
+    from imagegs_blender.workflow import auto_kind
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auto_kind, "SHARE", 0.0)
+        yield
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

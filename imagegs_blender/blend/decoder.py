@@ -118,6 +118,11 @@ class Decoder:
         return properties.KIND.read(self.tree)
 
     @property
+    def is_auto(self) -> bool:
+        """Its kind is chosen for the scene, by workflow/auto_kind.py."""
+        return properties.AUTO.read(self.tree)
+
+    @property
     def level(self) -> float:
         """The LOD at which a BAKED decoder's images are decoded."""
         return properties.LEVEL.read(self.tree)
@@ -262,6 +267,7 @@ _QUESTIONS: tuple[Callable[[Decoder], object], ...] = (
     lambda decoder: decoder.stream_size,
     lambda decoder: decoder.record,
     lambda decoder: decoder.kind,
+    lambda decoder: decoder.is_auto,
     lambda decoder: decoder.level,
     lambda decoder: decoder.detail,
     lambda decoder: decoder.size,

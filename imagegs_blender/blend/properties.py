@@ -245,6 +245,10 @@ RECORD = Property(
 KIND = Property(
     "imagegs_decoder", DECODER, f"one of {', '.join(KINDS)}", "How it decodes.", _one_of(*KINDS), missing=NODES
 )
+AUTO = Property(
+    "imagegs_auto", DECODER, "true or false", "Its kind is chosen for the scene and the computer that it is opened on.", _flag,
+    since=2, missing=False,
+)  # fmt: skip
 LEVEL = Property(
     "imagegs_level", DECODER, f"a number from 0 to {MAX_LOD:g}", "The LOD at which a BAKED decoder's images are decoded.",
     _number(0, MAX_LOD), missing=0.0,
@@ -328,7 +332,7 @@ HELPER = Property(
 
 ALL: tuple[Property[Any], ...] = (
     STREAM, SHARED_STREAM, SHARED,
-    STREAM_VERSION, RECORD, KIND, LEVEL, DETAIL, SELF_CONTAINED, SIZE, EXTENSION, PROJECTION, TILES, LAYOUT, AVERAGE,
+    STREAM_VERSION, RECORD, KIND, AUTO, LEVEL, DETAIL, SELF_CONTAINED, SIZE, EXTENSION, PROJECTION, TILES, LAYOUT, AVERAGE,
     BAKED_ON, PARTS, BODY,
     TABLE, TEXEL, SETTING, FINEST, MAP, MAP_AVERAGE, SCRIPT, ORIGINAL, STAND_IN, HELPER,
 )  # fmt: skip

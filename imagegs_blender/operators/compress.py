@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from ..blend import border
+from ..blend.properties import KINDS
 from ..core.errors import ImageGSError
 from ..core.settings import PRESETS, FitSettings
 from ..core.textures.texture_stack import OVERALL
@@ -46,6 +47,9 @@ class Press(_Base):
     bpp: bpy.props.FloatProperty(name="Bits per Pixel", default=1.0, min=0.01, max=64, options=_SCRIPTS)
     seed: bpy.props.IntProperty(name="Seed", default=0, min=0, options=_SCRIPTS)
     even_if_not_smaller: bpy.props.BoolProperty(name="Even If Not Smaller", default=False, options=_SCRIPTS)
+    decoder: bpy.props.EnumProperty(
+        name="Decoder", items=[(kind, kind.title(), "") for kind in ("AUTO", *KINDS)], default="AUTO", options=_SCRIPTS
+    )
 
     def execute(self, context: bpy.types.Context) -> border.Result:
         """Compress in one go: scripts and background mode."""
@@ -125,6 +129,7 @@ class Press(_Base):
             "importance": chosen.weighting(),
             "again": self.again,
             "only_smaller": not (self.again or self.even_if_not_smaller or chosen.even_if_not_smaller),
+            "kind": None if self.decoder == "AUTO" else self.decoder,
             "worker_options": worker_options(),
         }
 

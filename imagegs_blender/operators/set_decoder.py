@@ -9,11 +9,14 @@ from ..blend.properties import BAKED, BAKED_ON, NODES, OSL
 from ..core.errors import ImageGSError
 from ..shaders.decoder import set_kind
 from ..shaders.glsl import compute
-from ..workflow import limits, selection
+from ..workflow import auto_kind, limits, selection
 from ..workflow.levels import follow_levels
 from ..workflow.max_detail import wanted_detail
 
+AUTO = "AUTO"
+
 _ITEMS = {
+    AUTO: ("Auto", "What suits this scene, its engine and the memory of this computer, also when these change"),
     NODES: ("Nodes", "Shader nodes: EEVEE, and Cycles on every device"),
     OSL: ("OSL", "A script: Cycles on the CPU and OptiX only, with Open Shading Language switched on"),
     BAKED: ("Baked", "Ordinary images at the chosen LOD: the fastest to render, the most memory"),
@@ -40,7 +43,12 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> border.Result:
         try:
             for decoder in selection.chosen_decoders(context):
-                set_kind(decoder, self.kind, detail=wanted_detail())
+                if self.kind == AUTO:
+                    auto_kind.begin(decoder)
+                else:
+                    set_kind(decoder, self.kind, detail=wanted_detail())
+            if self.kind == AUTO:
+                auto_kind.follow(border.scene(context))
             follow_levels()
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))

@@ -31,19 +31,32 @@ from .osl import script_node
 
 
 def create(
-    name: str, stream: Stream, data: bytes, record: Record, tiles: Tiles | None = None, detail: int = 0
+    name: str,
+    stream: Stream,
+    data: bytes,
+    record: Record,
+    tiles: Tiles | None = None,
+    detail: int = 0,
+    kind: str = NODES,
 ) -> Decoder:
-    """A decoder of the kind NODES, see node_group.shell; it holds no level of detail finer than `detail`.
+    """A decoder of a kind, see node_group.shell; it holds no level of detail finer than `detail`.
 
     stream   what `data`, the bytes of a .igs file, hold
     record   how it was made; its extension and projection are the decoder's
     tiles    the UDIM tiles that the stack is joined from; with the extension "UDIM"
+    Raises ImageGSError where OSL can't be used.
     """
-    built = node_tables.build(stream.gaussians, stream.maps, detail=detail)
-    decoder = from_tables(name, stream.maps, built, record.extension, tiles, record.projection)
+    built = _tables(kind, stream, detail)
+    if kind == OSL:
+        script_node.prepare(_exact(built))  # before anything is made
+    decoder = _shell(name, stream.maps, built, record.extension, tiles, record.projection)
+    _build_anew(decoder, kind, stream.maps, built)
     decoder.store(data, record)
     remember(data, stream)
+    properties.KIND.write(decoder.tree, kind)
     decoder.detail = detail
+    if kind == BAKED:
+        baked.update(decoder, stream.gaussians, stream.maps, _exact(built), 0.0)
     return decoder
 
 
@@ -56,18 +69,31 @@ def from_tables(
     projection: str = properties.FLAT,
 ) -> Decoder:
     """A decoder of the kind NODES that has no stream yet; see node_group.shell."""
-    decoder = Decoder(node_group.shell(name, maps, (built.width, built.height), extension, tiles, projection))
+    decoder = _shell(name, maps, built, extension, tiles, projection)
     _build_anew(decoder, NODES, maps, built)
     return decoder
 
 
-def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0) -> None:
+def _shell(
+    name: str,
+    maps: Sequence[MapInfo],
+    built: Tables | NodeTables,
+    extension: str,
+    tiles: Tiles | None,
+    projection: str,
+) -> Decoder:
+    """A decoder that has nothing inside yet."""
+    return Decoder(node_group.shell(name, maps, (built.width, built.height), extension, tiles, projection))
+
+
+def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0, auto: bool = False) -> None:
     """Let a decoder decode in another way.
 
     NODES   shader nodes: EEVEE and Cycles
     OSL     a script: Cycles on the CPU and OptiX only, with Open Shading Language switched on
     BAKED   ordinary images at a fixed LOD, `level`: the fastest to render, the most memory
     detail  the finest level of detail that it holds and shows
+    auto    whether that kind may be changed again without anyone asking
     Raises ImageGSError for another word, a linked decoder, a stream that can't be read, or where OSL can't be used; the
     decoder is as it was.
     """
@@ -81,6 +107,7 @@ def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0) -
         script_node.prepare(_exact(built))  # before anything is changed
     _build_anew(decoder, kind, stream.maps, built)
     properties.KIND.write(decoder.tree, kind)
+    properties.AUTO.write(decoder.tree, auto)
     properties.LEVEL.write(decoder.tree, level)
     decoder.detail = detail
     if kind == BAKED:
@@ -157,10 +184,12 @@ def show_average(decoder: Decoder) -> None:
 
 
 def pack(decoder: Decoder) -> None:
-    """Store what a decoder reads in the .blend: it renders without the add-on.
+    """Store what a decoder reads in the .blend: it renders without the add-on. One that is Auto becomes one of Nodes.
 
     Raises ImageGSError for OSL, which reads files, and where the stream can't be read.
     """
+    if decoder.is_auto:
+        set_kind(decoder, NODES, detail=decoder.detail)
     if decoder.kind == OSL:
         raise ImageGSError(f"{decoder.name}: its decoder is OSL, which reads files; choose Nodes or Baked to pack it")
     if decoder.body is None or decoder.body.users > 1:

@@ -8,7 +8,7 @@ from ..blend import border
 from ..blend.decoder import Decoder
 from ..blend.properties import KINDS
 from ..operators.messages import shown as _
-from ..workflow import as_images, levels, reach, render_cost, selection, summary, uv_changes
+from ..workflow import as_images, auto_kind, levels, reach, render_cost, selection, summary, uv_changes
 from .text import columns, named, wrapped
 
 
@@ -51,9 +51,13 @@ def _draw_kinds(layout: bpy.types.UILayout, context: bpy.types.Context, decoders
     kinds = {decoder.kind for decoder in decoders}
     column = layout.column(align=True)
     row = column.row(align=True)
+    is_auto = any(decoder.is_auto for decoder in decoders)
+    row.operator("imagegs.set_decoder", text="Auto", depress=is_auto).kind = "AUTO"
     for kind in KINDS:
         name = kind.title() if kind != "OSL" else kind
         row.operator("imagegs.set_decoder", text=name, depress=kind in kinds).kind = kind
+    if is_auto:
+        wrapped(column, _("Auto: {reason}").format(reason=auto_kind.reason(border.scene(context))), icon="INFO")
     for kind in (kind for kind in KINDS if kind in kinds):
         wrapped(column, render_cost.text(kind, decoders, border.scene(context)), icon="MEMORY")
 

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from ..blend import amount
-from . import as_images, comparison, distance, forecast, levels, rebuild, run, saving, selection, uv_changes
+from . import as_images, auto_kind, comparison, distance, forecast, levels, rebuild, run, saving, selection, uv_changes
 
-_MODULES = (amount, as_images, forecast, comparison, distance, levels, rebuild, saving, run, selection, uv_changes)
+_MODULES = (
+    amount,
+    auto_kind,
+    as_images,
+    forecast,
+    comparison,
+    distance,
+    levels,
+    rebuild,
+    saving,
+    run,
+    selection,
+    uv_changes,
+)
 
 
 def register() -> None:

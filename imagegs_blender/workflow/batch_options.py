@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..blend import amount
+from ..blend.properties import KINDS
 from ..core.cli import console
 from ..core.edition import COMPLETE
 from ..core.settings import AMOUNTS, DEVICES, PRESETS, WEIGHINGS
@@ -18,7 +19,7 @@ DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(AMOUNTS),
     "time_budget": None, "preset": None, "seed": None, "weigh": None, "device": "auto", "adapter": "", "same_rate": False,
     "selected": False, "materials": None, "all_texels": False, "importance": None, "importance_attribute": None,
-    "drop_originals": False, "even_if_not_smaller": False, "self_contained": False, "upgrade": False,
+    "decoder": "auto", "drop_originals": False, "even_if_not_smaller": False, "self_contained": False, "upgrade": False,
     "without_libraries": False,
 }  # fmt: skip
 """Those that decide it. Where one of them is another than in an earlier run, a file is converted again."""
@@ -150,6 +151,12 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     add("--drop-originals", action="store_true", help="remove the original images from the saved file")
     add(
         "--even-if-not-smaller", action="store_true", help="compress textures, too, that would take no less of the file"
+    )
+    add(
+        "--decoder",
+        choices=("auto", *(kind.lower() for kind in KINDS)),
+        default="auto",
+        help="how they are decoded: auto suits each scene where it is opened; nodes, osl and baked stay (default: auto)",
     )
     add("--self-contained", action="store_true", help="pack the decode tables: renders without the add-on")
     add(

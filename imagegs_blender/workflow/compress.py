@@ -16,7 +16,9 @@ from typing import Any
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import Decoder, find, share
+from ..blend.properties import AUTO, NODES
 from ..blend.record import OriginalMap, Record
 from ..core.encoding.encode import Encoded, Progress
 from ..core.encoding.report import FitReport
@@ -27,7 +29,7 @@ from ..scene import cost, material_stack, replace
 from ..scene.coverage import Importance
 from ..scene.material_stack import Plan, Sampling, StackPlan
 from ..shaders import decoder as builder
-from . import limits, worth
+from . import auto_kind, limits, selection, worth
 from .max_detail import wanted_detail
 from .notices import Notice, Severity
 from .reading import SMALLEST, Reading
@@ -115,6 +117,7 @@ def steps(
     importance: Importance | None = None,
     again: bool = False,
     only_smaller: bool = False,
+    kind: str | None = None,
     worker_options: Mapping[str, Any] | None = None,
 ) -> Generator[Update, None, Outcome]:
     """Compress what is planned, one poll at a time. A stack that fails leaves its materials as they were.
@@ -123,6 +126,7 @@ def steps(
     importance       which texels count; default all
     again            the plan is of compressed materials' originals: the new decoders take the place of the old
     only_smaller     stacks that would take no less of the file, or turn out to, stay as they are
+    kind             of the decoders, one of properties.KINDS; None: Auto, or as those were whose place they take
     worker_options   options of worker.Worker
     """
     outcome = Outcome(worth.sifted(plan, settings) if only_smaller else plan)
@@ -172,11 +176,20 @@ def steps(
         )
         for skipped in outcome.plan.skipped
     ]
+    auto = kind is None
+    if again and auto:
+        before = selection.decoders(_materials(plan))
+        kinds = {decoder.kind for decoder in before if decoder.is_sound and not decoder.is_auto}
+        auto = len(kinds) != 1
+        kind = None if auto else kinds.pop()
     try:
+        if kind is None and fits:
+            sizes = auto_kind.total_size(fit.encoded.stream.maps for fit in fits)
+            kind = auto_kind.choice(border.scene(bpy.context), sizes).kind
         for fit in fits:
             start = time.perf_counter()
             with _caught(fit.stack, outcome):
-                fit.decoders = _decoders(fit.stack, fit.encoded, fit.stack.settings(settings), fit.shown)
+                fit.decoders = _decoders(fit, fit.stack.settings(settings), kind or NODES, auto)
             fit.seconds += time.perf_counter() - start
             yield Update(names, fit.index, Phase.BUILDING)
         built = [fit for fit in fits if fit.decoders]
@@ -231,8 +244,9 @@ def _caught(stack: StackPlan, outcome: Outcome) -> Iterator[None]:
     outcome.notices.append(Notice(Severity.ERROR, stack.name, text, stack.materials))
 
 
-def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings, shown: str) -> dict[Sampling, str]:
+def _decoders(fit: _Fit, settings: FitSettings, kind: str, auto: bool) -> dict[Sampling, str]:
     """Build a decoder for each sampling from the stream, as a reader of the file would; returns their names."""
+    stack, encoded = fit.stack, fit.encoded
     before = {m.name: cost.image(m.image.find()) for m in stack.maps}
     originals = {
         m.name: OriginalMap(m.image.name, m.labels, m.alpha_linked, before[m.name].disk, before[m.name].memory)
@@ -240,9 +254,13 @@ def _decoders(stack: StackPlan, encoded: Encoded, settings: FitSettings, shown: 
     }
     decoders: dict[Sampling, Decoder] = {}
     for sampling in stack.samplings:
-        record = Record(settings.changed(), encoded.report, sampling.extension, originals, sampling.projection, shown)
+        record = Record(
+            settings.changed(), encoded.report, sampling.extension, originals, sampling.projection, fit.shown
+        )
         name = _name(stack, sampling)
-        decoders[sampling] = builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail())
+        decoder = builder.create(name, encoded.stream, encoded.data, record, stack.tiles, wanted_detail(), kind)
+        AUTO.write(decoder.tree, auto)
+        decoders[sampling] = decoder
     if len(decoders) > 1:
         share(list(decoders.values()))
     return {sampling: decoder.name for sampling, decoder in decoders.items()}

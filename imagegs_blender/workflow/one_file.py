@@ -21,6 +21,7 @@ from typing import Any
 import bpy
 
 from ..blend import amount
+from ..blend.properties import NODES
 from ..core import files
 from ..core.batch import blend_file, machine
 from ..core.cli import console
@@ -132,8 +133,9 @@ def convert(
         before = batch_file.size_when_saved(images)
         only_smaller = not options.even_if_not_smaller
         outcome = compress(
-            plan, settings, lambda update: _tell(tell, update), importance=importance, only_smaller=only_smaller
-        )
+            plan, settings, lambda update: _tell(tell, update), importance=importance, only_smaller=only_smaller,
+            kind=_kind(options),
+        )  # fmt: skip
         before -= _size_of_left(outcome, images)
         warnings = [str(warning) for warning in outcome.of(Severity.WARNING)]
         kept = drop.drop_originals(materials)[1] if options.drop_originals else []
@@ -246,6 +248,13 @@ def _materials(options: argparse.Namespace) -> list[bpy.types.Material]:
     if options.materials:
         return [material for material in bpy.data.materials if material.name in options.materials]
     return selection.of_file()
+
+
+def _kind(options: argparse.Namespace) -> str | None:
+    """The kind of decoder asked for; None: Auto."""
+    if options.decoder == "auto":
+        return NODES if options.self_contained else None
+    return str(options.decoder).upper()
 
 
 def _tell(tell: Tell, update: Update) -> None:

@@ -28,16 +28,28 @@ def memory() -> int | None:
     """Bytes of memory in this computer."""
     try:
         if sys.platform == "win32":
-            return _windows_memory()
+            return _windows_memory()[0]
         if sys.platform == "darwin":
             said = subprocess.run(["sysctl", "-n", "hw.memsize"], capture_output=True, text=True, timeout=10)
             return int(said.stdout)
-        for line in Path(os.sep, "proc", "meminfo").read_text("utf-8").splitlines():
-            if line.startswith("MemTotal:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, subprocess.SubprocessError):
+        return _of_linux("MemTotal:")
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError):
         return None
-    return None
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that programs can still have, without any other giving up some."""
+    try:
+        if sys.platform == "win32":
+            return _windows_memory()[1]
+        if sys.platform == "darwin":
+            said = subprocess.run(["vm_stat"], capture_output=True, text=True, timeout=10).stdout
+            page = int(said.split("page size of ")[1].split()[0])
+            pages = dict(line.split(":") for line in said.splitlines()[1:] if ":" in line)
+            return page * sum(int(pages[f"Pages {name}"].strip(" .")) for name in ("free", "inactive", "speculative"))
+        return _of_linux("MemAvailable:")
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError):
+        return None
 
 
 def can_limit_memory() -> bool:
@@ -68,13 +80,20 @@ def lock(file: IO[bytes]) -> bool:
     return True
 
 
-def _windows_memory() -> int:
+def _of_linux(name: str) -> int:
+    """A line of the system's own account, in bytes."""
+    lines = Path(os.sep, "proc", "meminfo").read_text("utf-8").splitlines()
+    return 1024 * int(next((line for line in lines if line.startswith(name)), "").split()[1])
+
+
+def _windows_memory() -> tuple[int, int]:
+    """All, and what is free."""
     import ctypes
 
     class Status(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ulong), ("load", ctypes.c_ulong), ("total", ctypes.c_ulonglong),
-                    *((name, ctypes.c_ulonglong) for name in "abcdef"))  # fmt: skip
+                    ("free", ctypes.c_ulonglong), *((name, ctypes.c_ulonglong) for name in "abcde"))  # fmt: skip
 
     status = Status(length=ctypes.sizeof(Status))
     ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status.total)
+    return int(status.total), int(status.free)
