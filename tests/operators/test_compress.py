@@ -298,6 +298,6 @@ def children() -> list[int]:
             status = entry.with_name("stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(status[1]) == os.getpid() and status[0] != "Z" and b"process.serve" in command:
+        if int(status[1]) == os.getpid() and status[0] != "Z" and b"core.process.serve" in command:
             found.append(int(entry.parent.name))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
 from pathlib import Path
 
 import addon_utils
@@ -62,20 +62,33 @@ def test_a_file_is_decided_on_where_it_opens(
     assert decoder.kind == BAKED and decoder.is_whole()
 
 
-@pytest.mark.skipif(find_spec("oslquery") is None, reason="this Blender comes without Open Shading Language")
-def test_it_follows_the_engine_before_a_render(plenty: None, square: bpy.types.Object, tmp_path: Path) -> None:
+def test_osl_where_cycles_uses_it(plenty: None, square: bpy.types.Object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python with the bpy module finds no oslquery, which a Blender has: here it is looked for, but not loaded."""
+    addon_utils.enable("cycles")
+    now = bpy.context.scene
+    now.render.engine, now.cycles.device, now.cycles.shading_system = "CYCLES", "CPU", True
+    assert auto_kind.choice(now, 0).kind == BAKED
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    own = Path(bpy.utils.resource_path("LOCAL"), "python", "lib", version, "site-packages")
+    monkeypatch.syspath_prepend(str(own))
+    assert auto_kind.choice(now, 0).kind == OSL
+    now.cycles.shading_system = False
+    assert auto_kind.choice(now, 0).kind == BAKED
+
+
+def test_it_is_decided_anew_before_a_render(
+    square: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     addon_utils.enable("cycles")
     decoder = compressed()
     bpy.ops.object.camera_add(location=(0.5, 0.5, 3))
     now = bpy.context.scene
     now.camera, now.render.filepath = bpy.context.object, str(tmp_path / "render.png")
     now.render.resolution_x = now.render.resolution_y = 8
-    now.render.engine, now.cycles.device, now.cycles.shading_system, now.cycles.samples = "CYCLES", "CPU", True, 1
+    now.render.engine, now.cycles.device, now.cycles.samples = "CYCLES", "CPU", 1
+    monkeypatch.setattr(auto_kind, "SHARE", 0.25)
     bpy.ops.render.render(write_still=True)
-    assert decoder.kind == OSL and decoder.is_auto
-    now.cycles.shading_system = False
-    bpy.ops.render.render(write_still=True)
-    assert decoder.kind == BAKED
+    assert decoder.kind == BAKED and decoder.is_auto and decoder.is_whole()
 
 
 def test_a_choice_stays(plenty: None, square: bpy.types.Object, tmp_path: Path) -> None:
