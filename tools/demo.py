@@ -36,7 +36,8 @@ def main() -> int:
     for path in (compressed, report, picture):
         path.unlink(missing_ok=True)
     _say(f"Compressing the materials of {blend.name}")
-    options = ["--preset", "fast", "--upgrade", "--output", compressed, "--report", report, "--drop-originals"]
+    options = ["--preset", "fast", "--upgrade", "--decoder", "nodes", "--drop-originals"]
+    options += ["--output", compressed, "--report", report]
     code = subprocess.run([sys.executable, "-m", "imagegs_blender.batch", blend, *options], cwd=ROOT).returncode
     if not compressed.is_file():
         return code or 1

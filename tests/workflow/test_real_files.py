@@ -47,7 +47,7 @@ def converted(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pyte
     source, folder = data / FILES[request.param], tmp_path_factory.mktemp(request.param)
     result = {"name": request.param, "source": source}
     result |= {"plain": folder / "plain.blend", "packed": folder / "packed.blend"}
-    options = ["--upgrade", "--preset", "fast", "--num-gaussians", "3000", "--drop-originals"]
+    options = ["--decoder", "nodes", "--upgrade", "--preset", "fast", "--num-gaussians", "3000", "--drop-originals"]
     report = folder / "report.json"
     python("-m", "imagegs_blender.batch", source, "-o", result["plain"], "--report", report, *options)
     (result["report"],) = json.loads(report.read_text())["files"]
