@@ -47,7 +47,7 @@ class Press(_Base):
     bpp: bpy.props.FloatProperty(name="Bits per Pixel", default=1.0, min=0.01, max=64, options=_SCRIPTS)
     seed: bpy.props.IntProperty(name="Seed", default=0, min=0, options=_SCRIPTS)
     even_if_not_smaller: bpy.props.BoolProperty(name="Even If Not Smaller", default=False, options=_SCRIPTS)
-    decoder: bpy.props.EnumProperty(
+    kind: bpy.props.EnumProperty(
         name="Decoder", items=[(kind, kind.title(), "") for kind in ("AUTO", *KINDS)], default="AUTO", options=_SCRIPTS
     )
 
@@ -129,7 +129,7 @@ class Press(_Base):
             "importance": chosen.weighting(),
             "again": self.again,
             "only_smaller": not (self.again or self.even_if_not_smaller or chosen.even_if_not_smaller),
-            "kind": None if self.decoder == "AUTO" else self.decoder,
+            "kind": None if self.kind == "AUTO" else self.kind,
             "worker_options": worker_options(),
         }
 

@@ -110,7 +110,7 @@ def test_a_choice_stays(plenty: None, square: bpy.types.Object, tmp_path: Path) 
 
 
 def test_a_script_chooses(plenty: None, square: bpy.types.Object) -> None:
-    decoder = compressed(decoder=NODES)
+    decoder = compressed(kind=NODES)
     assert decoder.kind == NODES and not decoder.is_auto
 
 
