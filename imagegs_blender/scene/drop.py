@@ -14,7 +14,7 @@ from typing import Any
 
 import bpy
 
-from ..blend import border
+from ..blend import border, removal
 from .replace import originals, remove_empty_frames, trees
 
 MOST_NAMED = 3
@@ -95,7 +95,11 @@ def drop_originals(materials: Iterable[bpy.types.Material]) -> tuple[list[str], 
             tree.nodes.remove(node)
         remove_empty_frames(tree)
     for name in removed:
-        bpy.data.images.remove(border.local_image(name))
+        image = border.local_image(name)
+        if image.users:  # by what does not render it
+            bpy.data.images.remove(image)
+        else:
+            removal.remove([image])
     return removed, kept
 
 

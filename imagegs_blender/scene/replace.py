@@ -14,7 +14,7 @@ from typing import Any
 
 import bpy
 
-from ..blend import border
+from ..blend import border, removal
 from ..blend.decoder import Decoder, decoder_nodes, decoders, is_decoder, is_decoder_node
 from ..blend.properties import HELPER, ORIGINAL
 from ..blend.record import Link, Original
@@ -143,10 +143,7 @@ def remove_unused_decoders() -> None:
         held = [*decoder.trees()[1:], *decoder.images(), *decoder.parts.values()]
         if decoder.shared is not None:
             held.append(decoder.shared)
-        bpy.data.node_groups.remove(decoder.tree)
-        for part in held:  # a group comes before those inside it
-            if part.users == 0 and part.library is None:
-                bpy.data.batch_remove([part])
+        removal.remove([decoder.tree, *held])  # a group comes before those inside it
 
 
 def remove_empty_frames(tree: bpy.types.NodeTree) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 import bpy
 import numpy as np
 
-from ..blend import border, properties
+from ..blend import border, properties, removal
 from ..blend.decoder import Decoder, parsed, remember
 from ..blend.properties import BAKED, KINDS, NODES, OSL
 from ..blend.record import Record
@@ -280,7 +280,7 @@ def _alike(decoder: Decoder, maps: Sequence[MapInfo], built: Tables | NodeTables
 def _pattern(alike: tuple) -> bpy.types.ShaderNodeTree | None:
     """A body that was built alike in this file, if there is one."""
     uid = _latest.get(alike)
-    trees = (tree for tree in bpy.data.node_groups if tree.session_uid == uid)
+    trees = (tree for tree in bpy.data.node_groups if tree.session_uid == uid and not removal.is_left(tree))
     return next((tree for tree in trees if isinstance(tree, bpy.types.ShaderNodeTree)), None)
 
 
@@ -296,9 +296,4 @@ def _clear(decoder: Decoder) -> None:
     """Remove the nodes of a decoder and what only they use: images and inner groups."""
     inner, images = decoder.trees()[1:], decoder.images()
     decoder.clear()
-    for group in inner:
-        if group.users == 0:
-            bpy.data.node_groups.remove(group)
-    for image in images:
-        if image.users == 0:
-            bpy.data.images.remove(image)
+    removal.remove([*inner, *images])

@@ -69,16 +69,17 @@ def scene(tmp_path: Path) -> list[bpy.types.Material]:
 
 def everything() -> dict[str, dict]:
     owned = {m.name: m.node_tree for m in bpy.data.materials}
-    return {name: trees.dump(tree) for name, tree in [*owned.items(), *bpy.data.node_groups.items()]}
+    groups = {name: bpy.data.node_groups[name] for name in trees.names()["node_groups"]}
+    return {name: trees.dump(tree) for name, tree in (owned | groups).items()}
 
 
 def test_restore_puts_every_node_and_link_back(scene: list[bpy.types.Material]) -> None:
-    before, images = everything(), sorted(bpy.data.images.keys())
+    before, names = everything(), trees.names()
     replace_all(scene)
     assert everything() != before
     assert replace.restore(scene) == 6
     assert everything() == before
-    assert sorted(bpy.data.images.keys()) == images
+    assert trees.names() == names
 
 
 def test_restore_after_save_and_load(scene: list[bpy.types.Material], tmp_path: Path) -> None:

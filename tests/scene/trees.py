@@ -10,6 +10,8 @@ import bpy
 import numpy as np
 from PIL import Image
 
+from imagegs_blender.blend import removal
+
 
 def image(name: str, folder: Path, channels: str = "RGB", size: tuple[int, int] = (32, 32), space: str = "sRGB") -> Any:
     """An 8-bit PNG of smooth noise in a folder, loaded as an image datablock."""
@@ -85,6 +87,14 @@ def group(name: str, inputs: dict[str, str], outputs: dict[str, str]) -> Any:
     tree.nodes.new("NodeGroupInput")
     tree.nodes.new("NodeGroupOutput")
     return tree
+
+
+def names() -> dict[str, list[str]]:
+    """The images and groups of the open file; not what blend/removal.py leaves of some until it is closed."""
+    return {
+        collection: sorted(part.name for part in getattr(bpy.data, collection) if not removal.is_left(part))
+        for collection in ("images", "node_groups")
+    }
 
 
 def dump(tree: bpy.types.NodeTree) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from imagegs_blender.shaders.glsl import compute
 from tests.blend.samples import made
 from tests.core.devices import cards
 from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
+from tests.scene import trees
 
 from . import osl_worker, plane
 
@@ -101,12 +102,12 @@ def test_there_and_back(tmp_path: Path, found: stream.Stream) -> None:
     """Baked at a coarse LOD, and nodes again: every link stays, nothing is left behind."""
     decoder = made()
     outputs = plane.stage(decoder.tree, WIDTH, HEIGHT)
-    images, groups = len(bpy.data.images), len(bpy.data.node_groups)
+    before = trees.names()
     set_kind(decoder, BAKED, 2.0)
     sizes = {tuple(image.size) for image in decoder.derived_images()}
     assert sizes == {(WIDTH // 4, HEIGHT // 4)}
     set_kind(decoder, NODES)
-    assert len(bpy.data.images) == images and len(bpy.data.node_groups) == groups
+    assert trees.names() == before
     check(plane.render("CYCLES", tmp_path, outputs), found.gaussians, node_tables.build(found.gaussians, found.maps))
     with pytest.raises(ImageGSError, match="no decoder is called GLSL"):
         set_kind(decoder, "GLSL")

@@ -30,5 +30,4 @@ def plane(name: str, folder: Path, uv: tuple[float, float] = (1.0, 1.0)) -> bpy.
 
 def state() -> dict[str, Any]:
     """All that compressing could change."""
-    kept = {collection: sorted(getattr(bpy.data, collection).keys()) for collection in ("images", "node_groups")}
-    return kept | {material.name: trees.dump(material.node_tree) for material in bpy.data.materials}
+    return trees.names() | {material.name: trees.dump(material.node_tree) for material in bpy.data.materials}
