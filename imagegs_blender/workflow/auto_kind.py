@@ -49,7 +49,8 @@ def choice(scene: bpy.types.Scene, size: int) -> Choice:
     if free is None:
         return Choice(NODES, "how much memory is free is not known")
     room = min(free, CARD) if on_card else free
-    of = f"{summary.size(size)} as images, {summary.size(room)} of memory free"
+    where = "counted as free on a graphics card" if on_card and room == CARD else "of memory free"
+    of = f"{summary.size(size)} as images, {summary.size(room)} {where}"
     if size > SHARE * room:
         return Choice(NODES, f"saves memory: {of}")
     return Choice(BAKED, f"renders fastest: {of}")

@@ -60,6 +60,8 @@ _NOTHING = Cost(0, 0)
 
 def size(number: float) -> str:
     """Bytes for people, powers of 1000."""
+    if number >= 999.5e6:
+        return f"{number / 1e9:.1f} GB"
     return f"{number / 1e6:.1f} MB" if number >= 999_500 else f"{number / 1000:.0f} KB"
 
 

@@ -129,6 +129,10 @@ def steps() -> Iterator[float]:
     editor = next(a for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "IMAGE_EDITOR")
     sidebar = next(r for r in editor.regions if r.type == "UI")
     canvas = next(r for r in editor.regions if r.type == "WINDOW")
+    for _ in range(10):  # a busy computer draws late
+        if sidebar.active_panel_category == "Image-GS":
+            break
+        yield 5
     assert sidebar.active_panel_category == "Image-GS", "the comparison's tab is shown"
     check_fitted(canvas)
     shot("5_split")

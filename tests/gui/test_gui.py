@@ -91,6 +91,7 @@ def test_a_farm_starts_from_factory_settings(blender: list[str], extension: Path
         "--num-gaussians",
         "300",
         "--even-if-not-smaller",
+        "--upgrade",
         "--report",
         str(folder / "report.json"),
     ]
