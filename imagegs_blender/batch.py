@@ -35,8 +35,8 @@ from typing import Any
 import bpy
 
 from .blend import amount
-from .core import files
-from .core.batch import blend_file, child, engines, machine, plan, run
+from .core import files, machine
+from .core.batch import blend_file, child, engines, plan, run
 from .core.batch.journal import ENDED_WELL, read
 from .core.cli import batch_report, console
 from .core.edition import COMPLETE

@@ -21,6 +21,7 @@ GROUND = {
     "core.errors",
     "core.files",
     "core.litter",
+    "core.machine",
     "core.gaussians",
     "core.morton",
     "core.settings",

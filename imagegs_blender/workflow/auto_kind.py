@@ -16,7 +16,7 @@ import bpy
 from ..blend import border
 from ..blend.decoder import Decoder, decoders
 from ..blend.properties import AUTO, BAKED, KIND, NODES, OSL
-from ..core.batch import machine
+from ..core import machine
 from ..core.errors import ImageGSError
 from ..core.textures.texture_stack import Depth, MapInfo
 from ..shaders.decoder import set_kind

@@ -22,8 +22,8 @@ import bpy
 
 from ..blend import amount
 from ..blend.properties import NODES
-from ..core import files
-from ..core.batch import blend_file, machine
+from ..core import files, machine
+from ..core.batch import blend_file
 from ..core.cli import console
 from ..core.decoding import renderer
 from ..core.errors import ImageGSError

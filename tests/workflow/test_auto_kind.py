@@ -11,7 +11,7 @@ import pytest
 
 from imagegs_blender.blend.decoder import Decoder, decoders
 from imagegs_blender.blend.properties import BAKED, NODES, OSL
-from imagegs_blender.core.batch import machine
+from imagegs_blender.core import machine
 from imagegs_blender.shaders.decoder import pack
 from imagegs_blender.workflow import auto_kind
 from tests.workflow import scene

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
+from .. import machine
 from ..errors import ImageGSError, first_line
 from ..version import PACKAGE, version
-from . import child, machine
+from . import child
 from .child import Job, Result
 from .engines import Tell, attempt
 

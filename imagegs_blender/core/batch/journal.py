@@ -15,9 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .. import files
+from .. import files, machine
 from ..errors import ImageGSError
-from . import machine
 
 VERSION = 1
 """Of the lines. A program reads no others."""

@@ -1,4 +1,4 @@
-"""What this computer has, and what it can do for a batch: cores, memory, limits, locks. None: that is not known here."""
+"""What this computer has: cores, memory, limits, locks. None: that is not known here."""
 
 from __future__ import annotations
 
