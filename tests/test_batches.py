@@ -16,7 +16,8 @@ import bpy
 import pytest
 
 from imagegs_blender.blend.decoder import decoders
-from imagegs_blender.core.batch import blend_file, machine
+from imagegs_blender.core import machine
+from imagegs_blender.core.batch import blend_file
 from tests import blender, library
 
 ROOT = Path(__file__).resolve().parent.parent
