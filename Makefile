@@ -32,7 +32,7 @@ demo:
 
 test:
 	@bash tools/setup.sh blender,test
-	"$$VENV/bin/python" -m pytest --numprocesses $(JOBS) --dist loadfile
+	"$$VENV/bin/python" -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint:
 	@bash tools/setup.sh blender,test

@@ -27,6 +27,16 @@ def data() -> Path:
     return folder
 
 
+_LONGEST = (
+    "test_installation.py", "test_real_files.py", "test_batches.py", "test_farm.py", "test_overnight.py", "test_wild.py",
+)  # fmt: skip
+"""Files whose tests take minutes. They come first, so that no process is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nodes_unless_asked() -> Iterator[None]:
     """Most tests of decoders are about nodes: here no memory is free for images."""

@@ -6,7 +6,7 @@ single numbers. Each function here says once what Blender itself is sure of, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import bpy
@@ -25,6 +25,20 @@ def registered(*classes: type) -> tuple[Callable[[], None], Callable[[], None]]:
     """register() and unregister() of a module that has these classes, in this order, and nothing else."""
     factory: Any = bpy.utils.register_classes_factory  # its annotations say that nothing is returned
     return factory(classes)
+
+
+def handled(handlers: Mapping[str, Callable[..., None]]) -> tuple[Callable[[], None], Callable[[], None]]:
+    """register() and unregister() of a module that has these handlers, by the names of bpy.app.handlers."""
+
+    def register() -> None:
+        for name, handler in handlers.items():
+            getattr(bpy.app.handlers, name).append(handler)
+
+    def unregister() -> None:
+        for name, handler in handlers.items():
+            getattr(bpy.app.handlers, name).remove(handler)
+
+    return register, unregister
 
 
 def scene(context: bpy.types.Context) -> bpy.types.Scene:

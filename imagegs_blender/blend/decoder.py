@@ -16,6 +16,7 @@ import bpy
 from ..core.decoding.layout import Layout
 from ..core.errors import ImageGSError
 from ..core.igs import stream as igs
+from ..core.textures.texture_stack import MapInfo
 from ..core.textures.udim import Tiles
 from . import border, derived, properties
 from .properties import OSL
@@ -106,6 +107,20 @@ class Decoder:
     def stream(self) -> igs.Stream:
         """The .igs file, parsed: once as long as its bytes stay the same. Raises ImageGSError where it can't be read."""
         return parsed(self.data)
+
+    @property
+    def maps(self) -> tuple[MapInfo, ...]:
+        """Its maps, read without the Gaussians; none where its stream can't be read."""
+        try:
+            return igs.read_maps(self.data)
+        except ImageGSError:
+            return ()
+
+    def require_local(self) -> None:
+        """Raise ImageGSError where it is linked, and so can't be changed."""
+        if self.linked:
+            assert self.tree.library is not None
+            raise ImageGSError(f"{self.name}: it is linked from {self.tree.library.filepath}; make it local first")
 
     @property
     def record(self) -> Record:

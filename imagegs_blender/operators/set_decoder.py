@@ -42,13 +42,11 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> border.Result:
         try:
-            for decoder in selection.chosen_decoders(context):
-                if self.kind == AUTO:
-                    auto_kind.begin(decoder)
-                else:
-                    set_kind(decoder, self.kind, detail=wanted_detail())
             if self.kind == AUTO:
-                auto_kind.follow(border.scene(context))
+                auto_kind.begin(selection.chosen_decoders(context), border.scene(context))
+            else:
+                for decoder in selection.chosen_decoders(context):
+                    set_kind(decoder, self.kind, detail=wanted_detail())
             follow_levels()
         except ImageGSError as error:
             self.report({"ERROR"}, str(error))

@@ -99,8 +99,7 @@ def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0, a
     """
     if kind not in KINDS:
         raise ImageGSError(f"{decoder.name}: no decoder is called {kind}; choose one of {', '.join(KINDS)}")
-    if decoder.linked:
-        raise ImageGSError(f"{decoder.name}: it is linked from {decoder.tree.library.filepath}; make it local first")
+    decoder.require_local()
     stream = decoder.stream
     built = _tables(kind, stream, detail)
     if kind == OSL:
@@ -172,7 +171,7 @@ def show_average(decoder: Decoder) -> None:
             detach(decoder)
     elif decoder.kind == BAKED:
         baked.show_average(decoder)
-    elif decoder.kind == NODES and decoder.layout is None and decoder.average and (maps := _maps(decoder)):
+    elif decoder.kind == NODES and decoder.layout is None and decoder.average and (maps := decoder.maps):
         end = next(node for node in decoder.tree.nodes if node.bl_idname == "NodeGroupOutput")
         for link in [link for socket in end.inputs for link in border.links(socket)]:
             decoder.tree.links.remove(link)
@@ -282,14 +281,6 @@ def _pattern(alike: tuple) -> bpy.types.ShaderNodeTree | None:
     uid = _latest.get(alike)
     trees = (tree for tree in bpy.data.node_groups if tree.session_uid == uid and not removal.is_left(tree))
     return next((tree for tree in trees if isinstance(tree, bpy.types.ShaderNodeTree)), None)
-
-
-def _maps(decoder: Decoder) -> tuple[MapInfo, ...]:
-    """The maps of a decoder; none where its stream can't be read."""
-    try:
-        return decoder.stream.maps
-    except ImageGSError:
-        return ()
 
 
 def _clear(decoder: Decoder) -> None:

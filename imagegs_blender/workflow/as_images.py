@@ -159,17 +159,17 @@ def _on_load(*_: object) -> None:
     hide(bpy.data.materials)
 
 
-_HANDLERS = {"save_pre": _on_saving, "save_post": _on_saved, "save_post_fail": _on_saved, "load_post": _on_load}
+_add_handlers, _remove_handlers = border.handled({
+    "save_pre": _on_saving, "save_post": _on_saved, "save_post_fail": _on_saved, "load_post": _on_load,
+})  # fmt: skip
 
 
 def register() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
+    _add_handlers()
 
 
 def unregister() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+    _remove_handlers()
     _bakings.clear()
     if bpy.app.timers.is_registered(_prepare_next):
         bpy.app.timers.unregister(_prepare_next)

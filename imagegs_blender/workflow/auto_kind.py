@@ -7,7 +7,7 @@ engine, and before a render; a kind that a person chose stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -41,9 +41,8 @@ def choice(scene: bpy.types.Scene, size: int) -> Choice:
     """What suits a scene, if the decoders' maps take so many bytes as images."""
     cycles: Any = getattr(scene, "cycles", None)
     engine: str = scene.render.engine
-    is_cycles = engine == "CYCLES" and cycles is not None
-    on_card = cycles.device == "GPU" if is_cycles else not bpy.app.background
-    if is_cycles and not on_card and cycles.shading_system and find_spec("oslquery"):
+    on_card = engine != "CYCLES" or cycles is None or cycles.device == "GPU"
+    if not on_card and cycles.shading_system and find_spec("oslquery"):
         return Choice(OSL, "Cycles uses Open Shading Language")
     free = machine.free_memory()
     if free is None:
@@ -56,74 +55,83 @@ def choice(scene: bpy.types.Scene, size: int) -> Choice:
     return Choice(BAKED, f"renders fastest: {of}")
 
 
-def image_size(maps: Iterable[MapInfo]) -> int:
-    """Bytes of these maps as images in memory, without smaller copies."""
-    return sum(info.width * info.height * (4 if info.depth is Depth.U8 else 16) for info in maps)
+def decide(scene: bpy.types.Scene, more: Iterable[Iterable[MapInfo]] = (), instead_of: Collection[Decoder] = ()) -> str:
+    """The kind that suits a scene, for all decoders that are Auto together.
+
+    more         the maps of decoders to come
+    instead_of   decoders that go then
+    """
+    global _reason
+    there = [decoder.maps for decoder in _following() if decoder not in instead_of]
+    kind, _reason = choice(scene, sum(map(_image_size, [*there, *more])))
+    return kind
 
 
-def total_size(more: Iterable[Iterable[MapInfo]] = ()) -> int:
-    """image_size() of all decoders of the open file that are Auto, and of the maps of more to come."""
-    return sum(image_size(decoder.stream.maps) for decoder in _following()) + sum(map(image_size, more))
-
-
-def begin(decoder: Decoder) -> None:
-    """Let the kind of a decoder be chosen from now on, by the next follow(). Raises ImageGSError where it is linked."""
-    if decoder.linked:
-        raise ImageGSError(f"{decoder.name}: it is linked from {decoder.tree.library.filepath}; make it local first")
-    if decoder.self_contained:
-        raise ImageGSError(
-            f"{decoder.name}: a self-contained file needs Nodes or Baked; switch Self-Contained off first"
-        )
-    AUTO.write(decoder.tree, True)
+_reason = ""
+"""Why the last decision was as it was; the panel shows it at every drawing."""
 
 
 def reason(scene: bpy.types.Scene) -> str:
     """Why decoders that are Auto have the kind that they have, in words."""
-    return choice(scene, total_size()).why
+    if not _reason:
+        decide(scene)
+    return _reason
+
+
+def begin(several: Collection[Decoder], scene: bpy.types.Scene) -> None:
+    """Let the kind of these decoders be chosen, now and from now on.
+
+    Raises ImageGSError, and changes nothing, where one is linked or self-contained.
+    """
+    for decoder in several:
+        decoder.require_local()
+        if decoder.self_contained:
+            raise ImageGSError(
+                f"{decoder.name}: a self-contained file needs Nodes or Baked; switch Self-Contained off first"
+            )
+    for decoder in several:
+        AUTO.write(decoder.tree, True)
+    follow(scene)
 
 
 def follow(scene: bpy.types.Scene) -> None:
     """Give each decoder that is Auto the kind that suits the scene now."""
     found = _following()
-    if not found:
-        return
-    kind = choice(scene, total_size()).kind
+    kind = decide(scene) if found else None
     changed = [decoder for decoder in found if decoder.kind != kind]
     for decoder in changed:
         try:
-            set_kind(decoder, kind, detail=wanted_detail(), auto=True)
+            set_kind(decoder, str(kind), detail=wanted_detail(), auto=True)
         except ImageGSError as error:
+            rebuild.queue.problems[decoder.uid] = str(error)  # said once
             rebuild.tell([str(error)])
     if changed:
         levels.follow_levels()
 
 
 def _following() -> list[Decoder]:
-    """The decoders that are Auto, and can be built in another way: not linked, sound, and not saved with what they read."""
-    return [
-        d for d in decoders() if not d.linked and d.is_sound and d.is_auto and not d.self_contained and _readable(d)
-    ]
+    """The decoders that are Auto and can be built in another way: local, sound, not saved with what they read."""
+    found = (d for d in decoders() if not d.linked and d.is_sound and d.is_auto and not d.self_contained)
+    return [d for d in found if d.uid not in rebuild.queue.problems and d.maps]
 
 
-def _readable(decoder: Decoder) -> bool:
-    try:
-        return bool(decoder.stream)
-    except ImageGSError:
-        return False
+def _image_size(maps: Iterable[MapInfo]) -> int:
+    """Bytes of these maps as images in memory, without smaller copies."""
+    return sum(info.width * info.height * (4 if info.depth is Depth.U8 else 16) for info in maps)
 
 
 @bpy.app.handlers.persistent
 def _on_load(*_: object) -> None:
-    """Before anything is built: only what is going to be."""
-    found = _following()
+    """Before anything is built, so that it is built once."""
+    global _reason
+    _reason = ""
+    _seen.clear()
     scene = bpy.context.scene
-    if found and scene is not None:
-        kind = choice(scene, total_size()).kind
+    found = [decoder for decoder in _following() if decoder.body is None]
+    if scene is not None and found:
+        kind = decide(scene)
         for decoder in found:
-            if decoder.body is None:
-                KIND.write(decoder.tree, kind)
-        _seen.clear()
-        _seen.append(_asks(scene))
+            KIND.write(decoder.tree, kind)
 
 
 @bpy.app.handlers.persistent
@@ -132,7 +140,7 @@ def _on_render(scene: bpy.types.Scene, *_: object) -> None:
 
 
 _seen: list[tuple[object, ...]] = []
-"""What the scene asked for when it was last looked at."""
+"""What the scene asked for when it was last looked at; nothing in a file that was just opened."""
 
 
 def _asks(scene: bpy.types.Scene) -> tuple[object, ...]:
@@ -143,11 +151,8 @@ def _asks(scene: bpy.types.Scene) -> tuple[object, ...]:
 @bpy.app.handlers.persistent
 def _on_update(scene: bpy.types.Scene, *_: object) -> None:
     """In a window: when a scene gets another engine, its decoders follow as soon as Blender has time."""
-    if bpy.app.background or _seen == [_asks(scene)]:
-        return
-    is_first = not _seen
-    _seen[:] = [_asks(scene)]
-    if not is_first and not bpy.app.timers.is_registered(_later):
+    asked, _seen[:] = list(_seen), [_asks(scene)]
+    if asked and asked != _seen and not bpy.app.background and not bpy.app.timers.is_registered(_later):
         bpy.app.timers.register(_later, first_interval=rebuild.SECONDS)
 
 
@@ -155,15 +160,6 @@ def _later() -> None:
     follow(border.scene(bpy.context))
 
 
-_HANDLERS = {"load_post": _on_load, "render_init": _on_render, "depsgraph_update_post": _on_update}
-
-
-def register() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
-
-
-def unregister() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
-    _seen.clear()
+register, unregister = border.handled(
+    {"load_post": _on_load, "render_init": _on_render, "depsgraph_update_post": _on_update}
+)

@@ -18,7 +18,7 @@ import bpy
 
 from ..blend import border
 from ..blend.decoder import Decoder, find, share
-from ..blend.properties import AUTO, NODES
+from ..blend.properties import AUTO
 from ..blend.record import OriginalMap, Record
 from ..core.encoding.encode import Encoded, Progress
 from ..core.encoding.report import FitReport
@@ -176,20 +176,17 @@ def steps(
         )
         for skipped in outcome.plan.skipped
     ]
+    replaced = selection.decoders(_materials(plan)) if again else []
+    kind = kind or _chosen_kind(replaced)
     auto = kind is None
-    if again and auto:
-        before = selection.decoders(_materials(plan))
-        kinds = {decoder.kind for decoder in before if decoder.is_sound and not decoder.is_auto}
-        auto = len(kinds) != 1
-        kind = None if auto else kinds.pop()
     try:
-        if kind is None and fits:
-            sizes = auto_kind.total_size(fit.encoded.stream.maps for fit in fits)
-            kind = auto_kind.choice(border.scene(bpy.context), sizes).kind
+        if kind is None:
+            maps = (fit.encoded.stream.maps for fit in fits)
+            kind = auto_kind.decide(border.scene(bpy.context), maps, replaced)
         for fit in fits:
             start = time.perf_counter()
             with _caught(fit.stack, outcome):
-                fit.decoders = _decoders(fit, fit.stack.settings(settings), kind or NODES, auto)
+                fit.decoders = _decoders(fit, fit.stack.settings(settings), kind, auto)
             fit.seconds += time.perf_counter() - start
             yield Update(names, fit.index, Phase.BUILDING)
         built = [fit for fit in fits if fit.decoders]
@@ -242,6 +239,12 @@ def _caught(stack: StackPlan, outcome: Outcome) -> Iterator[None]:
     else:
         return
     outcome.notices.append(Notice(Severity.ERROR, stack.name, text, stack.materials))
+
+
+def _chosen_kind(replaced: Iterable[Decoder]) -> str | None:
+    """The kind that a person chose for all of these that are not Auto; None where there is none, or several."""
+    kinds = {decoder.kind for decoder in replaced if decoder.is_sound and not decoder.is_auto}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _decoders(fit: _Fit, settings: FitSettings, kind: str, auto: bool) -> dict[Sampling, str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import Decoder, decoders
 from ..core.errors import ImageGSError, one_line
 from ..shaders.decoder import show_average, update
@@ -188,20 +189,18 @@ def _on_change(*_: object) -> None:
     tell(rebuild_lost())
 
 
-_HANDLERS = {
+_add_handlers, _remove_handlers = border.handled({
     "load_post": _on_load, "undo_post": _on_change, "redo_post": _on_change, "blend_import_post": _on_change,
     "render_init": _on_render,
-}  # fmt: skip
+})  # fmt: skip
 
 
 def register() -> None:
     max_detail.register(follow_detail)
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
+    _add_handlers()
 
 
 def unregister() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+    _remove_handlers()
     max_detail.unregister()
     queue.clear()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import decoders
 from ..scene import ungrouped
 from ..shaders.body import leave_out, let_in
@@ -52,14 +53,4 @@ def _on_saved(*_: object) -> None:
     _leave_out(False)
 
 
-_HANDLERS = {"save_pre": _on_saving, "save_post": _on_saved, "save_post_fail": _on_saved}
-
-
-def register() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
-
-
-def unregister() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+register, unregister = border.handled({"save_pre": _on_saving, "save_post": _on_saved, "save_post_fail": _on_saved})

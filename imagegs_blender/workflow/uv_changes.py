@@ -10,6 +10,7 @@ import time
 
 import bpy
 
+from ..blend import border
 from ..blend.decoder import Decoder, decoders
 from ..core.textures import cells
 from ..scene import coverage
@@ -102,20 +103,18 @@ def _on_other_decoders(*_: object) -> None:
     refresh()
 
 
-_HANDLERS = {
+_add_handlers, _remove_handlers = border.handled({
     "load_post": _on_other_decoders, "undo_post": _on_other_decoders, "redo_post": _on_other_decoders,
     "blend_import_post": _on_other_decoders, "depsgraph_update_post": _on_update,
-}  # fmt: skip
+})  # fmt: skip
 
 
 def register() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
+    _add_handlers()
 
 
 def unregister() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+    _remove_handlers()
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
     watch.shown, watch.outgrown = {}, set()

@@ -134,6 +134,12 @@ def read(data: bytes) -> Stream:
     return stream
 
 
+def read_maps(data: bytes) -> tuple[MapInfo, ...]:
+    """The maps of a .igs file, without its Gaussians, which take longer. Raises ImageGSError as read() does."""
+    version, flags = _read_flags(data)
+    return _read_head(_sections(data)[0], version, flags)[1]
+
+
 def info(data: bytes) -> dict:
     """The content of a file as JSON-ready values: bytes, bpp, bppc, num_gaussians, bits, maps. Checks the whole file."""
     stream = read(data)

@@ -245,3 +245,10 @@ def test_a_place_on_the_morton_curve_is_a_cell() -> None:
     code = morton.code(x, y)
     assert morton.code(np.array([1, 0, 3]), np.array([0, 1, 3])).tolist() == [1, 2, 15]
     np.testing.assert_array_equal(np.stack(morton.cell(code)), [x, y])
+
+
+def test_maps_are_read_without_the_gaussians() -> None:
+    data = stream.write(uneven(60, 6), MAPS)
+    assert stream.read_maps(data) == stream.read(data).maps
+    with pytest.raises(ImageGSError):
+        stream.read_maps(data[:40])
