@@ -1,6 +1,6 @@
 """Plays Blender's program file with the bpy module: as much of its command line as a batch and its farms use.
 
-    blender [-b] [--factory-startup] [-t N] [--python-exit-code N] [FILE.blend] --python SCRIPT [-- ARGUMENTS]
+    blender [-b] [--factory-startup] [--addons NAMES] [-t N] [--python-exit-code N] [FILE.blend] --python SCRIPT [-- ARGUMENTS]
 
 install() writes such a program into a folder.
 """
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
             break
         if word in ("-b", "--background", "--factory-startup"):
             continue
-        if word == "-t":
+        if word in ("-t", "--addons"):
             next(words)
         elif word == "--python-exit-code":
             code = int(next(words))

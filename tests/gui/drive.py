@@ -119,6 +119,7 @@ def steps() -> Iterator[float]:
     assert lods and all(value > 0 for value in lods), "the slider moves the LOD"
     shot("4_lod")
     bpy.context.scene.imagegs.lod = 0
+    yield from follow_the_engine()
 
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
         assert bpy.ops.imagegs.compare() == {"FINISHED"}
@@ -219,6 +220,20 @@ def decoder_nodes() -> list[bpy.types.Node]:
     decoder = package("blend.decoder")
     trees = [material.node_tree for material in bpy.data.materials if material.node_tree]
     return [node for tree in trees for node in decoder.decoder_nodes(tree)]
+
+
+def follow_the_engine() -> Iterator[float]:
+    """Auto decides anew when a scene gets another engine: images, and nodes where no memory is left for them."""
+    scene, auto_kind = bpy.context.scene, package("workflow.auto_kind")
+    engine, share = scene.render.engine, auto_kind.SHARE
+    assert [(decoder.is_auto, decoder.kind) for decoder in decoders()] == [(True, "BAKED")]
+    auto_kind.SHARE, scene.render.engine = 0.0, "CYCLES"
+    yield from until(lambda: decoders()[0].kind == "NODES", 20)
+    yield 2
+    shot("4_nodes")
+    auto_kind.SHARE, scene.render.engine = share, engine
+    yield from until(lambda: decoders()[0].kind == "BAKED", 20)
+    yield 2
 
 
 def check_tables(decoder: Any) -> None:

@@ -43,14 +43,23 @@ def module_launcher() -> list[str]:
 
 def program_launcher(program: str, arguments: Sequence[str], threads: int) -> list[str]:
     """The same of Blender's program file, with those of these arguments of a running one that are about how it starts."""
-    kept = [name for name in arguments if name in _HOW_IT_STARTS]
+    kept: list[str] = []
+    for place, name in enumerate(arguments):
+        if name in ("--", "-c", "--command"):  # what follows is for us
+            break
+        if name in _HOW_IT_STARTS:
+            kept += arguments[place : place + 1 + _HOW_IT_STARTS[name]]
     return [program, "-b", *kept, "-t", str(threads), "--python-exit-code", "1", "--python", str(SCRIPT), "--"]
 
 
 _HOW_IT_STARTS = {
-    "--factory-startup", "--python-use-system-env", "--offline-mode", "--online-mode", "--disable-autoexec", "-Y",
-    "--enable-autoexec", "-y",
+    "--addons": 1,
+    **dict.fromkeys((
+        "--factory-startup", "--python-use-system-env", "--offline-mode", "--online-mode", "--disable-autoexec", "-Y",
+        "--enable-autoexec", "-y",
+    ), 0),
 }  # fmt: skip
+"""Names, and how many words come behind each."""
 
 
 def run(
