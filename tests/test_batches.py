@@ -19,9 +19,9 @@ from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.core import machine
 from imagegs_blender.core.batch import blend_file
 from tests import blender, library
+from tests.library import QUICK
 
 ROOT = Path(__file__).resolve().parent.parent
-QUICK = ("--preset", "fast", "--num-gaussians", "60", "--even-if-not-smaller", "--device", "cpu")
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes and signals are POSIX's")
 
 
@@ -68,7 +68,7 @@ def test_broken_files_are_lines_and_all_others_are_converted(tmp_path: Path) -> 
     temporary.mkdir()
     names = library.make(source, 3, broken=True)
     before = contents(source)
-    command = ["-r", source, "-o", out, *QUICK, "--timeout", 25, "--jobs", 2, "--progress", "json"]
+    command = ["-r", source, "-o", out, *QUICK, "--timeout", 40, "--jobs", 2, "--progress", "json"]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     run = batch(*command, env=environment)
 
@@ -76,7 +76,7 @@ def test_broken_files_are_lines_and_all_others_are_converted(tmp_path: Path) -> 
     statuses = {f"{name}.blend": status for name, status in library.BROKEN.items()} | dict.fromkeys(names, "done")
     assert {line["key"]: line["status"] for line in lines(out)} == statuses
     reasons = {line["key"]: line["reason"] for line in lines(out)}
-    assert "signal 11" in reasons["crashing.blend"] and "longer than 25 s" in reasons["hanging.blend"]
+    assert "signal 11" in reasons["crashing.blend"] and "longer than 40 s" in reasons["hanging.blend"]
     assert (
         "can't be opened" in reasons["empty.blend"]
         and "library of orphaned.blend is missing" in reasons["orphaned.blend"]

@@ -8,11 +8,12 @@ import bpy
 
 from ..blend import amount, border
 from ..blend.decoder import decoders
+from ..blend.properties import BAKED
 from ..core.settings import FitSettings
 from ..scene import material_stack
 from ..scene.cost import Cost
 from ..scene.material_stack import Plan, StackPlan
-from . import pace, worth
+from . import auto_kind, pace, worth
 
 _MAX_KEPT = 8
 """Plans in memory: for the selections that a person goes back and forth between."""
@@ -22,6 +23,7 @@ _MEMORY_PER_BYTE = 12
 
 _plans: dict[tuple[object, ...], Plan] = {}
 _costs: dict[Plan, Cost] = {}
+_kinds: dict[Plan, str] = {}
 _notes: dict[StackPlan, list[str]] = {}
 
 
@@ -31,7 +33,7 @@ class Estimate:
 
     before    what their images take now
     bytes     at most; None where quality decides
-    memory    of the decoders' tables, roughly; None where quality decides
+    memory    of the decoders that Auto takes now, their tables or images, roughly; None where quality decides
     seconds   roughly, on this machine
     """
 
@@ -67,7 +69,9 @@ def estimate(plan: Plan, settings: FitSettings) -> Estimate:
     size = sum(known) if len(known) == len(sizes) else None
     if plan not in _costs:
         _costs[plan] = sum(map(worth.now, plan.stacks), Cost(0, 0))
-    return Estimate(_costs[plan], size, None if size is None else _MEMORY_PER_BYTE * size, seconds)
+        _kinds[plan] = auto_kind.choice(border.scene(bpy.context), _costs[plan].memory).kind
+    memory = None if size is None else _MEMORY_PER_BYTE * size
+    return Estimate(_costs[plan], size, _costs[plan].memory if _kinds[plan] == BAKED else memory, seconds)
 
 
 def notes(stack: StackPlan) -> list[str]:
@@ -108,19 +112,15 @@ def _without_uv(stack: StackPlan) -> list[str]:
 
 @bpy.app.handlers.persistent
 def _forget(*_: object) -> None:
-    for known in (_plans, _costs, _notes):
+    for known in (_plans, _costs, _kinds, _notes):
         known.clear()
 
 
-_HANDLERS = ("depsgraph_update_post", "undo_post", "redo_post", "load_post")
-
-
-def register() -> None:
-    for name in _HANDLERS:
-        getattr(bpy.app.handlers, name).append(_forget)
+register, _remove_handlers = border.handled(
+    dict.fromkeys(("depsgraph_update_post", "undo_post", "redo_post", "load_post"), _forget)
+)
 
 
 def unregister() -> None:
-    for name in _HANDLERS:
-        getattr(bpy.app.handlers, name).remove(_forget)
+    _remove_handlers()
     _forget()

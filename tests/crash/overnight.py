@@ -21,7 +21,6 @@ from imagegs_blender.core.batch.journal import ENDED_WELL
 from tests import library
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = ["--preset", "fast", "--num-gaussians", "60", "--even-if-not-smaller", "--device", "cpu", "--quiet"]
 _SEAL = b"\xb1\xea\x92\x8f"
 
 
@@ -43,7 +42,7 @@ def overnight(
     temporary.mkdir()
     good = library.make(source, files, broken=True)
     before = _hashes(source)
-    options = ["-r", source, "-o", out, *QUICK, "--jobs", 2, "--timeout", timeout, "--retry"]
+    options = ["-r", source, "-o", out, *library.QUICK, "--quiet", "--jobs", 2, "--timeout", timeout, "--retry"]
     command = [sys.executable, "-m", "imagegs_blender.batch", *map(str, options)]
     hits: Counter[str] = Counter()
     run = _start(command, temporary)

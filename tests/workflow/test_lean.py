@@ -23,8 +23,8 @@ from tests.workflow.test_damaged import check, empty_file, saved
 
 __all__ = ["empty_file"]
 
-MOST_BYTES = 3 * 1024
-"""Of a compressed .blend, for each decoder beside its stream."""
+MOST_BYTES = {1: 3200, 10: 2048, 100: 2048}
+"""Of a compressed .blend, for each of so many decoders beside its stream. Where memory lies makes them up to 50 more or less."""
 
 
 @pytest.mark.parametrize("kind", [NODES, BAKED])
@@ -37,8 +37,8 @@ def test_what_a_decoder_takes_in_a_file(tmp_path: Path, kind: str) -> None:
     each = {
         int(count): float(size) for count, size in re.findall(r"^(\d+) decoders: (\d+) bytes", run.stdout, re.MULTILINE)
     }
-    assert list(each) == [1, 10, 100], run.stdout + run.stderr
-    assert max(each.values()) <= MOST_BYTES, each
+    assert list(each) == list(MOST_BYTES), run.stdout + run.stderr
+    assert all(size <= MOST_BYTES[count] for count, size in each.items()), each
 
 
 @pytest.mark.parametrize("kind", [NODES, BAKED])
