@@ -133,7 +133,7 @@ def _memory_rows(args: argparse.Namespace, found: stream.Stream, run: Path) -> I
         path = large / f"{source.name}{'.tga' if source.depth is Depth.U8 else '.exr'}"  # both written fast
         repeats = (times * found.gaussians.width // source.pixels.shape[1],) * 2
         image_files.write(path, np.tile(source.pixels, (*repeats, 1)), source.depth, source.channels)
-    (run / "large.igs").write_bytes(_repeated(found, times))
+    (run / "large.igs").write_bytes(repeated(found, times))
     many = stream.read((run / "large.igs").read_bytes())
     built = tables.build(many.gaussians, many.maps)
     parts = ", ".join(f"{name} {table.nbytes / MIB:.2f}" for name, table in built.arrays().items())
@@ -154,7 +154,7 @@ _PARTS: dict[str, Callable[..., Iterable[tuple[str, dict[str, float]]]]] = {
 }  # fmt: skip
 
 
-def _repeated(found: stream.Stream, times: int) -> bytes:
+def repeated(found: stream.Stream, times: int) -> bytes:
     """The stream of a stack that shows this one times x times: as many Gaussians per texel."""
     g = found.gaussians
     every = g.take(np.tile(np.arange(len(g)), times**2))

@@ -18,7 +18,7 @@ from ..core.errors import ImageGSError
 from ..core.igs import stream as igs
 from ..core.textures.texture_stack import MapInfo
 from ..core.textures.udim import Tiles
-from . import border, derived, properties
+from . import border, derived, map_files, properties
 from .properties import OSL
 from .record import Record
 
@@ -270,7 +270,12 @@ class Decoder:
         if saved and not self.self_contained:
             return False
         images = self.derived_images()
-        return bool(images) and all(derived.is_kept(image) or (not saved and image.is_dirty) for image in images)
+        return bool(images) and all(derived.is_kept(image) or (not saved and _is_held(image)) for image in images)
+
+
+def _is_held(image: bpy.types.Image) -> bool:
+    """Whether an image has its texels in memory, or in a file of ours."""
+    return image.is_dirty or map_files.holds(image)
 
 
 def _image(node: bpy.types.Node) -> bpy.types.Image | None:

@@ -23,7 +23,7 @@ def put(image: bpy.types.Image, texels: np.ndarray) -> None:
     height, width = texels.shape[:2]
     is_float = texels.dtype != np.uint8
     if not is_float and image.library is None:
-        _replace(image, _png(width, height, texels[::-1].reshape(height, 4 * width)))
+        _replace(image, png(texels))
         image.source = "FILE"
         image.buffers_free()
         image.update_tag()
@@ -52,10 +52,11 @@ def _is_blank(packed: bpy.types.PackedFile) -> bool:
     return packed.size == len(_BLANK) and bytes(packed.data) == _BLANK
 
 
-def _png(width: int, height: int, rows: np.ndarray) -> bytes:
-    """8-bit RGBA rows (height, 4 width) as a PNG, many times faster than Blender compresses one."""
+def png(texels: np.ndarray) -> bytes:
+    """Texels (h, w, 4), uint8, row 0 at the bottom, as a PNG, many times faster than Blender compresses one."""
+    height, width = texels.shape[:2]
     filtered = np.zeros((height, 4 * width + 1), np.uint8)
-    filtered[:, 1:] = rows
+    filtered[:, 1:] = texels[::-1].reshape(height, 4 * width)
     header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 1)), (b"IEND", b""))
     parts = (
@@ -64,5 +65,5 @@ def _png(width: int, height: int, rows: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-_BLANK = _png(1, 1, np.zeros((1, 4), np.uint8))
+_BLANK = png(np.zeros((1, 1, 4), np.uint8))
 """What versions before 2 saved in the place of derived texels."""

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,15 @@ def write(path: str | Path, data: bytes) -> None:
     """Write data to path in one piece. Raises ImageGSError where that is impossible."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def cache_folder() -> Path:
+    """Where this computer keeps what can be made again: in NUMBA_CACHE_DIR where that names a folder, else the user's."""
+    if named := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local", "imagegs-blender")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "imagegs-blender")
 
 
 def sync_folder(folder: Path) -> None:

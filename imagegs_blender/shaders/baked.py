@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import bpy
 import numpy as np
 
-from ..blend import border, derived
+from ..blend import border, derived, map_files
 from ..blend.decoder import Decoder
 from ..blend.properties import BAKED_ON, FLAT, MAP, MAP_AVERAGE
 from ..core.decoding import lod, renderer
@@ -58,9 +59,17 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
     graph.arrange()
 
 
-def update(decoder: Decoder, gaussians: Gaussians, maps: Sequence[MapInfo], tables: Tables, level: float) -> None:
+def update(
+    decoder: Decoder,
+    gaussians: Gaussians,
+    maps: Sequence[MapInfo],
+    tables: Tables,
+    level: float,
+    to_files: bool = True,
+) -> None:
     """Decode every map at a LOD, in the size of that mip level, into the images of a decoder.
 
+    to_files   where the scene has a texture cache to read them; else, and where it has not, images are packed
     On the GPU where one can be reached, else on the processor; the property BAKED_ON says which it was. Raises ImageGSError where
     the decoder has no image for a map.
     """
@@ -71,6 +80,11 @@ def update(decoder: Decoder, gaussians: Gaussians, maps: Sequence[MapInfo], tabl
             f"{decoder.name}: the image of its map {missing[0]} was deleted; choose Nodes, then Baked again"
         )
     level = max(level, tables.tail.detail)
+    found = _files(decoder, maps, level) if to_files else {}
+    if found and len(found) == len(maps) and map_files.are_there(found.values()):
+        for name, path in found.items():
+            map_files.show(_image(nodes[name]), path)
+        return
     whole = int(min(max(level, 0.0), tables.tail.last))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
     size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)
@@ -79,11 +93,33 @@ def update(decoder: Decoder, gaussians: Gaussians, maps: Sequence[MapInfo], tabl
         BAKED_ON.write(decoder.tree, device)
     for info, pixels in zip(small, texture_stack.images(planes, small, gaussians.wrap).values(), strict=True):
         node, rgba = nodes[info.name], _rgba(pixels, info)
-        assert node.image is not None
-        derived.put(node.image, rgba[::-1])
+        if info.name in found:
+            map_files.write(found[info.name], derived.png(rgba[::-1]))
+            map_files.show(_image(node), found[info.name])
+        else:
+            derived.put(_image(node), rgba[::-1])
         if not decoder.linked:
             mean = rgba.mean(0, dtype=np.float32).mean(0)
             MAP_AVERAGE.write(node, [float(value) for value in mean / (255 if rgba.dtype == np.uint8 else 1)])
+
+
+def is_as_wanted(decoder: Decoder) -> bool:
+    """Whether the maps are files where the scene's texture cache would read them, and packed where not."""
+    found = _files(decoder, decoder.maps, decoder.level)
+    images = decoder.map_images()
+    return all(map_files.holds(images[name]) == (name in found) for name in images)
+
+
+def _files(decoder: Decoder, maps: Sequence[MapInfo], level: float) -> dict[str, Path]:
+    """The files of its maps, by name; none where they are to be packed."""
+    if decoder.self_contained or not map_files.wanted(bpy.context.scene):
+        return {}
+    return map_files.paths(decoder.data, maps, level)
+
+
+def _image(node: bpy.types.ShaderNodeTexImage) -> bpy.types.Image:
+    assert node.image is not None
+    return node.image
 
 
 def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, height: int) -> tuple[np.ndarray, str]:

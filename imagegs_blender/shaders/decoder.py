@@ -145,12 +145,13 @@ def _must_be_built(decoder: Decoder, kind: str, built: Tables | NodeTables) -> b
 
 
 def set_level(decoder: Decoder, level: float) -> None:
-    """Decode the images of a BAKED decoder that is not linked at another LOD."""
+    """Decode the images of a BAKED decoder that is not linked at another LOD; no files for each step of a slider."""
     data, stream = decoder.data, decoder.stream
     if not decoder.linked and (decoder.body is None or decoder.body.users > 1):
         _build_anew(decoder, BAKED, stream.maps, _fine_tables(data))
     properties.LEVEL.write(decoder.tree, level)
-    baked.update(decoder, stream.gaussians, stream.maps, tables.limited(_fine_tables(data), decoder.detail), level)
+    fine = tables.limited(_fine_tables(data), decoder.detail)
+    baked.update(decoder, stream.gaussians, stream.maps, fine, level, to_files=False)
 
 
 def pictures(decoder: Decoder, level: float) -> tuple[dict[str, np.ndarray], str]:

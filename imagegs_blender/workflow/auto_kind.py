@@ -1,8 +1,8 @@
 """Auto: a decoder whose kind nobody chose gets the one that suits the scene and this computer.
 
-OSL where Cycles uses Open Shading Language on the processor. Nodes where images would take much of the memory that is free.
-Else Baked, which renders fastest. It is chosen when textures are compressed, when a file opens, when a scene gets another
-engine, and before a render; a kind that a person chose stays.
+OSL where Cycles uses Open Shading Language on the processor. Nodes where images would take much of the memory that is free,
+unless Blender's texture cache keeps them out of it. Else Baked, which renders fastest. It is chosen when textures are
+compressed, when a file opens, when a scene gets another engine, and before a render; a kind that a person chose stays.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import bpy
 
-from ..blend import border
+from ..blend import border, map_files
 from ..blend.decoder import Decoder, decoders
 from ..blend.properties import AUTO, BAKED, KIND, NODES, OSL
 from ..core import machine
 from ..core.errors import ImageGSError
 from ..core.textures.texture_stack import Depth, MapInfo
+from ..shaders import baked
 from ..shaders.decoder import set_kind
 from . import levels, rebuild, summary
 from .max_detail import wanted_detail
@@ -44,6 +45,8 @@ def choice(scene: bpy.types.Scene, size: int) -> Choice:
     on_card = engine != "CYCLES" or cycles is None or cycles.device == "GPU"
     if not on_card and cycles.shading_system and find_spec("oslquery"):
         return Choice(OSL, "Cycles uses Open Shading Language")
+    if map_files.wanted(scene):
+        return Choice(BAKED, "Blender's texture cache loads only what a render needs")
     free = machine.free_memory()
     if free is None:
         return Choice(NODES, "how much memory is free is not known")
@@ -95,7 +98,7 @@ def begin(several: Collection[Decoder], scene: bpy.types.Scene) -> None:
 
 
 def follow(scene: bpy.types.Scene) -> None:
-    """Give each decoder that is Auto the kind that suits the scene now."""
+    """Give each decoder that is Auto the kind that suits the scene now, and Baked ones files where it has a texture cache."""
     found = _following()
     kind = decide(scene) if found else None
     changed = [decoder for decoder in found if decoder.kind != kind]
@@ -107,6 +110,8 @@ def follow(scene: bpy.types.Scene) -> None:
             rebuild.tell([str(error)])
     if changed:
         levels.follow_levels()
+    sound = (d for d in decoders() if d.is_sound and d.kind == BAKED and d.uid not in rebuild.queue.problems)
+    rebuild.tell(rebuild.complete(d for d in sound if not baked.is_as_wanted(d)))
 
 
 def _following() -> list[Decoder]:
@@ -145,7 +150,8 @@ _seen: list[tuple[object, ...]] = []
 
 def _asks(scene: bpy.types.Scene) -> tuple[object, ...]:
     cycles: Any = getattr(scene, "cycles", None)
-    return scene.name, scene.render.engine, getattr(cycles, "device", None), getattr(cycles, "shading_system", None)
+    asked = (getattr(cycles, name, None) for name in ("device", "shading_system"))
+    return scene.name, scene.render.engine, *asked, map_files.wanted(scene)
 
 
 @bpy.app.handlers.persistent

@@ -100,12 +100,8 @@ def machine_code(variant: Variant, capability: tuple[int, int]) -> bytes:
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: beside Numba's where NUMBA_CACHE_DIR names a folder, else the user's cache folder."""
-    if named := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(named, "cuda")
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local", "imagegs-blender", "cuda")
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "imagegs-blender", "cuda")
+    """Where compiled kernels are kept."""
+    return files.cache_folder() / "cuda"
 
 
 class Nvrtc:
