@@ -2,11 +2,12 @@
 
     python benchmarks/map_weights.py table STACK... [--crop 512]
     python benchmarks/map_weights.py gain STACK... [--crop 512] [--bppc 0.03] [--preset fast] [--weights color=0.8 ...]
+    python benchmarks/map_weights.py gain STACK... --measured [...]
 
 table   every map of a stack is disturbed by itself; the render's squared error over the map's is what a plane of it weighs.
         A sphere under three area lights, Cycles, view transform Standard.
 gain    fits with all maps alike and with the weights, of the same bytes; PSNR and FLIP of renders of another scene: a wavy
-        surface under a sun, a point light and a bright sky.
+        surface under a sun, a point light and a bright sky. Measured: each stack has the weights of its own table.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ def main() -> None:
     parser.add_argument("--bppc", type=float, default=0.03, help="bits per pixel per channel (%(default)s)")
     parser.add_argument("--preset", default="fast", help="(%(default)s)")
     parser.add_argument("--weights", nargs="*", help="ROLE=W instead of the built-in ones")
+    parser.add_argument("--measured", action="store_true", help="weights of each stack by itself")
+    parser.add_argument("--power", type=float, default=1.0, help="of measured weights (%(default)s)")
     args = parser.parse_args()
     weights = (
         {Role(role): float(w) for role, w in (text.split("=") for text in args.weights)} if args.weights else BY_USE
@@ -52,15 +55,17 @@ def main() -> None:
     for path in args.stacks:
         maps = [cropped(m, args.crop) for m in image_files.read_maps(path)]
         if args.task == "table":
-            table(path.name, maps)
+            for m, weight in zip(maps, table(maps).values(), strict=True):
+                print(f"{path.name}\t{m.name}\t{m.role}\t{weight:.3f}", flush=True)
         else:
-            gain(path.name, maps, args, weights)
+            own = {name: weight**args.power for name, weight in table(maps).items()} if args.measured else None
+            gain(path.name, maps, args, own or {m.name: weights[m.role] for m in maps})
     sys.stdout.flush()
     os._exit(0)
 
 
-def table(name: str, maps: list[SourceMap]) -> None:
-    """A line for each map: the weight of one of its planes, in shares of the largest."""
+def table(maps: list[SourceMap]) -> dict[str, float]:
+    """The weight of a plane of each map, in shares of the largest."""
     build("sphere")
     original = {m.name: eight(m.pixels) for m in maps}
     whole, found = render(maps, original), {}
@@ -73,11 +78,10 @@ def table(name: str, maps: list[SourceMap]) -> None:
         planes = 2 if m.role is Role.NORMAL else m.pixels.shape[2]
         found[m.name] = got / (given * planes)
     most = max(found.values())
-    for m in maps:
-        print(f"{name}\t{m.name}\t{m.role}\t{found[m.name] / most:.3f}", flush=True)
+    return {name: weight / most for name, weight in found.items()}
 
 
-def gain(name: str, maps: list[SourceMap], args: argparse.Namespace, weights: Mapping[Role, float]) -> None:
+def gain(name: str, maps: list[SourceMap], args: argparse.Namespace, weights: Mapping[str, float]) -> None:
     """PSNR and FLIP of the render, and the size, with all maps alike and with weights."""
     import flip_evaluator
 
@@ -87,7 +91,7 @@ def gain(name: str, maps: list[SourceMap], args: argparse.Namespace, weights: Ma
     stack = texture_stack.build([replace(m, pixels=original[m.name], depth=texture_stack.Depth.U8) for m in maps])
     size = int(args.bppc * texture_stack.channel_count(stack.maps) * stack.texels / 8)
     line = [name]
-    for chosen in ({}, {m.name: weights[m.role] for m in maps}):
+    for chosen in ({}, dict(weights)):
         fit = encode(
             stack, replace(FitSettings.preset(args.preset), bpp=None, max_bytes=size, map_weights=chosen, device="cpu")
         )
@@ -95,7 +99,7 @@ def gain(name: str, maps: list[SourceMap], args: argparse.Namespace, weights: Ma
         psnr = 10 * np.log10(255**2 / np.mean((picture - whole) ** 2))
         flip = flip_evaluator.evaluate(whole / 255, picture / 255, "LDR")[1]
         line.append(f"{psnr:.2f} dB, FLIP {flip:.4f}, maps {fit.report.psnr['overall']:.2f} dB, {len(fit.data)} bytes")
-    print("\t".join(line), flush=True)
+    print("\t".join(line), " ".join(f"{key} {value:.3f}" for key, value in weights.items()), sep="\t", flush=True)
 
 
 def cropped(m: SourceMap, side: int) -> SourceMap:

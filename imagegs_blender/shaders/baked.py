@@ -16,6 +16,7 @@ from ..blend import border, derived, map_files
 from ..blend.decoder import Decoder
 from ..blend.properties import BAKED_ON, FLAT, MAP, MAP_AVERAGE
 from ..core.decoding import lod, renderer
+from ..core.decoding.sparse import halvings
 from ..core.decoding.tables import Tables
 from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
@@ -67,7 +68,7 @@ def update(
     level: float,
     to_files: bool = True,
 ) -> None:
-    """Decode every map at a LOD, in the size of that mip level, into the images of a decoder.
+    """Decode every map at a LOD, in the size of that mip level, into the images of a decoder. What is sparse is smaller.
 
     to_files   where the scene has a texture cache to read them; else, and where it has not, images are packed
     On the GPU where one can be reached, else on the processor; the property BAKED_ON says which it was. Raises ImageGSError where
@@ -85,7 +86,7 @@ def update(
         for name, path in found.items():
             map_files.show(_image(nodes[name]), path)
         return
-    whole = int(min(max(level, 0.0), tables.tail.last))
+    whole = max(int(min(max(level, 0.0), tables.tail.last)), halvings(gaussians))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
     size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)
     planes, device = decoded(gaussians, tables, level, *size)

@@ -14,13 +14,13 @@ from imagegs_blender.blend.properties import BAKED, BAKED_ON, NODES
 from imagegs_blender.core.decoding import lod, node_tables, renderer, tables
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
-from imagegs_blender.core.textures.texture_stack import Depth
+from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
 from imagegs_blender.shaders.body import leave_out
 from imagegs_blender.shaders.decoder import set_kind, update
 from imagegs_blender.shaders.glsl import compute
 from tests.blend.samples import made
 from tests.core.devices import cards
-from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, stack
+from tests.samples import HEIGHT, MAPS, WIDTH, check, encoded, expected, scattered, stack
 from tests.scene import trees
 
 from . import osl_worker, plane
@@ -127,3 +127,19 @@ def test_osl_of_8_bits_and_many_gaussians(tmp_path: Path) -> None:
     data = stream.write(stack(10, False), maps)
     for picture, level in zip(osl_worker.rendered(tmp_path, data, "0.7", "many"), (0.7, 0.0), strict=True):
         agree(picture, stream.read(data), level, everywhere=False)
+
+
+def test_few_gaussians_are_baked_at_few_texels() -> None:
+    """An open file from a stranger takes little memory, and shows what the stream means."""
+    few = scattered(6, 2048, 2048, 3, seed=2)
+    sources = tuple(Channel("plane", plane) for plane in range(3))
+    info = MapInfo("color", Role.COLOR, ColorSpace.RAW, Depth.U8, "RGB", 2048, 2048, sources)
+    decoder = made(stream.write(few, [info]))
+    set_kind(decoder, BAKED)
+    (image,) = decoder.map_images().values()
+    assert tuple(image.size) == (256, 256)
+    shown = np.empty(256 * 256 * 4, np.float32)
+    image.pixels.foreach_get(shown)
+    found = decoder.stream
+    truth = lod.planes(found.gaussians, tables.build(found.gaussians, found.maps).tail, 0.0, 256, 256)
+    assert np.abs(shown.reshape(256, 256, 4)[::-1, :, :3] - np.moveaxis(truth, 0, 2)).max() < 2 / 255

@@ -35,6 +35,7 @@ from ..textures.resample import Band, averages, bands, bilinear, fill
 from ..textures.texture_stack import MapInfo
 from . import reached
 from .sheets import deep_planes, locate, sheet_count
+from .sparse import coarser
 
 LAST_FIRST = 3
 """Texels begin at this mip level or before: above it, Gaussians alone miss the true mip level."""
@@ -222,6 +223,7 @@ def _first(
         parts = [Band(0, height, 0, gaussians.height, gaussians.height)]
         pictures: Iterable[tuple[np.ndarray, np.ndarray | None]] = [decoded]
     else:
+        gaussians = coarser(gaussians, (gaussians.width // width).bit_length() - 1)
         parts = bands(gaussians.height, height, ROWS)
         pictures = reached.rows(gaussians, [(band.first, band.end) for band in parts])
     found, missing = [], 0

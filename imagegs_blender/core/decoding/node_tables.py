@@ -36,6 +36,7 @@ from .copies import NONE, gaussian_of, shift_of
 from .layout import Layout
 from .places import Scale, pack
 from .sheets import deep_planes
+from .sparse import coarser
 from .tables import MAX_ROWS, NARROW, Sheets, cell_texels, check, numbered, sheet_of
 
 BYTES = 96
@@ -106,10 +107,10 @@ def build(gaussians: Gaussians, maps: Sequence[MapInfo] = (), slots: int | None 
     if gaussians.wrap:
         mean -= np.floor(mean)
     size = np.array([gaussians.width, gaussians.height], np.float64)
-    ellipses = Ellipses(
-        mean * size, gaussians.conic(), gaussians.bias.astype(np.float32), size, gaussians.wrap, gaussians.topk
-    )
-    blocks = blocks_of(gaussians.width, gaussians.height)
+    seen = coarser(gaussians)
+    steps = np.array([seen.width, seen.height], np.float64)
+    ellipses = Ellipses(mean * steps, seen.conic(), seen.bias.astype(np.float32), steps, seen.wrap, seen.topk)
+    blocks = blocks_of(seen.width, seen.height)
     found = reach(ellipses, blocks)
     choices = (slots + slots % 2,) if slots else ((SLOTS[gaussians.topk],) if gaussians.topk else SUM_SLOTS)
     for slots in choices:
