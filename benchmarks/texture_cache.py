@@ -75,7 +75,9 @@ def make(args: argparse.Namespace) -> None:
         for info, socket in zip(many.maps, ("Base Color", "Roughness", "Metallic"), strict=False):
             tree.links.new(node.outputs[info.name], shader.inputs[socket])
     _light(bpy, args)
-    bpy.ops.wm.save_as_mainfile(filepath=str(_scene()), compress=True)
+    for cache in (False, True):
+        _use_cache(bpy, cache)
+        bpy.ops.wm.save_as_mainfile(filepath=str(_scene(cache)), compress=True)
 
 
 def baked(args: argparse.Namespace) -> None:
@@ -85,7 +87,7 @@ def baked(args: argparse.Namespace) -> None:
 def files_made(args: argparse.Namespace) -> None:
     _measure("files, made", True)
     for what, pattern in (("PNG files", "**/*.png"), ("Blender's own form of them", "**/*.tx")):
-        size = sum(path.stat().st_size for path in _scene().parent.glob(pattern))
+        size = sum(path.stat().st_size for path in _maps().glob(pattern))
         print(f"|{what}: {size / MIB:,.0f} MiB")
 
 
@@ -96,7 +98,7 @@ def files_again(args: argparse.Namespace) -> None:
 def images(args: argparse.Namespace) -> None:
     """The files that were made for Baked, as anyone uses images."""
     bpy = _blender(addon=False)
-    paths = sorted((_scene().parent / "cache" / "imagegs-blender" / "maps").glob("*.png"))
+    paths = sorted(_maps().glob("*.png"))
     for number in range(args.stacks):
         tree, shader = _sphere(bpy, number, args.stacks)
         each = len(paths) // args.stacks
@@ -105,16 +107,24 @@ def images(args: argparse.Namespace) -> None:
             node.image = bpy.data.images.load(str(path))
             tree.links.new(node.outputs["Color"], shader.inputs[socket])
     _light(bpy, args)
-    _scene().with_name("images.blend")
-    bpy.ops.wm.save_as_mainfile(filepath=str(_scene().with_name("images.blend")))
+    _use_cache(bpy, False)
     _measure("images", False, bpy)
 
 
 TASKS = {"make": make, "baked": baked, "files, made": files_made, "files": files_again, "images": images}
 
 
-def _scene() -> Path:
-    return Path(os.environ["SCENE"], "scene.blend")
+def _scene(cache: bool) -> Path:
+    return Path(os.environ["SCENE"], "cached.blend" if cache else "plain.blend")
+
+
+def _maps() -> Path:
+    return Path(os.environ["SCENE"], "cache", "imagegs-blender", "maps")
+
+
+def _use_cache(bpy: Any, yes: bool) -> None:
+    render = bpy.context.scene.render
+    render.use_texture_cache = render.use_auto_generate_texture_cache = yes
 
 
 def _blender(addon: bool = True) -> Any:
@@ -154,18 +164,11 @@ def _light(bpy: Any, args: argparse.Namespace) -> None:
 
 def _measure(row: str, cache: bool, bpy: Any = None) -> None:
     """Print a row; where there is no scene yet, that with decoders is opened."""
+    opens = bpy is None
+    bpy = bpy or _blender()
     times = [time.process_time()]
-    if bpy is None:
-        bpy = _blender()
-        render = bpy.context.scene.render
-        times = [time.process_time()]
-        bpy.ops.wm.open_mainfile(filepath=str(_scene()))
-    render = bpy.context.scene.render
-    render.use_texture_cache = render.use_auto_generate_texture_cache = cache
-    if bpy.data.node_groups:
-        from imagegs_blender.workflow import auto_kind
-
-        auto_kind.follow(bpy.context.scene)
+    if opens:
+        bpy.ops.wm.open_mainfile(filepath=str(_scene(cache)))
     times.append(time.process_time())
     for _ in range(2):
         bpy.ops.render.render()
