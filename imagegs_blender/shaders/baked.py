@@ -6,7 +6,7 @@ A .blend holds none of them, unless it is to be self-contained (body.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
@@ -15,11 +15,13 @@ import numpy as np
 from ..blend import border, derived, map_files
 from ..blend.decoder import Decoder
 from ..blend.properties import BAKED_ON, FLAT, MAP, MAP_AVERAGE
-from ..core.decoding import lod, renderer
+from ..core.decoding import lod, renderer, tables
+from ..core.decoding.lod import Tail
 from ..core.decoding.sparse import halvings
 from ..core.decoding.tables import Tables
 from ..core.errors import ImageGSError
 from ..core.gaussians import Gaussians
+from ..core.igs.stream import Stream
 from ..core.textures import texture_stack
 from ..core.textures.srgb import to_linear
 from ..core.textures.texture_stack import ColorSpace, Depth, MapInfo
@@ -30,7 +32,31 @@ from .nodes.graph import Graph
 from .nodes.projection import projected
 
 
-def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], tables: Tables) -> None:
+@dataclass(frozen=True)
+class Source:
+    """What maps are decoded from: Gaussians and coarse levels, and tables for Blender's GPU where that can be reached."""
+
+    gaussians: Gaussians
+    tail: Tail
+    tables: Tables | None
+
+    @classmethod
+    def of(cls, stream: Stream) -> Source:
+        """Raises ImageGSError where there are more Gaussians than tables can address."""
+        if compute.missing() is None:
+            built = tables.build(stream.gaussians, stream.maps, fine=True)
+            return cls(stream.gaussians, built.tail, built)
+        return cls(stream.gaussians, lod.build(stream.gaussians, stream.maps), None)
+
+    def limited(self, detail: int) -> Source:
+        """One that shows no level finer than `detail`."""
+        if not detail:
+            return self
+        limited = self.tables and tables.limited(self.tables, detail)
+        return Source(self.gaussians, limited.tail if limited else lod.limited(self.tail, detail), limited)
+
+
+def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], source: Source) -> None:
     """Put one image node for each map into a group that has the sockets of a decoder and nothing else.
 
     The images are black until update().
@@ -56,15 +82,14 @@ def fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], 
             outputs[info.name] = texels.rgb
             if "A" in info.channels:
                 outputs[f"{info.name} Alpha"] = texels.a
-        graph.output(node_group.ending_at(decoder, outputs, inside, maps, lod.average(tables.tail)))
+        graph.output(node_group.ending_at(decoder, outputs, inside, maps, lod.average(source.tail)))
     graph.arrange()
 
 
 def update(
     decoder: Decoder,
-    gaussians: Gaussians,
+    source: Source,
     maps: Sequence[MapInfo],
-    tables: Tables,
     level: float,
     to_files: bool = True,
 ) -> None:
@@ -80,16 +105,17 @@ def update(
         raise ImageGSError(
             f"{decoder.name}: the image of its map {missing[0]} was deleted; choose Nodes, then Baked again"
         )
-    level = max(level, tables.tail.detail)
+    gaussians, tail = source.gaussians, source.tail
+    level = max(level, tail.detail)
     found = _files(decoder, maps, level) if to_files else {}
     if found and len(found) == len(maps) and map_files.are_there(found.values()):
         for name, path in found.items():
             map_files.show(_image(nodes[name]), path)
         return
-    whole = max(int(min(max(level, 0.0), tables.tail.last)), halvings(gaussians))
+    whole = max(int(min(max(level, 0.0), tail.last)), halvings(gaussians))
     small = [replace(m, width=max(1, m.width >> whole), height=max(1, m.height >> whole)) for m in maps]
     size = max(1, gaussians.width >> whole), max(1, gaussians.height >> whole)
-    planes, device = decoded(gaussians, tables, level, *size)
+    planes, device = decoded(source, level, *size)
     if not decoder.linked:
         BAKED_ON.write(decoder.tree, device)
     for info, pixels in zip(small, texture_stack.images(planes, small, gaussians.wrap).values(), strict=True):
@@ -123,11 +149,11 @@ def _image(node: bpy.types.ShaderNodeTexImage) -> bpy.types.Image:
     return node.image
 
 
-def decoded(gaussians: Gaussians, tables: Tables, level: float, width: int, height: int) -> tuple[np.ndarray, str]:
+def decoded(source: Source, level: float, width: int, height: int) -> tuple[np.ndarray, str]:
     """lod.planes, and what decoded them: "GPU" where Blender's own can be reached, else what a person prefers."""
-    if compute.missing() is None:
-        return compute.planes(tables, level, width, height), "GPU"
-    return renderer.as_preferred(lambda: lod.planes(gaussians, tables.tail, level, width, height))
+    if source.tables is not None:
+        return compute.planes(source.tables, level, width, height), "GPU"
+    return renderer.as_preferred(lambda: lod.planes(source.gaussians, source.tail, level, width, height))
 
 
 def show_average(decoder: Decoder) -> None:

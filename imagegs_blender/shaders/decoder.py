@@ -25,6 +25,7 @@ from ..core.textures import texture_stack
 from ..core.textures.texture_stack import MapInfo
 from ..core.textures.udim import Tiles
 from . import baked, table_images
+from .baked import Source
 from .body import BODY_TREE, Parts, attach, detach, drop_blank, show
 from .nodes import node_group, udim
 from .osl import script_node
@@ -47,16 +48,17 @@ def create(
     Raises ImageGSError where OSL can't be used.
     """
     built = _tables(kind, stream, detail)
-    if kind == OSL:
-        script_node.prepare(_exact(built))  # before anything is made
-    decoder = _shell(name, stream.maps, built, record.extension, tiles, record.projection)
-    _build_anew(decoder, kind, stream.maps, built)
+    if isinstance(built, Tables):
+        script_node.prepare(built)  # before anything is made
+    size = stream.gaussians.width, stream.gaussians.height
+    decoder = _shell(name, stream.maps, size, record.extension, tiles, record.projection)
+    _build_anew(decoder, stream.maps, built)
     decoder.store(data, record)
     remember(data, stream)
     properties.KIND.write(decoder.tree, kind)
     decoder.detail = detail
-    if kind == BAKED:
-        baked.update(decoder, stream.gaussians, stream.maps, _exact(built), 0.0)
+    if isinstance(built, Source):
+        baked.update(decoder, built, stream.maps, 0.0)
     return decoder
 
 
@@ -69,21 +71,21 @@ def from_tables(
     projection: str = properties.FLAT,
 ) -> Decoder:
     """A decoder of the kind NODES that has no stream yet; see node_group.shell."""
-    decoder = _shell(name, maps, built, extension, tiles, projection)
-    _build_anew(decoder, NODES, maps, built)
+    decoder = _shell(name, maps, (built.width, built.height), extension, tiles, projection)
+    _build_anew(decoder, maps, built)
     return decoder
 
 
 def _shell(
     name: str,
     maps: Sequence[MapInfo],
-    built: Tables | NodeTables,
+    size: tuple[int, int],
     extension: str,
     tiles: Tiles | None,
     projection: str,
 ) -> Decoder:
     """A decoder that has nothing inside yet."""
-    return Decoder(node_group.shell(name, maps, (built.width, built.height), extension, tiles, projection))
+    return Decoder(node_group.shell(name, maps, size, extension, tiles, projection))
 
 
 def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0, auto: bool = False) -> None:
@@ -102,15 +104,15 @@ def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0, a
     decoder.require_local()
     stream = decoder.stream
     built = _tables(kind, stream, detail)
-    if kind == OSL:
-        script_node.prepare(_exact(built))  # before anything is changed
-    _build_anew(decoder, kind, stream.maps, built)
+    if isinstance(built, Tables):
+        script_node.prepare(built)  # before anything is changed
+    _build_anew(decoder, stream.maps, built)
     properties.KIND.write(decoder.tree, kind)
     properties.AUTO.write(decoder.tree, auto)
     properties.LEVEL.write(decoder.tree, level)
     decoder.detail = detail
-    if kind == BAKED:
-        baked.update(decoder, stream.gaussians, stream.maps, _exact(built), level)
+    if isinstance(built, Source):
+        baked.update(decoder, built, stream.maps, level)
 
 
 def update(decoder: Decoder, detail: int = 0) -> None:
@@ -122,25 +124,25 @@ def update(decoder: Decoder, detail: int = 0) -> None:
     """
     kind, stream = decoder.kind, decoder.stream
     built = _tables(kind, stream, detail)
-    if _must_be_built(decoder, kind, built):
-        _build_anew(decoder, kind, stream.maps, built)
+    if _must_be_built(decoder, built):
+        _build_anew(decoder, stream.maps, built)
     elif isinstance(built, NodeTables):
         table_images.update_images(decoder, built)
-    elif kind == OSL:
+    elif isinstance(built, Tables):
         script_node.update(decoder, built)
-    if kind == BAKED:
-        baked.update(decoder, stream.gaussians, stream.maps, _exact(built), decoder.level)
+    if isinstance(built, Source):
+        baked.update(decoder, built, stream.maps, decoder.level)
     decoder.detail = detail
 
 
-def _must_be_built(decoder: Decoder, kind: str, built: Tables | NodeTables) -> bool:
+def _must_be_built(decoder: Decoder, built: Built) -> bool:
     """Whether the nodes of a decoder are missing, another's too, or for other tables."""
     layout = decoder.layout
     if decoder.linked:
-        fits = kind == BAKED or (layout is not None and layout.reads(built.layout))
+        fits = isinstance(built, Source) or (layout is not None and layout.reads(built.layout))
         is_built = decoder.derived_images() or decoder.scripts()
         return not is_built or (not fits and bool(decoder.parts))
-    fits = kind == BAKED or layout == built.layout
+    fits = isinstance(built, Source) or layout == built.layout
     return decoder.body is None or decoder.body.users > 1 or not fits
 
 
@@ -148,17 +150,16 @@ def set_level(decoder: Decoder, level: float) -> None:
     """Decode the images of a BAKED decoder that is not linked at another LOD; no files for each step of a slider."""
     data, stream = decoder.data, decoder.stream
     if not decoder.linked and (decoder.body is None or decoder.body.users > 1):
-        _build_anew(decoder, BAKED, stream.maps, _fine_tables(data))
+        _build_anew(decoder, stream.maps, _source(data))
     properties.LEVEL.write(decoder.tree, level)
-    fine = tables.limited(_fine_tables(data), decoder.detail)
-    baked.update(decoder, stream.gaussians, stream.maps, fine, level, to_files=False)
+    baked.update(decoder, _source(data).limited(decoder.detail), stream.maps, level, to_files=False)
 
 
 def pictures(decoder: Decoder, level: float) -> tuple[dict[str, np.ndarray], str]:
     """Every map's pixels in its own size and dtype at a LOD, by name, and what decoded them: "GPU" or "CPU"."""
-    stream, built = decoder.stream, _fine_tables(decoder.data)
+    stream = decoder.stream
     gaussians = stream.gaussians
-    planes, device = baked.decoded(gaussians, built, level, gaussians.width, gaussians.height)
+    planes, device = baked.decoded(_source(decoder.data), level, gaussians.width, gaussians.height)
     return texture_stack.images(planes, stream.maps, gaussians.wrap), device
 
 
@@ -204,45 +205,44 @@ def unpack(decoder: Decoder) -> None:
     properties.SELF_CONTAINED.write(decoder.tree, False)
 
 
-def _tables(kind: str, stream: Stream, detail: int) -> Tables | NodeTables:
+Built = NodeTables | Tables | Source
+"""What decoders read or are decoded from: of Nodes, of OSL, of Baked."""
+
+
+def _tables(kind: str, stream: Stream, detail: int) -> Built:
     """What a decoder of a kind reads."""
     if kind == NODES:
         return node_tables.build(stream.gaussians, stream.maps, detail=detail)
-    return tables.build(stream.gaussians, stream.maps, detail=detail, fine=kind == BAKED)
-
-
-def _exact(built: Tables | NodeTables) -> Tables:
-    """Those of a kind that is not NODES."""
-    assert isinstance(built, Tables)
-    return built
+    if kind == BAKED:
+        return Source.of(stream).limited(detail)
+    return tables.build(stream.gaussians, stream.maps, detail=detail)
 
 
 @lru_cache(maxsize=4)
-def _fine_tables(data: bytes) -> Tables:
-    """The tables of a .igs file for what decodes into images, kept for the next call."""
-    stream = parsed(data)
-    return tables.build(stream.gaussians, stream.maps, fine=True)
+def _source(data: bytes) -> Source:
+    """What maps of a .igs file are decoded from, kept for the next call."""
+    return Source.of(parsed(data))
 
 
-def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], built: Tables | NodeTables) -> None:
+def _build_anew(decoder: Decoder, maps: Sequence[MapInfo], built: Built) -> None:
     """Build the nodes of a kind in the place of those that a decoder has."""
     planes = average(built.tail)
     if decoder.linked:
         decoder.clear()
-        _fill(Parts(decoder), kind, decoder.tree, maps, built)
+        _fill(Parts(decoder), decoder.tree, maps, built)
         show(decoder, udim.outside(maps, planes))
     else:
         _clear(decoder)
-        alike = _alike(decoder, maps, built)
-        parts = Parts(decoder, _pattern(alike) if kind == NODES else None)
+        alike = _alike(decoder, maps, built) if isinstance(built, NodeTables) else None
+        parts = Parts(decoder, _pattern(alike) if alike else None)
         body = parts.tree(BODY_TREE)
-        if kind == NODES:
+        if alike:
             _latest[alike] = body.session_uid
         node_group.interface(body, maps)
-        _fill(parts, kind, body, maps, built)
+        _fill(parts, body, maps, built)
         attach(decoder, body, udim.outside(maps, planes))
         drop_blank(decoder)
-    if kind != BAKED:
+    if not isinstance(built, Source):
         properties.LAYOUT.write(decoder.body or decoder.tree, str(built.layout))
     if decoder.linked:
         properties.AVERAGE.write(decoder.tree, [float(value) for value in planes])
@@ -252,13 +252,11 @@ def _build_anew(decoder: Decoder, kind: str, maps: Sequence[MapInfo], built: Tab
         properties.STREAM_VERSION.write(decoder.tree, properties.VERSION)
 
 
-def _fill(
-    parts: Parts, kind: str, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], built: Tables | NodeTables
-) -> None:
+def _fill(parts: Parts, tree: bpy.types.ShaderNodeTree, maps: Sequence[MapInfo], built: Built) -> None:
     """Put what decodes into a group that has the sockets of a decoder and nothing else, or is a copy of another's."""
     if isinstance(built, NodeTables):
         node_group.fill(parts, tree, maps, built)
-    elif kind == OSL:
+    elif isinstance(built, Tables):
         script_node.fill(parts, tree, maps, built)
     else:
         baked.fill(parts, tree, maps, built)
@@ -268,7 +266,7 @@ _latest: dict[tuple, int] = {}
 """The uid of the body that was built last, for each of what _alike() gives."""
 
 
-def _alike(decoder: Decoder, maps: Sequence[MapInfo], built: Tables | NodeTables) -> tuple:
+def _alike(decoder: Decoder, maps: Sequence[MapInfo], built: NodeTables) -> tuple:
     """What decides which nodes a body has; the rest are numbers, names and images."""
     forms = tuple(
         (m.channels, m.color_space, *((c.kind, c.plane, c.plane_y, (c.low, c.high) == (0, 1)) for c in m.sources))
