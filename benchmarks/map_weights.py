@@ -33,6 +33,7 @@ from imagegs_blender.core.encoding.encode import encode
 from imagegs_blender.core.settings import BY_USE, FitSettings
 from imagegs_blender.core.textures import image_files, texture_stack
 from imagegs_blender.core.textures.texture_stack import Role, SourceMap
+from imagegs_blender.workflow.sensitivity import LEAST
 
 SIDE, SAMPLES = 320, 48
 Maps = dict[str, np.ndarray]
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def table(maps: list[SourceMap]) -> dict[str, float]:
-    """The weight of a plane of each map, in shares of the largest."""
+    """The weight of a plane of each map, in shares of the largest, as the option "render" has them."""
     build("sphere")
     original = {m.name: eight(m.pixels) for m in maps}
     whole, found = render(maps, original), {}
@@ -78,7 +79,7 @@ def table(maps: list[SourceMap]) -> dict[str, float]:
         planes = 2 if m.role is Role.NORMAL else m.pixels.shape[2]
         found[m.name] = got / (given * planes)
     most = max(found.values())
-    return {name: weight / most for name, weight in found.items()}
+    return {name: max(LEAST, weight / most) for name, weight in found.items()}
 
 
 def gain(name: str, maps: list[SourceMap], args: argparse.Namespace, weights: Mapping[str, float]) -> None:

@@ -24,6 +24,11 @@ WEIGH_ITEMS = [
         "By Use",
         "As much as a map matters in a lit render: normal maps most, then colors, then roughness and the like",
     ),
+    (
+        "RENDER",
+        "By Render",
+        "As much as a map matters in small renders of this very material, which take some seconds; alike where there are none",
+    ),
 ]
 
 

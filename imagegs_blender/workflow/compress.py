@@ -163,10 +163,17 @@ def steps(
                     yield Update(names, index, Phase.FITTING, reports[-1] if reports else None, waiting)
                 encoded = job.result()
                 reason = worth.loss(stack, len(encoded.data)) if only_smaller else None
+                if reading.weighed_alike:
+                    text = f"{reading.weighed_alike}; all maps count alike"
+                    outcome.notices.append(Notice(Severity.WARNING, stack.name, text, stack.materials))
                 if reason is not None:
                     outcome.plan = worth.without(outcome.plan, stack, reason)
                 else:
                     fits.append(_Fit(index, stack, encoded, time.perf_counter() - start, reading.shown))
+                    found = reading.sensitivity and reading.sensitivity.psnr(encoded.report.psnr)
+                    if found:
+                        text = f"about {found:.1f} dB in a render, as its maps were weighed by one"
+                        outcome.notices.append(Notice(Severity.INFO, stack.name, text, stack.materials))
     outcome.notices += [
         Notice(
             Severity.INFO,

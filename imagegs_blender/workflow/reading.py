@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
+from ..core.errors import ImageGSError
 from ..core.process.job import Job
 from ..core.process.worker import Worker
 from ..core.settings import FitSettings
@@ -12,6 +14,8 @@ from ..core.textures import cells, texture_stack
 from ..scene import coverage, pixels
 from ..scene.coverage import Importance
 from ..scene.material_stack import StackPlan
+from . import sensitivity
+from .sensitivity import Sensitivity
 
 SMALL, SMALLEST = 2048 * 2048, 512 * 512
 """Texels of a stack up to which it is read while another is fitted: of a larger one the memory counts, and the time does
@@ -25,10 +29,13 @@ class Reading:
     is_small   it may be read while another stack is fitted
     worker     the one that does the job
     shown      what of the texture counts, as Record.shown, once the reading is done
+    sensitivity  of a render to its maps, where that weighs them; weighed_alike: why it doesn't, where it was to
     """
 
     def __init__(self, stack: StackPlan, settings: FitSettings, importance: Importance | None, worker: Worker) -> None:
         self.done, self.shown = False, ""
+        self.sensitivity: Sensitivity | None = None
+        self.weighed_alike = ""
         self.is_small = stack.texels <= SMALL
         self._stack, self._settings, self._importance, self.worker = stack, settings, importance, worker
         self._pieces = self._read()
@@ -62,6 +69,8 @@ class Reading:
         for map_plan in stack.maps:
             sources.append(pixels.read_map(map_plan))
             yield True
+        if self._settings.weigh == "render":
+            yield from self._weigh()
         weights = coverage.prepare(stack, self._importance) if self._importance else None
 
         def prepare() -> Job:
@@ -83,6 +92,16 @@ class Reading:
         job = prepared.result()
         self.worker.add(job)
         self._job.set_result(job)
+
+    def _weigh(self) -> Generator[bool, None, None]:
+        """Let the maps count as much as a render says; alike where there is none."""
+        try:
+            found = self.sensitivity = yield from sensitivity.measured(self._stack)
+        except ImageGSError as error:
+            self.weighed_alike = str(error)
+            self._settings = replace(self._settings, weigh="alike")
+        else:
+            self._settings = replace(self._settings, map_weights=found.weights() | dict(self._settings.map_weights))
 
 
 def _discard(prepared: Future[Job]) -> None:

@@ -62,7 +62,8 @@ GROUPS: dict[str, tuple[Option, ...]] = {
     ),
     "loss": (
         Option(
-            "--weigh", "weigh", "how much maps count: alike, or as much as they matter in a lit render", str, choices=WEIGHINGS
+            "--weigh", "weigh", "how much maps count: alike, or as much as they matter in a lit render", str,
+            choices=WEIGHINGS[:2],
         ),
         Option("--l1-loss-ratio", "l1", "share of the mean absolute error", float, "R"),
         Option("--l2-loss-ratio", "l2", "share of the mean squared error", float, "R"),

@@ -26,8 +26,11 @@ class Weighing:
     def of(cls, stack: TextureStack, settings: FitSettings) -> Weighing | None:
         """By settings.weigh, and by settings.map_weights for the maps that these name; None where all planes weigh alike.
 
-        A plane that several maps share takes the largest. Raises ImageGSError for a map that the stack doesn't have.
+        A plane that several maps share takes the largest. Raises ImageGSError for a map that the stack doesn't have, and where
+        renders were to weigh them and there is no Blender.
         """
+        if settings.weigh == "render" and not settings.map_weights:
+            raise ImageGSError("weigh render: only Blender renders materials; choose alike or use")
         weights = {m.name: BY_USE[m.role] if settings.weigh == "use" else 1.0 for m in stack.maps}
         for name in settings.map_weights:
             if name not in weights:

@@ -55,7 +55,7 @@ def test_there_and_back_is_the_same() -> None:
     [
         ({"map_weights": {"rough": 0.0}}, "map-weight rough=0: choose 0.001 to 1000"),
         ({"map_weights": {"rough": float("nan")}}, "map-weight rough=nan: choose"),
-        ({"weigh": "well"}, "weigh 'well' is unknown: choose one of alike, use"),
+        ({"weigh": "well"}, "weigh 'well' is unknown: choose one of alike, use, render"),
         ({"weigh": "use", "gamma": 2.0}, "weights of maps and gamma are both set"),
     ],
 )

@@ -1,0 +1,115 @@
+"""Weigh by Render: maps count as much as small renders of their material say, and alike where there are none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+import psutil
+import pytest
+
+from imagegs_blender.blend.decoder import decoders
+from imagegs_blender.core.settings import FitSettings
+from imagegs_blender.scene.material_stack import StackPlan
+from imagegs_blender.workflow import compress, sensitivity
+from imagegs_blender.workflow.notices import Severity
+from imagegs_blender.workflow.run import compress as run
+from tests.workflow import scene
+
+pytestmark = pytest.mark.usefixtures("addon")
+
+SETTINGS = replace(FitSettings.preset("fast"), bpp=16.0, max_steps=100, device="cpu", weigh="render")
+
+
+@pytest.fixture
+def material(tmp_path: Path) -> bpy.types.Material:
+    """With a color and a roughness map."""
+    return scene.plane("square", tmp_path).active_material
+
+
+def stack(material: bpy.types.Material) -> StackPlan:
+    (found,) = compress.planned([material]).stacks
+    return found
+
+
+def measured(material: bpy.types.Material) -> sensitivity.Sensitivity:
+    renders = sensitivity.measured(stack(material))
+    while True:
+        try:
+            next(renders)
+        except StopIteration as end:
+            return end.value
+
+
+def test_what_shows_counts_and_what_does_not_is_not_given_up(material: bpy.types.Material) -> None:
+    """Of a rough surface, the color shows more than how rough it is."""
+    before = scene.state()
+    color, rough = (m.name for m in stack(material).maps)
+    weights = measured(material).weights()
+    assert weights[color] == 1.0 and sensitivity.LEAST <= weights[rough] < 0.5
+    assert scene.state() == before
+
+
+def test_nodes_in_groups_are_found(material: bpy.types.Material) -> None:
+    tree = material.node_tree
+    group = bpy.data.node_groups.new("inside", "ShaderNodeTree")
+    group.interface.new_socket("Color", in_out="OUTPUT", socket_type="NodeSocketColor")
+    texture = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeTexImage")
+    inside, end = group.nodes.new("ShaderNodeTexImage"), group.nodes.new("NodeGroupOutput")
+    inside.image = texture.image
+    group.links.new(inside.outputs["Color"], end.inputs[0])
+    node = tree.nodes.new("ShaderNodeGroup")
+    node.node_tree = group
+    target = texture.outputs["Color"].links[0].to_socket
+    tree.nodes.remove(texture)
+    tree.links.new(node.outputs[0], target)
+    assert max(measured(material).weights().values()) == 1.0
+
+
+def test_a_button_weighs_and_says_what_to_expect(material: bpy.types.Material) -> None:
+    outcome = run(compress.planned([material]), SETTINGS)
+    assert not outcome.of(Severity.ERROR) and not outcome.of(Severity.WARNING)
+    told = [notice.text for notice in outcome.of(Severity.INFO) if "in a render" in notice.text]
+    assert len(told) == 1 and told[0].startswith("about ")
+    (decoder,) = decoders()
+    assert decoder.record.settings["weigh"] == "render"
+
+
+def test_alike_where_nothing_can_be_rendered(material: bpy.types.Material) -> None:
+    tree = material.node_tree
+    (link,) = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeOutputMaterial").inputs["Surface"].links
+    shown, target = link.from_socket, link.to_socket
+    hidden, mixed = tree.nodes.new("ShaderNodeHoldout"), tree.nodes.new("ShaderNodeMixShader")
+    mixed.inputs[0].default_value = 0.0
+    tree.links.new(hidden.outputs[0], mixed.inputs[1])
+    tree.links.new(shown, mixed.inputs[2])
+    tree.links.new(mixed.outputs[0], target)
+    outcome = run(compress.planned([material]), SETTINGS)
+    (warning,) = outcome.of(Severity.WARNING)
+    assert warning.text == "a render shows none of its maps, so it can't weigh them; all maps count alike"
+    assert len(decoders()) == 1
+
+
+def test_a_render_that_fails_is_one_line(material: bpy.types.Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensitivity, "SCRIPT", Path("no such script"))
+    outcome = run(compress.planned([material]), SETTINGS)
+    (warning,) = outcome.of(Severity.WARNING)
+    assert "can't be weighed by a render (" in warning.text and "\n" not in warning.text
+
+
+def test_who_stops_it_leaves_no_process(material: bpy.types.Material) -> None:
+    renders = sensitivity.measured(stack(material))
+    next(renders)
+    mine = [child for child in psutil.Process().children() if str(sensitivity.SCRIPT) in " ".join(child.cmdline())]
+    assert len(mine) == 1
+    renders.close()
+    assert not mine[0].is_running()
+
+
+def test_errors_of_maps_add_up(material: bpy.types.Material) -> None:
+    found = stack(material)
+    color, rough = (m.name for m in found.maps)
+    known = sensitivity.Sensitivity(found, {color: 0.5, rough: 0.05})
+    assert known.psnr({color: 40.0, rough: 30.0}) == pytest.approx(40.0)
+    assert known.psnr({color: 40.0, rough: None}) is None
