@@ -39,6 +39,7 @@ class Phase(Enum):
     """What is being done. All stacks are read and fitted, one after the other, before the first decoder is built."""
 
     READING = "reading textures"
+    WEIGHING = "rendering the material, to weigh its maps"
     PREPARING = "preparing for this computer (once)"
     FITTING = "fitting"
     BUILDING = "building decoders"
@@ -147,7 +148,8 @@ def steps(
             start = time.perf_counter()
             with _caught(stack, outcome):
                 while not reading.done:
-                    yield Update(names, index, Phase.READING, waiting=not reading.advance())
+                    waiting = not reading.advance()
+                    yield Update(names, index, Phase.WEIGHING if reading.weighs else Phase.READING, waiting=waiting)
                 job = reading.job()
                 ahead = next((other for other in readings[index + 1 : index + 2] if other.is_small), None)
                 while not job.done:

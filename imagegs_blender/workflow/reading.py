@@ -25,17 +25,19 @@ not. And those up to which it is fitted then, too: the fit of a larger one keeps
 class Reading:
     """Reads the maps of a stack one by one, joins them in a thread, and adds the job to a worker, a piece at a time.
 
-    done       that is over, or can't be done: job() says
-    is_small   it may be read while another stack is fitted
-    worker     the one that does the job
-    shown      what of the texture counts, as Record.shown, once the reading is done
-    sensitivity  of a render to its maps, where that weighs them; weighed_alike: why it doesn't, where it was to
+    done            that is over, or can't be done: job() says
+    is_small        it may be read while another stack is fitted
+    worker          the one that does the job
+    weighs          renders weigh its maps just now
+    shown           what of the texture counts, as Record.shown, once the reading is done
+    sensitivity     of a render to its maps, where one has weighed them
+    weighed_alike   why none has, where one was to
     """
 
     def __init__(self, stack: StackPlan, settings: FitSettings, importance: Importance | None, worker: Worker) -> None:
         self.done, self.shown = False, ""
         self.sensitivity: Sensitivity | None = None
-        self.weighed_alike = ""
+        self.weighed_alike, self.weighs = "", False
         self.is_small = stack.texels <= SMALL
         self._stack, self._settings, self._importance, self.worker = stack, settings, importance, worker
         self._pieces = self._read()
@@ -95,6 +97,7 @@ class Reading:
 
     def _weigh(self) -> Generator[bool, None, None]:
         """Let the maps count as much as a render says; alike where there is none."""
+        self.weighs = True
         try:
             found = self.sensitivity = yield from sensitivity.measured(self._stack)
         except ImageGSError as error:
@@ -102,6 +105,8 @@ class Reading:
             self._settings = replace(self._settings, weigh="alike")
         else:
             self._settings = replace(self._settings, map_weights=found.weights() | dict(self._settings.map_weights))
+        finally:
+            self.weighs = False
 
 
 def _discard(prepared: Future[Job]) -> None:

@@ -68,7 +68,15 @@ def test_nodes_in_groups_are_found(material: bpy.types.Material) -> None:
 
 
 def test_a_button_weighs_and_says_what_to_expect(material: bpy.types.Material) -> None:
-    outcome = run(compress.planned([material]), SETTINGS)
+    work = compress.steps(compress.planned([material]), SETTINGS)
+    phases: dict[compress.Phase, None] = {}
+    while True:
+        try:
+            phases[next(work).phase] = None
+        except StopIteration as end:
+            outcome = end.value
+            break
+    assert compress.Phase.WEIGHING in phases
     assert not outcome.of(Severity.ERROR) and not outcome.of(Severity.WARNING)
     told = [notice.text for notice in outcome.of(Severity.INFO) if "in a render" in notice.text]
     assert len(told) == 1 and told[0].startswith("about ")
