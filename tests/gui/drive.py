@@ -90,7 +90,11 @@ def steps() -> Iterator[float]:
     )
     assert links() == before and not decoders(), "cancelling changes nothing"
 
+    bpy.context.scene.imagegs.weigh = "RENDER"  # the program that has this window renders in another process, too
     click(area, region, BUTTON)
+    yield from until(lambda: press.current is not None and "weigh" in press.current.phase, 60)
+    yield 1
+    shot("2_weighing")
     yield from until(lambda: press.current is not None and press.current.psnr is not None, 300)
     yield 1
     shot("2_running")

@@ -61,7 +61,8 @@ def test_an_artist_presses_the_button(blender: list[str], extension: Path, data:
     result = OUT / "result.txt"
     said = result.read_text("utf-8") if result.exists() else log
     assert said.rstrip().endswith("passed"), said
-    assert len(list(OUT.glob("*.png"))) == 11
+    assert "dB in a render" in log, "its maps were not weighed by one"
+    assert len(list(OUT.glob("*.png"))) == 12
 
 
 def test_presets_two_windows_and_the_exporters_dialog(blender: list[str], extension: Path, data: Path) -> None:
