@@ -33,11 +33,11 @@ def make(folder: Path, files: int, broken: bool = False, side: int = 64) -> list
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
     if broken:
-        _compile_kernels()
+        compile_kernels()
     return [_name(number) for number in range(files)]
 
 
-def _compile_kernels() -> None:
+def compile_kernels() -> None:
     """Convert a file, for as long as it takes."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder, "in"), Path(folder, "out")

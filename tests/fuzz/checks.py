@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from imagegs_blender.core.decoding import decode, tables
+from imagegs_blender.core.decoding import decode, node_tables, tables
 from imagegs_blender.core.errors import ImageGSError
 from imagegs_blender.core.igs import stream
 from imagegs_blender.core.textures import image_files
@@ -36,7 +36,8 @@ def check_stream(data: bytes, deep: bool = True) -> bool:
     assert found.to_bytes() == data or stream.read(found.to_bytes()).to_bytes() == found.to_bytes()
     if gaussians.width * gaussians.height * gaussians.planes <= SMALL:
         assert np.isfinite(decode.planes(gaussians)).all()
-        tables.build(gaussians, found.maps)
+        _or_one_line(lambda: tables.build(gaussians, found.maps))  # no shader undoes a gamma
+        _or_one_line(lambda: node_tables.build(gaussians, found.maps))
     return True
 
 
