@@ -15,6 +15,7 @@ from typing import Any
 import bpy
 
 from ..core import files
+from ..core.errors import ImageGSError
 from ..core.textures.texture_stack import Depth, MapInfo
 from ..core.version import version
 
@@ -62,7 +63,12 @@ def are_there(found: Iterable[Path]) -> bool:
 
 def write(path: Path, data: bytes) -> None:
     """Write a file in one piece, and remove those that have not been used for a month. Raises ImageGSError where it can't."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageGSError(
+            f"{path.parent}: can't be made ({error.strerror}); make it, or switch off the scene's texture cache"
+        ) from error
     _remove_old(path.parent)
     files.write(path, data)
 

@@ -163,7 +163,9 @@ def _on_update(scene: bpy.types.Scene, *_: object) -> None:
 
 
 def _later() -> None:
+    """What could not be built for the scene as it was is tried again."""
     follow(border.scene(bpy.context))
+    rebuild.tell(rebuild.rebuild_lost())
 
 
 register, unregister = border.handled(

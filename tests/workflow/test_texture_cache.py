@@ -14,7 +14,7 @@ from imagegs_blender.blend import map_files
 from imagegs_blender.blend.decoder import Decoder, decoders
 from imagegs_blender.blend.properties import BAKED
 from imagegs_blender.shaders.decoder import pack
-from imagegs_blender.workflow import auto_kind, levels
+from imagegs_blender.workflow import auto_kind, levels, rebuild
 from tests.shaders import plane
 from tests.workflow import scene
 
@@ -151,3 +151,14 @@ def test_auto_takes_images_that_the_cache_keeps_out_of_memory(decoder: Decoder) 
     use_cache(True)
     chosen = auto_kind.choice(bpy.context.scene, 1 << 50)
     assert chosen.kind == BAKED and "texture cache" in chosen.why
+
+
+def test_a_folder_that_cant_be_made_is_one_line(decoder: Decoder, folder: Path, capfd: pytest.CaptureFixture) -> None:
+    """And without the cache, all is there again."""
+    folder.parent.write_bytes(b"a file is in the way")
+    use_cache(True)
+    (told,) = (line for line in capfd.readouterr().err.splitlines() if "can't be made" in line)
+    assert "switch off the scene's texture cache" in told
+    use_cache(False)
+    assert rebuild.rebuild_lost() == []
+    assert not are_files(decoder)
