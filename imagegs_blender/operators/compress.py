@@ -153,7 +153,11 @@ class Press(_Base):
         worst = min(quality for quality in qualities if quality is not None)
         stacks = counted(len(outcome.done), "texture stack", "texture stacks")
         text = say("Compressed {stacks} to {size:.0f} KB, {quality:.1f} dB or more")
-        self.report({"INFO"}, text.format(stacks=stacks, size=size / 1000, quality=worst))
+        text = text.format(stacks=stacks, size=size / 1000, quality=worst)
+        rendered = [done.rendered for done in outcome.done if done.rendered is not None]
+        if rendered:
+            text += say("; about {quality:.1f} dB or more in a render").format(quality=min(rendered))
+        self.report({"INFO"}, text)
         return {"FINISHED"}
 
 

@@ -91,6 +91,7 @@ def _row(done: Done, material: str) -> dict[str, Any]:
         "height": done.stack.largest.height,
         **{key: _finite(getattr(done.report, key)) for key in _FROM_THE_FIT},
         "seconds": done.seconds,
+        **({} if done.rendered is None else {"rendered_psnr": _finite(done.rendered)}),
     }
 
 

@@ -80,12 +80,14 @@ class Done:
 
     decoders  their names, one for each sampling
     seconds   of its turn: reading, fitting, building
+    rendered  PSNR of a render of it, dB, roughly; None where none weighed its maps
     """
 
     stack: StackPlan
     decoders: tuple[str, ...]
     report: FitReport
     seconds: float
+    rendered: float | None = None
 
 
 @dataclass
@@ -171,11 +173,10 @@ def steps(
                 if reason is not None:
                     outcome.plan = worth.without(outcome.plan, stack, reason)
                 else:
-                    fits.append(_Fit(index, stack, encoded, time.perf_counter() - start, reading.shown))
-                    found = reading.sensitivity and reading.sensitivity.psnr(encoded.report.psnr)
-                    if found:
-                        text = f"about {found:.1f} dB in a render, as its maps were weighed by one"
-                        outcome.notices.append(Notice(Severity.INFO, stack.name, text, stack.materials))
+                    weighed = reading.sensitivity
+                    rendered = weighed.psnr(encoded.report.psnr) if weighed else None
+                    seconds = time.perf_counter() - start
+                    fits.append(_Fit(index, stack, encoded, seconds, reading.shown, rendered))
     outcome.notices += [
         Notice(
             Severity.INFO,
@@ -208,7 +209,8 @@ def steps(
         for fit in built:
             with _caught(fit.stack, outcome):
                 replace.replace(fit.stack, {sampling: find(name) for sampling, name in fit.decoders.items()})
-                outcome.done.append(Done(fit.stack, tuple(fit.decoders.values()), fit.encoded.report, fit.seconds))
+                their_names = tuple(fit.decoders.values())
+                outcome.done.append(Done(fit.stack, their_names, fit.encoded.report, fit.seconds, fit.rendered))
                 if fit.encoded.report.warning:
                     outcome.notices.append(Notice(Severity.WARNING, fit.stack.name, fit.encoded.report.warning))
         outcome.notices += limits.too_many(_materials(plan))
@@ -223,6 +225,7 @@ class _Fit:
 
     seconds   from its turn on: reading (but for what was read ahead), fitting, building
     shown     what of the texture counted, as Record.shown
+    rendered  as Done.rendered
     """
 
     index: int
@@ -230,6 +233,7 @@ class _Fit:
     encoded: Encoded
     seconds: float
     shown: str
+    rendered: float | None = None
     decoders: dict[Sampling, str] = field(default_factory=dict)
 
 

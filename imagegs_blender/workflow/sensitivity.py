@@ -67,7 +67,8 @@ def measured(stack: StackPlan) -> Generator[bool, None, Sensitivity]:
         bpy.data.libraries.write(str(library), {material}, path_remap="ABSOLUTE", fake_user=True)
         maps = [_told(m, material.name) for m in stack.maps]
         files.write(task, json.dumps({"material": material.name, "maps": maps}).encode())
-        own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
+        # A Blender that starts without extensions removes their packages from the person's folder, under the feet of this one.
+        own = dict.fromkeys(("TMPDIR", "TEMP", "TMP", "BLENDER_USER_RESOURCES"), str(folder))
         with (folder / "log.txt").open("wb") as log:
             process = subprocess.Popen(
                 [*_launcher(), str(library), str(task), str(result)], env={**os.environ, **own},
