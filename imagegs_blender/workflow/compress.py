@@ -39,7 +39,7 @@ class Phase(Enum):
     """What is being done. All stacks are read and fitted, one after the other, before the first decoder is built."""
 
     READING = "reading textures"
-    WEIGHING = "rendering the material, to weigh its maps"
+    WEIGHING = "weighing maps by a render"
     PREPARING = "preparing for this computer (once)"
     FITTING = "fitting"
     BUILDING = "building decoders"
