@@ -21,6 +21,7 @@ import bpy
 from ..core import files
 from ..core.errors import ImageGSError, one_line
 from ..core.textures.texture_stack import ColorSpace, Role
+from ..scene import replace
 from ..scene.material_stack import MapPlan, StackPlan
 
 SCRIPT = Path(__file__).with_name("sensitivity_script.py")
@@ -64,7 +65,8 @@ def measured(stack: StackPlan) -> Generator[bool, None, Sensitivity]:
     with files.temporary_folder() as folder:
         library, task, result = folder / "material.blend", folder / "task.json", folder / "result.json"
         material = _material(stack)
-        bpy.data.libraries.write(str(library), {material}, path_remap="ABSOLUTE", fake_user=True)
+        with replace.originals_shown([material]):  # where it is compressed, and to be again
+            bpy.data.libraries.write(str(library), {material}, path_remap="ABSOLUTE", fake_user=True)
         maps = [_told(m, material.name) for m in stack.maps]
         files.write(task, json.dumps({"material": material.name, "maps": maps}).encode())
         # A Blender that starts without extensions removes their packages from the person's folder, under the feet of this one.

@@ -84,6 +84,13 @@ def test_a_compression_weighs_and_says_what_to_expect(material: bpy.types.Materi
     assert decoder.record.settings["weigh"] == "render"
 
 
+def test_what_is_compressed_again_is_weighed_by_its_originals(material: bpy.types.Material) -> None:
+    assert run(compress.planned([material]), replace(SETTINGS, weigh="alike")).done
+    outcome = run(compress.planned([material], again=True), SETTINGS, again=True)
+    assert not outcome.of(Severity.WARNING) and not outcome.of(Severity.ERROR)
+    assert outcome.done[0].rendered is not None and len(decoders()) == 1
+
+
 def test_alike_where_nothing_can_be_rendered(material: bpy.types.Material) -> None:
     tree = material.node_tree
     (link,) = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeOutputMaterial").inputs["Surface"].links
