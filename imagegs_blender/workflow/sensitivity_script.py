@@ -42,7 +42,8 @@ def main(library: str, task: str, result: str) -> None:
     _stage(material)
     before, found = _rendered(Path(result)), {}
     for info in asked["maps"]:
-        added = [_disturb(_tree(kind, name, material), node, info) for kind, name, node in info["nodes"]]
+        trees = [(_tree(kind, name, material), node) for kind, name, node in info["nodes"]]
+        added = [_disturb(tree, node, info) for tree, node in trees if tree is not None]
         change = np.mean((_rendered(Path(result)) - before) ** 2)
         found[info["name"]] = float(change) / DEVIATION**2
         for undo in added:
@@ -51,7 +52,8 @@ def main(library: str, task: str, result: str) -> None:
 
 
 def _tree(kind: str, name: str, material: Any) -> Any:
-    return material.node_tree if kind == "material" else blender.data.node_groups[name]
+    """None for a group that only other materials of the stack have."""
+    return material.node_tree if kind == "material" else blender.data.node_groups.get(name)
 
 
 def _stage(material: Any) -> None:

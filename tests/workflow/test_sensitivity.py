@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 import psutil
@@ -11,7 +12,7 @@ import pytest
 
 from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.core.settings import FitSettings
-from imagegs_blender.scene.material_stack import StackPlan
+from imagegs_blender.scene.material_stack import MapPlan, StackPlan
 from imagegs_blender.workflow import compress, sensitivity
 from imagegs_blender.workflow.notices import Severity
 from imagegs_blender.workflow.run import compress as run
@@ -64,6 +65,19 @@ def test_nodes_in_groups_are_found(material: bpy.types.Material) -> None:
     target = texture.outputs["Color"].links[0].to_socket
     tree.nodes.remove(texture)
     tree.links.new(node.outputs[0], target)
+    assert max(measured(material).weights().values()) == 1.0
+
+
+def test_groups_of_other_materials_are_left_out(material: bpy.types.Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack may be shared by materials of which each has groups of its own."""
+    told = sensitivity._told
+
+    def with_another(info: MapPlan, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = told(info, name)
+        found["nodes"].append(("group", "a group of another material", "Image Texture"))
+        return found
+
+    monkeypatch.setattr(sensitivity, "_told", with_another)
     assert max(measured(material).weights().values()) == 1.0
 
 
