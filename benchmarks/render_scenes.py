@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ sys.path.insert(0, str(Path(bpy.utils.resource_path("LOCAL")) / "python" / "lib"
 import addon_utils  # noqa: E402  part of Blender
 
 import imagegs_blender  # noqa: E402
+from imagegs_blender.blend import properties  # noqa: E402
+from imagegs_blender.blend.decoder import decoders  # noqa: E402
 from imagegs_blender.blend.record import Record  # noqa: E402
 from imagegs_blender.core.igs import stream  # noqa: E402
 from imagegs_blender.core.textures import image_files  # noqa: E402
@@ -29,10 +32,15 @@ from imagegs_blender.core.textures.texture_stack import ColorSpace, Role  # noqa
 from imagegs_blender.shaders import decoder  # noqa: E402
 
 
-def serve(task: str, values: str, result: str) -> None:
+def start() -> None:
+    """An empty file, with Cycles and the add-on."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     addon_utils.enable("cycles")
     imagegs_blender.register()
+
+
+def serve(task: str, values: str, result: str) -> None:
+    start()
     returned = TASKS[task](**json.loads(values))
     Path(result).write_text(json.dumps(returned))
     os._exit(0)  # bpy's destructors can wait forever
@@ -72,6 +80,29 @@ def save_scene(folder: str, stack: str, kind: str, lod: float, blend: str) -> No
         if obj.type == "MESH":
             obj.data.materials.append(material)
     bpy.ops.wm.save_as_mainfile(filepath=blend, compress=True)
+
+
+def save_packed(folder: Path, stack: Path, scene: str, kind: str, blend: Path) -> None:
+    """A new scene whose file holds all that it reads; the script of OSL lies beside it."""
+    bpy.ops.wm.read_homefile(use_empty=True)
+    found = stream.read(stack.read_bytes())
+    material = _material(scene, kind, found, str(folder), 0.0)
+    _build(scene, "Cycles", 256, found.gaussians.width)
+    bpy.context.scene.cycles.shading_system = kind == "OSL"
+    for obj in bpy.data.objects:
+        if obj.type == "MESH":
+            obj.data.materials.append(material)
+    for made in decoders():
+        if kind != decoder.OSL:
+            decoder.pack(made)
+            continue
+        properties.SELF_CONTAINED.write(made.tree, True)  # keeps the node
+        for node in made.scripts():
+            script = blend.with_suffix(".oso")
+            shutil.copyfile(node.filepath, script)
+            node.filepath = f"//{script.name}"
+    bpy.ops.file.pack_all()
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend.resolve()), compress=True)
 
 
 def open_and_render(blend: str) -> dict[str, Any]:
