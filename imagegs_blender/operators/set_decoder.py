@@ -9,7 +9,7 @@ from ..blend.properties import BAKED, BAKED_ON, NODES, OSL
 from ..core.errors import ImageGSError
 from ..shaders.decoder import set_kind
 from ..shaders.glsl import compute
-from ..workflow import auto_kind, limits, selection
+from ..workflow import auto_kind, limits, render_cost, selection
 from ..workflow.levels import follow_levels
 from ..workflow.max_detail import wanted_detail
 
@@ -18,7 +18,7 @@ AUTO = "AUTO"
 _ITEMS = {
     AUTO: ("Auto", "What suits this scene, its engine and the memory of this computer, also when these change"),
     NODES: ("Nodes", "Shader nodes: EEVEE, and Cycles on every device"),
-    OSL: ("OSL", "A script: Cycles on the CPU and OptiX only, with Open Shading Language switched on"),
+    OSL: ("OSL", "A script: Cycles on the CPU only, with Open Shading Language switched on"),
     BAKED: ("Baked", "Ordinary images at the chosen LOD: the fastest to render, the most memory"),
 }
 
@@ -53,6 +53,8 @@ class IMAGEGS_OT_set_decoder(bpy.types.Operator):
             return {"CANCELLED"}
         for warning in limits.too_many(selection.chosen(context)):
             self.report({"WARNING"}, str(warning))
+        if self.kind == OSL and render_cost.is_on_card(border.scene(context)):
+            self.report({"WARNING"}, f"OSL: {render_cost.OSL_ON_CARD}")
         if self.kind == BAKED:
             where = {BAKED_ON.read(decoder.tree) for decoder in selection.chosen_decoders(context)}
             reason = compute.missing()

@@ -92,7 +92,7 @@ def set_kind(decoder: Decoder, kind: str, level: float = 0.0, detail: int = 0, a
     """Let a decoder decode in another way.
 
     NODES   shader nodes: EEVEE and Cycles
-    OSL     a script: Cycles on the CPU and OptiX only, with Open Shading Language switched on
+    OSL     a script: Cycles on the CPU only, with Open Shading Language switched on
     BAKED   ordinary images at a fixed LOD, `level`: the fastest to render, the most memory
     detail  the finest level of detail that it holds and shows
     auto    whether that kind may be changed again without anyone asking

@@ -17,8 +17,11 @@ from ..scene import cost
 from . import summary
 
 _CYCLES_CPU = {NODES: "1.5 to 5", OSL: "1.4 to 2.5", BAKED: "about 1"}
+_CYCLES_GPU = {NODES: "1.4 to 2.3", BAKED: "about 1"}
 _EEVEE = {NODES: "1 to 1.3", BAKED: "1 to 1.7"}
-"""Times the render time of images: Cycles on the processor, and EEVEE with OpenGL in software."""
+"""Times the render time of images: Cycles on the processor and on a card (CUDA, OptiX), EEVEE on a card and in software."""
+
+OSL_ON_CARD = "not for Cycles on a graphics card, which compiles it for minutes or can't: choose Nodes or Baked"
 
 
 def text(kind: str, decoders: Iterable[Decoder], scene: bpy.types.Scene) -> str:
@@ -27,13 +30,18 @@ def text(kind: str, decoders: Iterable[Decoder], scene: bpy.types.Scene) -> str:
     return f"{kind.title() if kind != OSL else kind}: {summary.size(memory)}, {_time(kind, scene)}"
 
 
+def is_on_card(scene: bpy.types.Scene) -> bool:
+    """Whether Cycles renders a scene on a graphics card."""
+    cycles: Any = getattr(scene, "cycles", None)  # Cycles adds its settings when it is enabled
+    return scene.render.engine == "CYCLES" and cycles is not None and cycles.device == "GPU"
+
+
 def _time(kind: str, scene: bpy.types.Scene) -> str:
     engine: str = scene.render.engine
     if engine == "CYCLES":
-        cycles: Any = scene  # Cycles adds its settings when it is enabled
-        if cycles.cycles.device == "GPU":
-            return "render time on a GPU not measured"
-        return f"{_CYCLES_CPU[kind]} times the render time of images"
+        if kind == OSL and is_on_card(scene):
+            return OSL_ON_CARD
+        return f"{(_CYCLES_GPU if is_on_card(scene) else _CYCLES_CPU)[kind]} times the render time of images"
     if engine.startswith("BLENDER_EEVEE"):
         if kind == OSL:
             return "not shown by EEVEE: choose Nodes or Baked"

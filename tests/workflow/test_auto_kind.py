@@ -13,7 +13,7 @@ from imagegs_blender.blend.decoder import Decoder, decoders
 from imagegs_blender.blend.properties import BAKED, NODES, OSL
 from imagegs_blender.core import machine
 from imagegs_blender.shaders.decoder import pack
-from imagegs_blender.workflow import auto_kind
+from imagegs_blender.workflow import auto_kind, render_cost
 from tests.workflow import scene
 
 pytestmark = pytest.mark.usefixtures("addon")
@@ -72,7 +72,11 @@ def test_osl_where_cycles_uses_it(plenty: None, square: bpy.types.Object, monkey
     own = Path(bpy.utils.resource_path("LOCAL"), "python", "lib", version, "site-packages")
     monkeypatch.syspath_prepend(str(own))
     assert auto_kind.choice(now, 0).kind == OSL
-    now.cycles.shading_system = False
+    assert "times the render time" in render_cost.text(OSL, [], now)
+    now.cycles.device = "GPU"  # OptiX compiles it for minutes
+    assert auto_kind.choice(now, 0).kind == BAKED
+    assert "choose Nodes or Baked" in render_cost.text(OSL, [], now)
+    now.cycles.device, now.cycles.shading_system = "CPU", False
     assert auto_kind.choice(now, 0).kind == BAKED
 
 

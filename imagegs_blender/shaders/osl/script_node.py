@@ -1,4 +1,4 @@
-"""The decoder as an OSL script node: Cycles on the CPU and OptiX, with the level of detail of each pixel's footprint.
+"""The decoder as an OSL script node: Cycles on the CPU, with the level of detail of each pixel's footprint.
 
 The node names a compiled script (script.py) in a folder that ends with Blender; a saved .blend holds no more than that name.
 """
