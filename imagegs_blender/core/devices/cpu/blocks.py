@@ -46,6 +46,32 @@ def block_lists(splats: Splats, grid: Grid) -> BlockLists:
     return BlockLists(*_sort_by_block(block, copy, by_gaussian, columns * rows))
 
 
+ORDER = np.array([int(f"{row:04b}"[::-1], 2) for row in range(BLOCK)])
+"""The place of each row of a block in tiled(): every second row, or fourth, ... is one run."""
+
+
+def tiled(planes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Planes (C, H, W) and the texels' weights (H, W), block by block, for kernels to read from beginning to end.
+
+    Flat float32, of the shape (blocks, 16 rows in the order of ORDER, C + 1, 16); the weights come last, and are 0 in the
+    padding. Row by row, whole planes lie a power of two apart, as their rows do: a block's then share one set of a cache.
+    """
+    count, height, width = planes.shape
+    rows, columns = -(-height // BLOCK), -(-width // BLOCK)
+    tiles = np.zeros((rows, columns, BLOCK, count + 1, BLOCK), np.float32)
+    for p, plane in enumerate((*planes, weights)):
+        whole = np.zeros((rows * BLOCK, columns * BLOCK), np.float32)
+        whole[:height, :width] = plane
+        tiles[:, :, ORDER, p] = whole.reshape(rows, BLOCK, columns, BLOCK).transpose(0, 2, 1, 3)
+    return tiles.ravel()
+
+
+@njit(inline="always")
+def tile_row(block, place, planes):
+    """Where a row of a block begins in tiled()."""
+    return ((block * BLOCK + place) * (planes + 1)) * BLOCK
+
+
 @njit(cache=True)
 def _extent(conic, bias):
     """Half width, half height of the ellipse q = CUTOFF, texels; (-1, -1) if it is empty."""

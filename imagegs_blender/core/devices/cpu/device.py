@@ -10,24 +10,24 @@ from .. import points
 from ..optimizer import Optimizer
 from ..types import ALL_ROWS, Grid, Loss, LossWeights, Rows, Splats, Step, mean_one
 from . import kernels
-from .blocks import BLOCK, BlockLists, block_lists
+from .blocks import BLOCK, BlockLists, block_lists, tiled
 from .ssim import mean_ssim
 
 
 class Cpu:
     """Device: target (C, H, W) float32; texel_weights (H, W) or None, normalized to mean 1.
 
-    Holds the target padded to whole blocks, and the picture and its slope only when a loss needs them (SSIM).
+    Holds the target block by block, and once more by planes, with the picture and its slope, when a loss needs them (SSIM).
     """
 
     ahead = 1
 
     def __init__(self, target: np.ndarray, grid: Grid, texel_weights: np.ndarray | None = None) -> None:
         self.grid, self.weights = grid, texel_weights
-        self.count = target.size
-        self.target = _padded(target)
-        self.texels = _padded(mean_one(texel_weights, target.shape[1:])[None])
-        self._picture: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+        self.target = target
+        self.texels = mean_one(texel_weights, target.shape[1:])
+        self._tiles = np.empty(0, np.float32)
+        self._picture: tuple[np.ndarray, ...] | None = None
 
     def render(self, splats: Splats) -> np.ndarray:
         return render(splats, self.grid)
@@ -52,9 +52,8 @@ class Cpu:
 
     def error(self, optimizer: Optimizer, power: float) -> np.ndarray:
         picture = self.render(optimizer.splats())
-        height, width = picture.shape[1:]
-        error = np.zeros((height, width), np.float32)
-        for ours, theirs in zip(picture, self.target[:, :height, :width], strict=True):
+        error = np.zeros(picture.shape[1:], np.float32)
+        for ours, theirs in zip(picture, self.target, strict=True):
             error += (ours - theirs) ** 2
         density = (error / len(picture)) ** (power / 2)
         return density if self.weights is None else density * self.weights
@@ -63,7 +62,7 @@ class Cpu:
         splats = optimizer.splats()
         lists = block_lists(splats, self.grid)
         growth = np.empty(len(lists.gaussian), np.float32)
-        kernels.removal(*_arguments(splats, lists, self.grid), self.target.ravel(), self.texels.ravel(), growth)
+        kernels.removal(*_arguments(splats, lists, self.grid), self._tiled(), growth)
         sums = np.concatenate([[0.0], np.cumsum(growth[lists.slot], dtype=np.float64)])
         return sums[lists.by_gaussian[1:]] - sums[lists.by_gaussian[:-1]]
 
@@ -79,27 +78,31 @@ class Cpu:
         self, splats: Splats, lists: BlockLists, weights: LossWeights, rows: Rows, entries: np.ndarray
     ) -> Loss:
         sums = np.zeros((kernels.TASKS, 2))
-        count = self.count / rows.stride
+        count = self.target.size / rows.stride
         kernels.fused(
-            *_arguments(splats, lists, self.grid), self.target.ravel(), self.texels.ravel(),
-            weights.l1 / count, weights.l2 / count, (rows.first, rows.stride), entries, sums,
+            *_arguments(splats, lists, self.grid), self._tiled(), weights.l1 / count, weights.l2 / count,
+            (rows.first, rows.stride), entries, sums,
         )  # fmt: skip
         l1, l2 = sums.sum(0) / count
         return weights.loss(l1, l2, None)
 
+    def _tiled(self) -> np.ndarray:
+        if not len(self._tiles):
+            self._tiles = tiled(self.target, self.texels)
+        return self._tiles
+
     def _with_ssim(self, splats: Splats, lists: BlockLists, weights: LossWeights, entries: np.ndarray) -> Loss:
         if self._picture is None:
-            shape = self.target.shape
+            target = _padded(self.target)
+            shape = target.shape
             self._picture = (
-                np.empty(shape, np.float32),
-                np.empty(shape[1:], np.float32),
-                np.empty(shape[1:], np.float32),
-                np.zeros(shape, np.float32),
-            )
-        out, kth, norm, slope = self._picture
+                np.empty(shape, np.float32), np.empty(shape[1:], np.float32), np.empty(shape[1:], np.float32),
+                np.zeros(shape, np.float32), target, _padded(self.texels[None])[0],
+            )  # fmt: skip
+        out, kth, norm, slope, target, texels = self._picture
         arguments = _arguments(splats, lists, self.grid)
         kernels.render(*arguments, out.ravel(), kth.ravel(), norm.ravel())
-        l1, l2, ssim = mean_ssim(out, self.target, self.texels[0], (self.grid.width, self.grid.height), weights, slope)
+        l1, l2, ssim = mean_ssim(out, target, texels, (self.grid.width, self.grid.height), weights, slope)
         kernels.backward(*arguments, out.ravel(), kth.ravel(), norm.ravel(), slope.ravel(), entries)
         return weights.loss(l1, l2, ssim)
 

@@ -11,7 +11,8 @@ A kernel is a function of one block, and _swept() makes the loops around it. All
     ranks       a tuple of K zeros. Numba compiles a kernel for each type of its arguments, and a tuple's length is part of
                 its type: so K is known when the kernel is compiled, and the K smallest q of a texel stay in registers
     normalize   whether weights are divided by their sum; False for the plain sum, with one rank
-    planes of texels   float32, flat: C planes, or one, padded to whole blocks, row by row. Texels' weights are 0 in the padding
+    planes of texels   float32, flat: C planes, or one, padded to whole blocks, row by row
+    target      what blocks.tiled() makes of the target's planes and the texels' weights
 
 Trusts: all of these come from device.py, which makes them to fit each other; a lane is read and written without a check.
 """
@@ -22,13 +23,15 @@ import numpy as np
 from numba import njit, prange
 
 from ..reference import MOST_SHARE
-from .blocks import BLOCK
+from .blocks import BLOCK, ORDER, tile_row
 from .rows import (
     block_entries,
     gather,
     inverse_norm,
-    mix_plane,
+    lanes_of,
+    mix,
     most_entries,
+    padded,
     pull_entries,
     row_entries,
     select_below,
@@ -36,7 +39,7 @@ from .rows import (
     weigh,
     write_entries,
 )
-from .simd import fma, full, load, maximum, minimum, store, total
+from .simd import fma, full, load, maximum, minimum, spread, store, total
 from .ssim import pointwise_slope
 
 TASKS = 64
@@ -53,7 +56,7 @@ def _swept(of_block):
 
     task, first     the run of blocks, and the number of the block's first entry
     count, planes   how many entries the block has, and C
-    place           (where its first texel is in a plane, texels of a row of a padded plane, texels of that plane)
+    place           (the block, where its first texel is in a plane, texels of a row of a padded plane, texels of that plane)
     entries, in_row   the scratch spaces of rows.py, the first one filled
     sums, lanes     the room for entries and the room beside, flat
     ranks, normalize, given
@@ -72,12 +75,11 @@ def _swept(of_block):
             low, high = task * blocks // TASKS, (task + 1) * blocks // TASKS
             most = most_entries(start, low, high)
             entries, in_row = block_entries(most, planes), row_entries(most)
-            sums = np.zeros(most * room[0] * BLOCK, np.float32)
-            lanes = np.zeros(room[1] * BLOCK, np.float32)
+            sums, lanes = lanes_of(most * room[0]), lanes_of(room[1])
             for block in range(low, high):
                 count = gather(block, size, lists, splats, entries)
                 corner = (block // columns) * BLOCK * pitch + (block % columns) * BLOCK
-                place = (corner, pitch, plane_size)
+                place = (block, corner, pitch, plane_size)
                 of_block(
                     task, start[block], count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given
                 )
@@ -87,15 +89,16 @@ def _swept(of_block):
 
 @njit(forceinline=True, error_model="numpy")
 def _render_block(task, first, count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given):
-    corner, pitch, plane_size = place
+    _, corner, pitch, plane_size = place
     out, kth, norm = given
     for row in range(BLOCK):
         reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
         active, weight_sum = weigh(reached, limit, in_row)
         scale = inverse_norm(weight_sum, normalize)
         at = corner + row * pitch
+        mix(planes, active, scale, entries, in_row, lanes)
         for p in range(planes):
-            store(out, p * plane_size + at, mix_plane(p, planes, active, scale, entries, in_row))
+            store(out, p * plane_size + at, load(lanes, p * BLOCK))
         if len(kth) > 0:
             store(kth, at, limit)
             store(norm, at, scale)
@@ -110,12 +113,12 @@ def render(size, lists, splats, ranks, normalize, out, kth, norm):
 
     kth, norm   a plane each: every texel's limit (select_nearest) and 1 / normalizer; both empty where not wanted
     """
-    _render(size, lists, splats, ranks, normalize, (0, 0), (out, kth, norm))
+    _render(size, lists, splats, ranks, normalize, (0, padded(splats[3].shape[1])), (out, kth, norm))
 
 
 @njit(forceinline=True, error_model="numpy")
 def _backward_block(task, first, count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given):
-    corner, pitch, plane_size = place
+    _, corner, pitch, plane_size = place
     out, kth, norm, slope, gradient = given
     for row in range(BLOCK):
         at = corner + row * pitch
@@ -143,26 +146,27 @@ def backward(size, lists, splats, ranks, normalize, out, kth, norm, slope, gradi
     kth, norm    a plane each, by render()
     gradient     (entries, 6 + C) float32, written: rows of write_entries()
     """
-    planes = splats[3].shape[1]
+    planes = padded(splats[3].shape[1])
     _backward(size, lists, splats, ranks, normalize, (3 + planes, planes), (out, kth, norm, slope, gradient))
 
 
 @njit(forceinline=True, error_model="numpy")
 def _fused_block(task, first, count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given):
-    corner, pitch, plane_size = place
-    target, texels, l1, l2, start, stride, gradient, losses = given
+    target, l1, l2, start, stride, gradient, losses = given
     zero = full(np.float32(0))
     block_l1, block_l2 = zero, zero
-    for row in range(start, BLOCK, stride):
+    for at_row in range(ORDER[start], ORDER[start] + BLOCK // stride):
+        row = ORDER[at_row]
         reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
         active, weight_sum = weigh(reached, limit, in_row)
         scale = inverse_norm(weight_sum, normalize)
-        at = corner + row * pitch
-        texel = load(texels, at)
+        at = tile_row(place[0], at_row, planes)
+        texel = load(target, at + planes * BLOCK)
         pull = zero
+        mix(planes, active, scale, entries, in_row, lanes)
         for p in range(planes):
-            value = mix_plane(p, planes, active, scale, entries, in_row)
-            r = value - load(target, p * plane_size + at)
+            value = load(lanes, p * BLOCK)
+            r = value - load(target, at + p * BLOCK)
             block_l1 = fma(maximum(r, zero - r), texel, block_l1)
             block_l2 = fma(r * r, texel, block_l2)
             g = texel * pointwise_slope(r, np.float32(l1), np.float32(l2))
@@ -179,38 +183,36 @@ _fused = _swept(_fused_block)
 
 
 @njit(cache=True, error_model="numpy")
-def fused(size, lists, splats, ranks, normalize, target, texels, l1, l2, sampled, gradient, losses):
+def fused(size, lists, splats, ranks, normalize, target, l1, l2, sampled, gradient, losses):
     """Forward, pointwise loss and gradient in one pass, without storing the picture.
 
-    target, texels   C planes, and a plane of the texels' weights
     l1, l2     loss ratios divided by the number of values
     sampled    (first, stride): of every block the rows first, first + stride, ... are looked at
     gradient   (entries, 6 + C) float32, written: rows of write_entries()
     losses     (TASKS, 2) float64, added to: the weighted sums of |r| and r^2
     """
-    planes = splats[3].shape[1]
-    given = (target, texels, l1, l2, sampled[0], sampled[1], gradient, losses)
+    planes = padded(splats[3].shape[1])
+    given = (target, l1, l2, sampled[0], sampled[1], gradient, losses)
     _fused(size, lists, splats, ranks, normalize, (3 + planes, planes), given)
 
 
 @njit(forceinline=True, error_model="numpy")
 def _removal_block(task, first, count, planes, place, entries, in_row, sums, lanes, ranks, normalize, given):
-    corner, pitch, plane_size = place
-    target, texels, growth = given
-    _, _, _, _, _, features = entries
+    target, growth = given
+    _, _, _, _, features = entries
     _, _, kept, lane_w = in_row
     zero, one = full(np.float32(0)), full(np.float32(1))
-    left = planes * BLOCK  # the picture is in the first lanes, what it lacks behind
+    pitch = padded(planes)
+    left = pitch * BLOCK  # the picture is in the first lanes, what it lacks behind
     for row in range(BLOCK):
         reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
         active, weight_sum = weigh(reached, limit, in_row)
         scale = inverse_norm(weight_sum, normalize)
-        at = corner + row * pitch
-        texel = load(texels, at)
+        at = tile_row(place[0], ORDER[row], planes)
+        texel = load(target, at + planes * BLOCK)
+        mix(planes, active, scale, entries, in_row, lanes)
         for p in range(planes):
-            value = mix_plane(p, planes, active, scale, entries, in_row)
-            store(lanes, p * BLOCK, value)
-            store(lanes, left + p * BLOCK, value - load(target, p * plane_size + at))
+            store(lanes, left + p * BLOCK, load(lanes, p * BLOCK) - load(target, at + p * BLOCK))
         for k in range(active):
             j = kept[k]
             t, kept_out = load(lane_w, k * BLOCK), zero
@@ -219,7 +221,7 @@ def _removal_block(task, first, count, planes, place, entries, in_row, sums, lan
                 t, kept_out = share / (one - share), one
             grown = zero
             for p in range(planes):
-                feature = full(features[j * planes + p])
+                feature = spread(features, j * pitch + p)
                 moved = t * (kept_out * load(lanes, p * BLOCK) - feature)
                 r = load(lanes, left + p * BLOCK)
                 grown = fma(moved, moved + r + r, grown)
@@ -233,14 +235,13 @@ _removal = _swept(_removal_block)
 
 
 @njit(cache=True, error_model="numpy")
-def removal(size, lists, splats, ranks, normalize, target, texels, growth):
+def removal(size, lists, splats, ranks, normalize, target, growth):
     """How much the weighted squared error would grow in an entry's block without it: Reference.removal(), block by block.
 
-    target, texels   C planes, and a plane of the texels' weights
     growth           (entries,) float32, written
     """
-    planes = splats[3].shape[1]
-    _removal(size, lists, splats, ranks, normalize, (1, 2 * planes), (target, texels, growth))
+    planes = padded(splats[3].shape[1])
+    _removal(size, lists, splats, ranks, normalize, (1, 2 * planes), (target, growth))
 
 
 @njit(parallel=True, cache=True, error_model="numpy")

@@ -21,7 +21,11 @@ from numba import njit
 
 from ...gaussians import CUTOFF, EPS
 from .blocks import BLOCK
-from .simd import any_le, exp_neg, fma, full, insert, lane_index, last, load, repeat, select_le, store, total
+from .simd import any_le, exp_neg, fma, full, insert, lane_index, last, load, repeat, select_le, spread, store, total
+
+PLANES = 4
+"""Planes that are blended at once, and pulled at once: their sums, or slopes, stay in registers. Features are padded with
+planes of zeros to a multiple of it."""
 
 
 class BlockEntries(NamedTuple):
@@ -29,15 +33,13 @@ class BlockEntries(NamedTuple):
 
     dx, a_dx_dx, b_dx   (most * 16,) float32: dx, a dx^2 and b dx of each column, a row of lanes per entry
     scalars   (most * 3,) float32: dy of the first row, c and bias of each entry
-    rows      (most * 2,) int64: the rows first .. last - 1 that the ellipse q = CUTOFF can reach
-    feature   (most * planes,) float32
+    feature   (most * padded(planes),) float32
     """
 
     dx: np.ndarray
     a_dx_dx: np.ndarray
     b_dx: np.ndarray
     scalars: np.ndarray
-    rows: np.ndarray
     feature: np.ndarray
 
 
@@ -55,15 +57,28 @@ class RowEntries(NamedTuple):
 
 
 @njit(inline="always")
+def padded(planes):
+    """How many planes scratch spaces have room for."""
+    return (planes + PLANES - 1) // PLANES * PLANES
+
+
+@njit(inline="always")
+def lanes_of(count):
+    """(count * 16,) float32 zeros that begin on a cache line: a row of lanes is one line."""
+    whole = np.zeros((count + 1) * BLOCK, np.float32)
+    skipped = -(whole.ctypes.data // 4) % BLOCK
+    return whole[skipped : skipped + count * BLOCK]
+
+
+@njit(inline="always")
 def block_entries(most, planes):
     """Scratch space of one task, for blocks of at most `most` entries."""
     return BlockEntries(
-        np.empty(most * BLOCK, np.float32),
-        np.empty(most * BLOCK, np.float32),
-        np.empty(most * BLOCK, np.float32),
+        lanes_of(most),
+        lanes_of(most),
+        lanes_of(most),
         np.empty(most * 3, np.float32),
-        np.empty(most * 2, np.int64),
-        np.empty(most * planes, np.float32),
+        np.zeros(most * padded(planes), np.float32),
     )
 
 
@@ -72,9 +87,9 @@ def row_entries(most):
     """Scratch space of one task, for blocks of at most `most` entries."""
     return RowEntries(
         np.empty(most, np.int64),
-        np.empty(most * BLOCK, np.float32),
+        lanes_of(most),
         np.empty(most, np.int64),
-        np.empty(most * BLOCK, np.float32),
+        lanes_of(most),
     )
 
 
@@ -90,12 +105,13 @@ def most_entries(start, low, high):
 @njit(inline="always")
 def gather(block, size, lists, splats, entries):
     """Fill entries with those of a block; returns how many there are."""
-    lane_dx, lane_a, lane_b, scalars, rows, features = entries
+    lane_dx, lane_a, lane_b, scalars, features = entries
     width, height, columns, _ = size
     start, gaussian, copy = lists
     center, conic, bias, feature = splats
     x0, y0 = np.float32((block % columns) * BLOCK), np.float32((block // columns) * BLOCK)
     planes = feature.shape[1]
+    pitch = padded(planes)
     first = start[block]
     count = start[block + 1] - first
     for j in range(count):
@@ -109,19 +125,15 @@ def gather(block, size, lists, splats, entries):
         store(lane_b, j * BLOCK, full(b) * dx)
         dy = y0 + np.float32(0.5) - cy
         scalars[3 * j], scalars[3 * j + 1], scalars[3 * j + 2] = dy, c, bias[i]
-        # half the height of the ellipse q = CUTOFF; float noise is given 1/100 texel
-        reach = np.sqrt(max((np.float32(CUTOFF) - bias[i]) * a / (a * c - np.float32(0.25) * b * b), np.float32(0)))
-        rows[2 * j] = max(0, int(np.ceil(-reach - dy - np.float32(0.01))))
-        rows[2 * j + 1] = min(BLOCK, int(np.floor(reach - dy + np.float32(0.01))) + 1)
         for p in range(planes):
-            features[j * planes + p] = feature[i, p]
+            features[j * pitch + p] = feature[i, p]
     return count
 
 
 @njit(inline="always")
 def exponent(row, j, entries):
     """q of entry j along a row: a dx^2 + b dx dy + c dy^2 + bias."""
-    _, lane_a, lane_b, scalars, _, _ = entries
+    _, lane_a, lane_b, scalars, _ = entries
     dy = scalars[3 * j] + np.float32(row)
     q = fma(load(lane_b, j * BLOCK), full(dy), load(lane_a, j * BLOCK))
     return q + full(scalars[3 * j + 1] * dy * dy + scalars[3 * j + 2])
@@ -132,36 +144,31 @@ def select_nearest(row, count, entries, in_row, ranks, normalize):
     """Put the entries that reach a row, and their q, into in_row; returns how many, and each texel's limit.
 
     The limit is its K-th smallest q, at most CUTOFF; CUTOFF where weights are not normalized. ranks has K items.
+    An entry that does not reach is overwritten by the next: which ones do is too irregular for a branch to be foreseen.
     """
-    _, _, _, _, rows, _ = entries
     members, lane_q, _, _ = in_row
     smallest = repeat(full(np.float32(CUTOFF)), ranks)
     reached = 0
     for j in range(count):
-        if rows[2 * j] <= row < rows[2 * j + 1]:
-            q = exponent(row, j, entries)
-            if any_le(q, last(smallest)):
-                store(lane_q, reached * BLOCK, q)
-                members[reached] = j
-                reached += 1
-                if normalize:
-                    smallest = insert(smallest, q)
+        q = exponent(row, j, entries)
+        store(lane_q, reached * BLOCK, q)
+        members[reached] = j
+        reached += np.int64(any_le(q, last(smallest)))
+        if normalize:
+            smallest = insert(smallest, q)
     return reached, last(smallest)
 
 
 @njit(inline="always")
 def select_below(row, count, entries, in_row, limit):
     """Put the entries with q <= limit somewhere in a row into in_row, as select_nearest() where the limit is known."""
-    _, _, _, _, rows, _ = entries
     members, lane_q, _, _ = in_row
     reached = 0
     for j in range(count):
-        if rows[2 * j] <= row < rows[2 * j + 1]:
-            q = exponent(row, j, entries)
-            if any_le(q, limit):
-                store(lane_q, reached * BLOCK, q)
-                members[reached] = j
-                reached += 1
+        q = exponent(row, j, entries)
+        store(lane_q, reached * BLOCK, q)
+        members[reached] = j
+        reached += np.int64(any_le(q, limit))
     return reached
 
 
@@ -173,12 +180,11 @@ def weigh(reached, limit, in_row):
     weight_sum = full(np.float32(0))
     for k in range(reached):
         q = load(lane_q, k * BLOCK)
-        if any_le(q, limit):
-            w = select_le(q, limit, exp_neg(q), full(np.float32(0)))
-            weight_sum = weight_sum + w
-            store(lane_w, active * BLOCK, w)
-            kept[active] = members[k]
-            active += 1
+        w = select_le(q, limit, exp_neg(q), full(np.float32(0)))
+        weight_sum = weight_sum + w
+        store(lane_w, active * BLOCK, w)
+        kept[active] = members[k]
+        active += np.int64(any_le(q, limit))
     return active, weight_sum
 
 
@@ -189,14 +195,24 @@ def inverse_norm(weight_sum, normalize):
 
 
 @njit(inline="always")
-def mix_plane(plane, planes, active, scale, entries, in_row):
-    """sum w f * scale of one plane."""
-    _, _, _, _, _, features = entries
+def mix(planes, active, scale, entries, in_row, lanes):
+    """sum w f * scale of every plane, into lanes (padded(planes) * 16,)."""
+    _, _, _, _, features = entries
     _, _, kept, lane_w = in_row
-    value = full(np.float32(0))
-    for k in range(active):
-        value = fma(load(lane_w, k * BLOCK), full(features[kept[k] * planes + plane]), value)
-    return value * scale
+    pitch = padded(planes)
+    for p in range(0, pitch, PLANES):
+        v0 = v1 = v2 = v3 = full(np.float32(0))
+        for k in range(active):
+            w, at = load(lane_w, k * BLOCK), kept[k] * pitch + p
+            v0 = fma(w, spread(features, at), v0)
+            v1 = fma(w, spread(features, at + 1), v1)
+            v2 = fma(w, spread(features, at + 2), v2)
+            v3 = fma(w, spread(features, at + 3), v3)
+        base = p * BLOCK
+        store(lanes, base, v0 * scale)
+        store(lanes, base + BLOCK, v1 * scale)
+        store(lanes, base + 2 * BLOCK, v2 * scale)
+        store(lanes, base + 3 * BLOCK, v3 * scale)
 
 
 @njit(inline="always")
@@ -204,24 +220,34 @@ def pull_entries(row, planes, active, scale, pull, lane_g, entries, in_row, sums
     """Add a row's share to the gradient sums of its entries.
 
     pull     sum_c g_c out_c (0 where weights are not normalized)
-    lane_g   (planes * 16,): g_c = dL/dout_c
-    sums     (most * (3 + planes) * 16,), per entry and lane: gq, gq dy, gq dy^2, then w scale g_c per plane, gq = dL/dq
+    lane_g   (padded(planes) * 16,): g_c = dL/dout_c
+    sums     (most * (3 + padded(planes)) * 16,), per entry and lane: gq, gq dy, gq dy^2, then w scale g_c per plane,
+             gq = dL/dq
     """
-    _, _, _, scalars, _, features = entries
+    _, _, _, scalars, features = entries
     _, _, kept, lane_w = in_row
-    stride = (3 + planes) * BLOCK
+    pitch = padded(planes)
+    stride = (3 + pitch) * BLOCK
     for k in range(active):
-        j = kept[k]
-        w = load(lane_w, k * BLOCK) * scale
+        j, w = kept[k], load(lane_w, k * BLOCK) * scale
         toward = full(np.float32(0)) - pull
-        base = j * stride + 3 * BLOCK
-        for p in range(planes):
-            g = load(lane_g, p * BLOCK)
-            toward = fma(g, full(features[j * planes + p]), toward)
-            store(sums, base + p * BLOCK, fma(w, g, load(sums, base + p * BLOCK)))
+        base = j * stride
+        for p in range(0, pitch, PLANES):
+            at, into = j * pitch + p, base + (p + 3) * BLOCK
+            g0, g1 = load(lane_g, p * BLOCK), load(lane_g, (p + 1) * BLOCK)
+            g2, g3 = load(lane_g, (p + 2) * BLOCK), load(lane_g, (p + 3) * BLOCK)
+            s0, s1 = load(sums, into), load(sums, into + BLOCK)
+            s2, s3 = load(sums, into + 2 * BLOCK), load(sums, into + 3 * BLOCK)
+            toward = fma(g0, spread(features, at), toward)
+            toward = fma(g1, spread(features, at + 1), toward)
+            toward = fma(g2, spread(features, at + 2), toward)
+            toward = fma(g3, spread(features, at + 3), toward)
+            store(sums, into, fma(w, g0, s0))
+            store(sums, into + BLOCK, fma(w, g1, s1))
+            store(sums, into + 2 * BLOCK, fma(w, g2, s2))
+            store(sums, into + 3 * BLOCK, fma(w, g3, s3))
         gq = full(np.float32(0)) - w * toward
         dy = full(scalars[3 * j] + np.float32(row))
-        base = j * stride
         store(sums, base, load(sums, base) + gq)
         gq = gq * dy
         store(sums, base + BLOCK, load(sums, base + BLOCK) + gq)
@@ -234,8 +260,8 @@ def write_entries(first, count, planes, entries, sums, gradient):
 
     A row is (gq, gq dx, gq dy, gq dx^2, gq dx dy, gq dy^2, features...).
     """
-    lane_dx, _, _, _, _, _ = entries
-    stride = (3 + planes) * BLOCK
+    lane_dx, _, _, _, _ = entries
+    stride = (3 + padded(planes)) * BLOCK
     zero = full(np.float32(0))
     for j in range(count):
         base = j * stride

@@ -7,6 +7,7 @@ processor.
 
     load(a, i), store(a, i, v)    sixteen consecutive elements of a contiguous one-dimensional float32 array
     full(x), lane_index()         x in every lane; 0, 1, ... 15
+    spread(a, i)                  element i of such an array in every lane
     v + w, v - w, v * w, v / w    lane by lane
     fma(v, w, z)                  v * w + z
     minimum, maximum, select_le(v, w, x, y)      x where v <= w, else y
@@ -104,6 +105,18 @@ def full(typingctx, scalar):
         return _splat(builder, args[0])
 
     return f32x16(types.float32), code
+
+
+@intrinsic
+def spread(typingctx, array, index):
+    _check_array(array)
+
+    def code(context, builder, signature, args):
+        data = context.make_array(array)(context, builder, args[0]).data
+        offset = context.cast(builder, args[1], index, types.intp)
+        return _splat(builder, builder.load(builder.gep(data, [offset])))
+
+    return f32x16(array, index), code
 
 
 @intrinsic
