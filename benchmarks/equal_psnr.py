@@ -62,9 +62,7 @@ def fit(root: Path, picture: Path, size: int, preset: str) -> tuple[int, float]:
             [sys.executable, "-m", "imagegs_blender.core", "compare", str(picture.resolve()), str(out)],
             cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
-        return out.stat().st_size, float(
-            re.findall(r"PSNR +([\d.]+)", told)[-1]
-        )  # of all maps, where there are several
+        return out.stat().st_size, float(re.findall(r"PSNR +([\d.]+)", told)[0])  # of all maps: it comes first
 
 
 if __name__ == "__main__":
