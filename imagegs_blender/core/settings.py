@@ -107,7 +107,7 @@ class FitSettings:
     seed: int = 0
     device: str = "auto"
     adapter: str = ""
-    max_steps: int = 1500
+    max_steps: int = 1100
     topk: int = 6
     init_mode: str = "gradient"
     init_random_ratio: float = 0.3
@@ -136,7 +136,7 @@ class FitSettings:
     add_share: float = 0.5
     post_min_steps: int = 0
     prune_ratio: float = 0.2
-    row_stride: int = 2
+    row_stride: int = 1
     error_power: float = 2.0
     lr_schedule: bool = True
     check_decay_steps: int = 0
@@ -224,7 +224,7 @@ AMOUNTS = ("num_gaussians", "bpp", "max_bytes", "target_psnr")
 DEVICES = ("auto", "cpu", "gpu", "cuda") if COMPLETE else ("auto", "cpu", "gpu")
 INIT_MODES = ("gradient", "saliency", "random", "mask")
 RESTORING: dict[str, Any] = {
-    "initial_ratio": 0.1, "add_times": 12, "add_share": 0.9, "prune_ratio": 0.0, "row_stride": 1, "settle_ratio": 0.1,
+    "initial_ratio": 0.1, "add_times": 12, "add_share": 0.9, "prune_ratio": 0.0, "settle_ratio": 0.1,
 }  # fmt: skip
 """What restore changes in a preset: few Gaussians at first and many small additions, to end where it is enough."""
 
@@ -270,7 +270,7 @@ _OPTION = {"l1": "l1_loss_ratio", "l2": "l2_loss_ratio", "ssim": "ssim_loss_rati
 
 PRESETS = {
     "fast": FitSettings(name="fast", max_steps=500, add_times=6),
-    "balanced": FitSettings(name="balanced", max_steps=1500),
+    "balanced": FitSettings(name="balanced", max_steps=1100),
     "high": FitSettings(name="high", max_steps=6000, add_times=20),
     "paper": FitSettings(
         name="paper",
@@ -291,7 +291,6 @@ PRESETS = {
         add_times=4,
         add_steps=500,
         prune_ratio=0.0,
-        row_stride=1,
         error_power=1.0,
         importance_weight=1.0,
         check_decay_steps=1000,

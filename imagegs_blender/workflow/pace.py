@@ -19,7 +19,7 @@ from ..scene.material_stack import StackPlan
 from .compress import Done
 from .reading import SMALLEST
 
-_EVERY_TEXEL, _LOOKED_AT, _WITH_SSIM = 3.3e-9, 5.7e-9, 2.3e-8
+_EVERY_TEXEL, _LOOKED_AT, _WITH_SSIM = 1.2e-9, 1.4e-9, 1.6e-8
 """Processor seconds of a step for each texel and plane, and more for those that it looks at; or with SSIM, for each. Measured
 on two cores of a 2020s x86-64 machine: benchmarks/speed.py."""
 
