@@ -26,7 +26,7 @@ class Cpu:
         self.grid, self.weights = grid, texel_weights
         self.target = target
         self.texels = mean_one(texel_weights, target.shape[1:])
-        self._tiles = np.empty(0, np.float32)
+        self._tiles = self._room = np.empty(0, np.float32)
         self._picture: tuple[np.ndarray, ...] | None = None
 
     def render(self, splats: Splats) -> np.ndarray:
@@ -34,7 +34,7 @@ class Cpu:
 
     def gradient(self, splats: Splats, weights: LossWeights, rows: Rows = ALL_ROWS) -> tuple[Loss, Splats]:
         lists = block_lists(splats, self.grid)
-        entries = np.empty((len(lists.gaussian), 6 + splats.feature.shape[1]), np.float32)
+        entries = self._entries(len(lists.gaussian), 6 + splats.feature.shape[1])
         loss = (
             self._with_ssim(splats, lists, weights, entries)
             if weights.ssim
@@ -85,6 +85,12 @@ class Cpu:
         )  # fmt: skip
         l1, l2 = sums.sum(0) / count
         return weights.loss(l1, l2, None)
+
+    def _entries(self, count: int, width: int) -> np.ndarray:
+        """(count, width) float32, uninitialized, of memory that stays: new pages in every step would take as long as the step."""
+        if len(self._room) < count * width:
+            self._room = np.empty(count * width * 5 // 4, np.float32)
+        return self._room[: count * width].reshape(count, width)
 
     def _tiled(self) -> np.ndarray:
         if not len(self._tiles):

@@ -255,18 +255,17 @@ def collect(by_gaussian, slot, gradient, conic, g_center, g_conic, g_bias, g_fea
     """
     planes = g_feature.shape[1]
     for i in prange(len(conic)):
-        moments = np.zeros(6, np.float32)
+        g = gx = gy = gxx = gxy = gyy = np.float32(0)
         for p in range(planes):
             g_feature[i, p] = 0
         for k in range(by_gaussian[i], by_gaussian[i + 1]):
             entry = gradient[slot[k]]
-            for m in range(6):
-                moments[m] += entry[m]
+            g, gx, gy = g + entry[0], gx + entry[1], gy + entry[2]
+            gxx, gxy, gyy = gxx + entry[3], gxy + entry[4], gyy + entry[5]
             for p in range(planes):
                 g_feature[i, p] += entry[6 + p]
         a, b, c = conic[i, 0], conic[i, 1], conic[i, 2]
-        g_bias[i] = moments[0]
-        g_center[i, 0] = -(2 * a * moments[1] + b * moments[2])
-        g_center[i, 1] = -(b * moments[1] + 2 * c * moments[2])
-        for m in range(3):
-            g_conic[i, m] = moments[3 + m]
+        g_bias[i] = g
+        g_center[i, 0] = -(2 * a * gx + b * gy)
+        g_center[i, 1] = -(b * gx + 2 * c * gy)
+        g_conic[i, 0], g_conic[i, 1], g_conic[i, 2] = gxx, gxy, gyy
