@@ -12,19 +12,24 @@ example   patches of the residual itself, of the 64 x 64 texels that are most li
 
 Prints FLIP and PSNR of the color map (of the first map where there is none) without grain, with 0.25, 0.5 and 1 of each design,
 and of AVIF and WebP of the same bytes for all maps. Third, how far the spectrum is off: the mean absolute difference of log2 of
-the power in octaves. Writes a strip of pictures: original, without, gauss, example, AVIF.
-Needs `pip install imagegs-blender[bench,extras]`.
+the power in octaves. Fourth and fifth, FLIP of the middle magnified four times, and of a render: a wavy surface with all maps,
+under a sun, a point light and a bright sky, in Cycles. Writes a strip of pictures: original, without, gauss, example, AVIF.
+And blind sheets: two of these at random, without a name, and the original between them; key.txt says which they were.
+Needs `pip install imagegs-blender[blender,bench,extras]`.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import flip_evaluator
+import map_weights
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -54,6 +59,8 @@ def main() -> None:
         maps = [cropped(m, args.crop) for m in image_files.read_maps(path)]
         for bppc in args.bppc:
             tried(path.name, maps, bppc, args)
+    sys.stdout.flush()
+    os._exit(0)  # bpy's destructors can wait forever
 
 
 def tried(name: str, maps: list[SourceMap], bppc: float, args: argparse.Namespace) -> None:
@@ -74,17 +81,45 @@ def tried(name: str, maps: list[SourceMap], bppc: float, args: argparse.Namespac
     for codec, options in (("AVIF", {"subsampling": "4:4:4"}), ("WEBP", {})):
         if reached := at_bytes(maps, size, codec, options):
             candidates[codec] = np.concatenate(reached)
-    line = []
+    map_weights.build("waves")
+    line, whole = [], rendered(maps, before)
     for label, planes in candidates.items():
         a, b = (rgb(p[part]) for p in (before, planes))
-        flip = flip_evaluator.evaluate(a.astype(np.float32) / 255, b.astype(np.float32) / 255, "LDR")[1]
         psnr = 10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2))
-        line.append(f"{label} {flip:.4f} {psnr:.2f} {spectrum(a, b):.2f}")
+        near, lit = flip(closeup(a), closeup(b)), flip(whole, rendered(maps, planes))
+        line.append(f"{label} {flip(a, b):.4f} {psnr:.2f} {spectrum(a, b):.2f} {near:.4f} {lit:.4f}")
     print(f"{name} {bppc:g}: " + "; ".join(line), flush=True)
     labels = [label for label in ("without", "gauss 1", "example 1", "AVIF") if label in candidates]
     strip = [before, *map(candidates.__getitem__, labels)]
     picture = np.concatenate([rgb(p[part])[:256, :256] for p in strip], axis=1)
     Image.fromarray(picture).save(args.output / f"{name}_{bppc:g}.png")
+    labels = ["without", "gauss 0.5", "gauss 1", "AVIF" if "AVIF" in candidates else "example 1"]
+    left, right = np.random.default_rng().choice(labels, 2, replace=False)
+    sheet = [closeup(rgb(p[part])) for p in (candidates[left], before, candidates[right])]
+    Image.fromarray(np.concatenate(sheet, axis=1)).save(args.output / f"blind_{name}_{bppc:g}.png")
+    with (args.output / "key.txt").open("a", encoding="utf-8") as key:
+        key.write(f"{name}_{bppc:g}: left {left}, right {right}\n")
+
+
+def flip(a: np.ndarray, b: np.ndarray) -> float:
+    """FLIP of two pictures (h, w, 3), 0..255."""
+    return float(flip_evaluator.evaluate(a.astype(np.float32) / 255, b.astype(np.float32) / 255, "LDR")[1])
+
+
+def closeup(picture: np.ndarray) -> np.ndarray:
+    """The middle quarter of a side, magnified four times as renderers do."""
+    side = picture.shape[0] // 4
+    y, x = ((n - side) // 2 for n in picture.shape[:2])
+    part = Image.fromarray(picture[y : y + side, x : x + side])
+    return np.asarray(part.resize((4 * side, 4 * side), Image.Resampling.BILINEAR))
+
+
+def rendered(maps: list[SourceMap], planes: Planes) -> np.ndarray:
+    """The scene with all maps."""
+    ends = np.cumsum([m.pixels.shape[2] for m in maps])[:-1]
+    parts = np.split(np.clip(np.rint(planes), 0, 255).astype(np.uint8), ends)
+    pixels = {m.name: np.ascontiguousarray(np.moveaxis(part, 0, 2)) for m, part in zip(maps, parts, strict=True)}
+    return map_weights.render(maps, pixels)
 
 
 def gauss(residual: Planes) -> Planes:

@@ -109,6 +109,9 @@ def fits(folder: Path, kills: int, chance: random.Random) -> int:
         result = folder / name / "result.igs"
         require(not result.exists() or result.read_bytes() == expected, f"{name}: a part of a result")
         done = run(fit(name, "--resume"))
+        if "no checkpoint to resume" in done.stderr:  # killed before the first: begun anew
+            shutil.rmtree(folder / name, ignore_errors=True)
+            done = run(fit(name))
         require(done.returncode == 0, f"{name}: {done.stderr}")
         require(result.read_bytes() == expected, f"{name}: other bytes after a resume")
         require(not litter(folder / name), f"{name}: {litter(folder / name)}")
