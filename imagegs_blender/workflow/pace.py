@@ -29,6 +29,9 @@ _AROUND = 2.0
 _TOGETHER = 0.6
 """Seconds that a small fit adds beside another one, as a part of those that it takes alone: benchmarks/small_stacks.py."""
 
+WEIGHING = 5.0
+"""Seconds that the renders of Weigh by Render take for a stack of a few maps, most of them to start a Blender."""
+
 BUILDING = 0.5
 """Seconds until a decoder is built and linked in."""
 
@@ -51,7 +54,9 @@ def seconds(stack: StackPlan, settings: FitSettings) -> float:
 
 def expected(stacks: Sequence[StackPlan], settings: FitSettings) -> list[float]:
     """Expected seconds that each of these fits adds to a run: small neighbors are fitted two at a time."""
-    return [seconds(stack, settings) * share for stack, share in zip(stacks, _shares(stacks, settings), strict=True)]
+    weighing = WEIGHING if settings.weigh == "render" else 0.0
+    shares = _shares(stacks, settings)
+    return [seconds(stack, settings) * share + weighing for stack, share in zip(stacks, shares, strict=True)]
 
 
 def learn(done: Iterable[Done], common: FitSettings) -> None:

@@ -107,3 +107,8 @@ def test_preparing_has_a_bar_of_its_own_and_counts_for_no_pace(stack: StackPlan,
     progress.draw(layout, work)
     assert "Preparing for this computer" in layout.text and "40%" in layout.text and "cancel" in layout.buttons
     work.close()
+
+
+def test_renders_that_weigh_take_time_too(stack: StackPlan) -> None:
+    expected = pace.expected([stack, stack], replace(SETTINGS, weigh="render"))
+    assert expected == [pace.seconds(stack, SETTINGS) + pace.WEIGHING] * 2
