@@ -8,10 +8,17 @@ import time
 from ..errors import ImageGSError
 
 TIMED_STEPS = 8
-"""Steps after which steps_left() is asked: the time of a step is known well enough then. Chosen by trial."""
+"""Steps after which steps_left() is asked, if they are enough seconds to tell. Chosen by trial."""
 
-_LATER_STEPS = 1.35
-"""How much longer the later steps take than the first ones, which have fewer Gaussians. Chosen by trial."""
+_TIMED_SHARE = 0.01
+"""Share of the seconds that these steps take at least: those of a small picture are too short to be told by eight of them."""
+
+_AGAIN = (0.25, 0.5, 0.7)
+"""Shares of the seconds after which it is asked again: a computer may have got other work meanwhile, and rates must have fallen
+when a fit is cut short."""
+
+_LATER_STEPS = 1.35, 1.2, 1.1, 1.05
+"""How much longer later steps take than those before, which have fewer Gaussians: judged first, and again. Chosen by trial."""
 
 GROWING_SHARE = 0.85
 """Share of the seconds after which Gaussians grow no longer: settling needs the rest. Chosen by trial."""
@@ -53,7 +60,7 @@ class TimeBudget:
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self._started = time.perf_counter()
-        self._judged = False
+        self._judged = 0  # times
         self._compiled: float | None = None  # seconds until the first step was done: kernels are compiled in it
 
     def elapsed(self) -> float:
@@ -66,10 +73,13 @@ class TimeBudget:
             self._compiled = self.elapsed()
 
     def is_judged(self, taken: int) -> bool:
-        """Whether it is time to ask for steps_left(): once, after so many steps."""
-        if self.seconds is None or self._judged:
+        """Whether it is time to ask for steps_left(): after so many steps, and again later."""
+        if self.seconds is None:
             return False
-        return taken >= TIMED_STEPS or (taken >= _KNOWN_STEPS and self.spent(GROWING_SHARE))
+        if self._judged:
+            return self._judged <= len(_AGAIN) and self.spent(_AGAIN[self._judged - 1])
+        is_known = taken >= TIMED_STEPS and self.elapsed() - (self._compiled or 0.0) >= _TIMED_SHARE * self.seconds
+        return is_known or (taken >= _KNOWN_STEPS and self.spent(GROWING_SHARE))
 
     def steps_left(self, taken: int, planned: int) -> int:
         """How many more steps the seconds left allow, judged by those taken (2 or more) but the first.
@@ -77,9 +87,9 @@ class TimeBudget:
         planned   steps of the fit where there is time for all. Raises TooShort where there is too little for a picture.
         """
         assert self.seconds is not None and self._compiled is not None
-        self._judged = True
         elapsed = self.elapsed()
-        each = _LATER_STEPS * (elapsed - self._compiled) / (taken - 1)
+        each = _LATER_STEPS[min(self._judged, len(_AGAIN))] * (elapsed - self._compiled) / (taken - 1)
+        self._judged += 1
         left = int((self.seconds - elapsed) / each)
         missing = min(LEAST_STEPS, planned) - taken
         if left < missing:
@@ -92,4 +102,4 @@ class TimeBudget:
 
     def ends(self, share: float) -> bool:
         """Whether a share of the seconds is over that are known to be enough for a picture."""
-        return self._judged and self.spent(share)
+        return self._judged > 0 and self.spent(share)

@@ -15,6 +15,10 @@ from ..devices.types import LossWeights, Splats
 
 _L2 = LossWeights(l2=1.0)
 
+_FLATTEST = 1e-4
+"""Least curvature that is believed, as a part of the preconditioner's, which is the largest possible: rounding makes what is
+flatter any number, and a step divides by it."""
+
 
 def solve_features(device: Device, splats: Splats, iterations: int) -> np.ndarray:
     """(N, C) float32 features that minimize the weighted L2 loss, by preconditioned conjugate gradients from splats' own.
@@ -34,8 +38,10 @@ def solve_features(device: Device, splats: Splats, iterations: int) -> np.ndarra
     direction = residual / diagonal
     size = (residual * direction).sum(0)
     for _ in range(iterations):
-        curved = gradient(direction) + b
-        length = size / np.maximum((direction * curved).sum(0), 1e-30)
+        unit = np.maximum(np.abs(direction).max(0), 1e-30)  # float32 would lose a small direction beside b
+        curved = (gradient(direction / unit) + b) * unit
+        flattest = _FLATTEST * (diagonal * direction**2).sum(0)
+        length = size / np.maximum(np.maximum((direction * curved).sum(0), flattest), 1e-30)
         feature += length * direction
         residual -= length * curved
         scaled = residual / diagonal
