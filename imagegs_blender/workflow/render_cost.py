@@ -33,7 +33,8 @@ def text(kind: str, decoders: Iterable[Decoder], scene: bpy.types.Scene) -> str:
 def is_on_card(scene: bpy.types.Scene) -> bool:
     """Whether Cycles renders a scene on a graphics card."""
     cycles: Any = getattr(scene, "cycles", None)  # Cycles adds its settings when it is enabled
-    return scene.render.engine == "CYCLES" and cycles is not None and cycles.device == "GPU"
+    engine: str = scene.render.engine
+    return engine == "CYCLES" and cycles is not None and cycles.device == "GPU"
 
 
 def _time(kind: str, scene: bpy.types.Scene) -> str:
