@@ -60,8 +60,11 @@ class TimeBudget:
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self._started = time.perf_counter()
-        self._judged = 0  # times
-        self._compiled: float | None = None  # seconds until the first step was done: kernels are compiled in it
+        self._steps = self._judged = 0  # how often
+        self._since = (
+            0.0,
+            0,
+        )  # seconds and steps when it was judged last; before, after the first step, which compiles kernels
 
     def elapsed(self) -> float:
         """Seconds since the fit began."""
@@ -69,27 +72,30 @@ class TimeBudget:
 
     def stepped(self) -> None:
         """Take note that a step is done."""
-        if self._compiled is None:
-            self._compiled = self.elapsed()
+        self._steps += 1
+        if self._steps == 1:
+            self._since = self.elapsed(), 1
 
-    def is_judged(self, taken: int) -> bool:
+    def is_judged(self) -> bool:
         """Whether it is time to ask for steps_left(): after so many steps, and again later."""
         if self.seconds is None:
             return False
         if self._judged:
             return self._judged <= len(_AGAIN) and self.spent(_AGAIN[self._judged - 1])
-        is_known = taken >= TIMED_STEPS and self.elapsed() - (self._compiled or 0.0) >= _TIMED_SHARE * self.seconds
-        return is_known or (taken >= _KNOWN_STEPS and self.spent(GROWING_SHARE))
+        is_told = self._steps >= TIMED_STEPS and self.elapsed() - self._since[0] >= _TIMED_SHARE * self.seconds
+        return is_told or (self._steps >= _KNOWN_STEPS and self.spent(GROWING_SHARE))
 
     def steps_left(self, taken: int, planned: int) -> int:
-        """How many more steps the seconds left allow, judged by those taken (2 or more) but the first.
+        """How many more steps the seconds left allow, judged by those taken since the last time, or since the first one.
 
+        taken     steps of the fit so far, with those before a checkpoint
         planned   steps of the fit where there is time for all. Raises TooShort where there is too little for a picture.
         """
-        assert self.seconds is not None and self._compiled is not None
+        assert self.seconds is not None
         elapsed = self.elapsed()
-        each = _LATER_STEPS[min(self._judged, len(_AGAIN))] * (elapsed - self._compiled) / (taken - 1)
-        self._judged += 1
+        seconds, steps = self._since
+        each = _LATER_STEPS[self._judged] * (elapsed - seconds) / (self._steps - steps)
+        self._judged, self._since = self._judged + 1, (elapsed, self._steps)
         left = int((self.seconds - elapsed) / each)
         missing = min(LEAST_STEPS, planned) - taken
         if left < missing:

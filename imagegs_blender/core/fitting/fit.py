@@ -156,7 +156,7 @@ class Fit:
     def _grow(self) -> None:
         """Steps and additions, until all steps are taken, the picture is good enough, nothing is gained, or it is late."""
         while self.step < self._growing():
-            if self.budget.is_judged(self.step):
+            if self.budget.is_judged():
                 left = self.budget.steps_left(self.step, self.steps)
                 self.steps = max(self.step + 1, min(self.steps, self.step + left))
             ahead = self.additions.ahead(self._growing())

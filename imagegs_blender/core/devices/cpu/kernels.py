@@ -31,7 +31,7 @@ from .rows import (
     lanes_of,
     mix,
     most_entries,
-    padded,
+    padded_planes,
     pull_entries,
     row_entries,
     select_below,
@@ -113,7 +113,7 @@ def render(size, lists, splats, ranks, normalize, out, kth, norm):
 
     kth, norm   a plane each: every texel's limit (select_nearest) and 1 / normalizer; both empty where not wanted
     """
-    _render(size, lists, splats, ranks, normalize, (0, padded(splats[3].shape[1])), (out, kth, norm))
+    _render(size, lists, splats, ranks, normalize, (0, padded_planes(splats[3].shape[1])), (out, kth, norm))
 
 
 @njit(forceinline=True, error_model="numpy")
@@ -146,7 +146,7 @@ def backward(size, lists, splats, ranks, normalize, out, kth, norm, slope, gradi
     kth, norm    a plane each, by render()
     gradient     (entries, 6 + C) float32, written: rows of write_entries()
     """
-    planes = padded(splats[3].shape[1])
+    planes = padded_planes(splats[3].shape[1])
     _backward(size, lists, splats, ranks, normalize, (3 + planes, planes), (out, kth, norm, slope, gradient))
 
 
@@ -191,7 +191,7 @@ def fused(size, lists, splats, ranks, normalize, target, l1, l2, sampled, gradie
     gradient   (entries, 6 + C) float32, written: rows of write_entries()
     losses     (TASKS, 2) float64, added to: the weighted sums of |r| and r^2
     """
-    planes = padded(splats[3].shape[1])
+    planes = padded_planes(splats[3].shape[1])
     given = (target, l1, l2, sampled[0], sampled[1], gradient, losses)
     _fused(size, lists, splats, ranks, normalize, (3 + planes, planes), given)
 
@@ -202,7 +202,7 @@ def _removal_block(task, first, count, planes, place, entries, in_row, sums, lan
     _, _, _, _, features = entries
     _, _, kept, lane_w = in_row
     zero, one = full(np.float32(0)), full(np.float32(1))
-    pitch = padded(planes)
+    pitch = padded_planes(planes)
     left = pitch * BLOCK  # the picture is in the first lanes, what it lacks behind
     for row in range(BLOCK):
         reached, limit = select_nearest(row, count, entries, in_row, ranks, normalize)
@@ -240,7 +240,7 @@ def removal(size, lists, splats, ranks, normalize, target, growth):
 
     growth           (entries,) float32, written
     """
-    planes = padded(splats[3].shape[1])
+    planes = padded_planes(splats[3].shape[1])
     _removal(size, lists, splats, ranks, normalize, (1, 2 * planes), (target, growth))
 
 

@@ -33,7 +33,7 @@ class BlockEntries(NamedTuple):
 
     dx, a_dx_dx, b_dx   (most * 16,) float32: dx, a dx^2 and b dx of each column, a row of lanes per entry
     scalars   (most * 3,) float32: dy of the first row, c and bias of each entry
-    feature   (most * padded(planes),) float32
+    feature   (most * padded_planes(planes),) float32
     """
 
     dx: np.ndarray
@@ -57,7 +57,7 @@ class RowEntries(NamedTuple):
 
 
 @njit(inline="always")
-def padded(planes):
+def padded_planes(planes):
     """How many planes scratch spaces have room for."""
     return (planes + PLANES - 1) // PLANES * PLANES
 
@@ -78,7 +78,7 @@ def block_entries(most, planes):
         lanes_of(most),
         lanes_of(most),
         np.empty(most * 3, np.float32),
-        np.zeros(most * padded(planes), np.float32),
+        np.zeros(most * padded_planes(planes), np.float32),
     )
 
 
@@ -111,7 +111,7 @@ def gather(block, size, lists, splats, entries):
     center, conic, bias, feature = splats
     x0, y0 = np.float32((block % columns) * BLOCK), np.float32((block // columns) * BLOCK)
     planes = feature.shape[1]
-    pitch = padded(planes)
+    pitch = padded_planes(planes)
     first = start[block]
     count = start[block + 1] - first
     for j in range(count):
@@ -196,10 +196,10 @@ def inverse_norm(weight_sum, normalize):
 
 @njit(inline="always")
 def mix(planes, active, scale, entries, in_row, lanes):
-    """sum w f * scale of every plane, into lanes (padded(planes) * 16,)."""
+    """sum w f * scale of every plane, into lanes (padded_planes(planes) * 16,)."""
     _, _, _, _, features = entries
     _, _, kept, lane_w = in_row
-    pitch = padded(planes)
+    pitch = padded_planes(planes)
     for p in range(0, pitch, PLANES):
         v0 = v1 = v2 = v3 = full(np.float32(0))
         for k in range(active):
@@ -220,13 +220,13 @@ def pull_entries(row, planes, active, scale, pull, lane_g, entries, in_row, sums
     """Add a row's share to the gradient sums of its entries.
 
     pull     sum_c g_c out_c (0 where weights are not normalized)
-    lane_g   (padded(planes) * 16,): g_c = dL/dout_c
-    sums     (most * (3 + padded(planes)) * 16,), per entry and lane: gq, gq dy, gq dy^2, then w scale g_c per plane,
+    lane_g   (padded_planes(planes) * 16,): g_c = dL/dout_c
+    sums     (most * (3 + padded_planes(planes)) * 16,), per entry and lane: gq, gq dy, gq dy^2, then w scale g_c per plane,
              gq = dL/dq
     """
     _, _, _, scalars, features = entries
     _, _, kept, lane_w = in_row
-    pitch = padded(planes)
+    pitch = padded_planes(planes)
     stride = (3 + pitch) * BLOCK
     for k in range(active):
         j, w = kept[k], load(lane_w, k * BLOCK) * scale
@@ -261,7 +261,7 @@ def write_entries(first, count, planes, entries, sums, gradient):
     A row is (gq, gq dx, gq dy, gq dx^2, gq dx dy, gq dy^2, features...).
     """
     lane_dx, _, _, _, _ = entries
-    stride = (3 + padded(planes)) * BLOCK
+    stride = (3 + padded_planes(planes)) * BLOCK
     zero = full(np.float32(0))
     for j in range(count):
         base = j * stride
