@@ -6,7 +6,7 @@
 FOLDER holds the maps of one material, FILE.igs the same, fitted. SCENES becomes a folder of .blend files that hold all they
 read: two scenes (render.py says which), with images and with each decoder. Times are seconds of SAMPLES more samples (a render
 of SAMPLES + 1 less one of 1, so without loading and building the scene), best of ROUNDS, the kinds in turn. OSL renders on the
-processor and through OptiX.
+processor and through OptiX, and only where it is named: OptiX compiles it for minutes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
     add = commands.add_parser("time").add_argument
     add("scenes", type=Path)
     add("--on", nargs="+", choices=DEVICES, default=DEVICES)
+    add("--kinds", nargs="+", choices=KINDS, default=[kind for kind in KINDS if kind != "OSL"])
     add("--samples", type=int, default=256, help="of Cycles, and of EEVEE (%(default)s)")
     add("--size", type=int, default=1024, help="width and height of the picture (%(default)s)")
     add("--rounds", type=int, default=2, help="(%(default)s)")
@@ -66,7 +67,7 @@ def measure(args: argparse.Namespace) -> None:
     for device in args.on:
         for scene in SCENES:
             images = 0.0
-            for kind in KINDS:
+            for kind in args.kinds:
                 path = args.scenes / f"{scene} {kind}.blend"
                 if not path.exists() or (kind == "OSL" and device not in ("CPU", "OPTIX")):
                     continue

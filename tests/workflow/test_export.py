@@ -149,6 +149,7 @@ import imagegs_blender
 imagegs_blender.register()
 bpy.context.preferences.addons.new().module = "imagegs_blender"
 bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
+bpy.context.scene.render.engine, bpy.context.scene.cycles.device = "CYCLES", "GPU"
 assert bpy.ops.imagegs.set_decoder(kind="OSL") == {"FINISHED"}
 assert bpy.ops.export_scene.gltf(filepath=sys.argv[2]) == {"FINISHED"}
 sys.stdout.flush()
@@ -164,6 +165,7 @@ def test_gltf_of_a_script(square: bpy.types.Object, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "OSL: not for Cycles on a graphics card" in done.stdout
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.import_scene.gltf(filepath=str(file))
     assert off_by(image_of(bpy.data.materials[0]), maps["square color"]) <= 1
