@@ -70,7 +70,8 @@ class FitSettings:
     smap_filter_size    standard deviation of the Gaussian filter that smooths a computed saliency map, texels
     importance_weight   how much more the loss counts a texel of full importance than one of none; 1: alike
     weigh               how much maps' squared errors count: "alike"; "use", as much as they matter in a lit render (BY_USE);
-                        "render", by map_weights that renders of the material gave (Blender only)
+                        "render", by map_weights that renders of the material gave, and "camera", renders of its scene
+                        (both in Blender only)
     map_weights         how much a map's counts, by its name, instead
     init_scale      standard deviation of new Gaussians, texels; None: from the density, 0.78 sqrt(area / (pi N))
     add_scale       standard deviation of Gaussians added later, in units of the initial one
@@ -214,7 +215,7 @@ class FitSettings:
                 raise ImageGSError(f"{_OPTION.get(name, name).replace('_', '-')} {value:g}: {limit}")
 
 
-WEIGHINGS = ("alike", "use", "render")
+WEIGHINGS = ("alike", "use", "render", "camera")
 BY_USE: dict[str, float] = {"color": 0.8, "normal": 1.0, "data": 0.15, "alpha": 0.8}
 """How much a map's squared error counts in a lit render, by its role: measured by benchmarks/map_weights.py."""
 

@@ -29,6 +29,11 @@ WEIGH_ITEMS = [
         "By Render",
         "As much as a map matters in small renders of this very material, which take some seconds; alike where there are none",
     ),
+    (
+        "CAMERA",
+        "By Camera",
+        "As much as a map, and a part of it, matters to the cameras of this scene in small renders; alike where there is none",
+    ),
 ]
 
 

@@ -74,7 +74,7 @@ def _draw_importance(layout: bpy.types.UILayout, settings: IMAGEGS_PG_settings) 
     if body is None:
         return
     body.prop(settings, "ignore_unused")
-    body.row(align=True).prop(settings, "weigh", expand=True)
+    body.prop(settings, "weigh")
     body.row(align=True).prop(settings, "importance", expand=True)
     if settings.importance == "IMAGE":
         body.template_ID(settings, "importance_image", open="image.open")

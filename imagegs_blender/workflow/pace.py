@@ -30,7 +30,7 @@ _TOGETHER = 0.6
 """Seconds that a small fit adds beside another one, as a part of those that it takes alone: benchmarks/small_stacks.py."""
 
 WEIGHING = 5.0
-"""Seconds that the renders of Weigh by Render take for a stack of a few maps, most of them to start a Blender."""
+"""Seconds that the renders of By Render and By Camera take for a stack of a few maps, most of them to start a Blender."""
 
 BUILDING = 0.5
 """Seconds until a decoder is built and linked in."""
@@ -54,7 +54,7 @@ def seconds(stack: StackPlan, settings: FitSettings) -> float:
 
 def expected(stacks: Sequence[StackPlan], settings: FitSettings) -> list[float]:
     """Expected seconds that each of these fits adds to a run: small neighbors are fitted two at a time."""
-    weighing = WEIGHING if settings.weigh == "render" else 0.0
+    weighing = WEIGHING if settings.weigh in ("render", "camera") else 0.0
     shares = _shares(stacks, settings)
     return [seconds(stack, settings) * share + weighing for stack, share in zip(stacks, shares, strict=True)]
 

@@ -11,6 +11,7 @@ from ..core.process.job import Job
 from ..core.process.worker import Worker
 from ..core.settings import FitSettings
 from ..core.textures import cells, texture_stack
+from ..core.textures.resample import resize
 from ..scene import coverage, pixels
 from ..scene.coverage import Importance
 from ..scene.material_stack import StackPlan
@@ -71,14 +72,18 @@ class Reading:
         for map_plan in stack.maps:
             sources.append(pixels.read_map(map_plan))
             yield True
-        if self._settings.weigh == "render":
+        if self._settings.weigh in ("render", "camera"):
             yield from self._weigh()
         weights = coverage.prepare(stack, self._importance) if self._importance else None
+        seen = self.sensitivity.texels if self.sensitivity else None
 
         def prepare() -> Job:
             weight = weights() if weights else None
             if weight is not None and not weight.all():
                 self.shown = cells.to_text(weight)
+            if seen is not None:
+                counts = resize(seen, stack.largest.width, stack.largest.height, stack.wrap).clip(0.0, 1.0)
+                weight = counts if weight is None else weight * counts
             return Job(texture_stack.build(sources, stack.wrap, weight), self._settings)
 
         thread = ThreadPoolExecutor(1)
@@ -99,7 +104,7 @@ class Reading:
         """Let the maps count as much as a render says; alike where there is none."""
         self.weighs = True
         try:
-            found = self.sensitivity = yield from sensitivity.measured(self._stack)
+            found = self.sensitivity = yield from sensitivity.measured(self._stack, self._settings.weigh)
         except ImageGSError as error:
             self.weighed_alike = str(error)
             self._settings = replace(self._settings, weigh="alike")

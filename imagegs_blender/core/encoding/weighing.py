@@ -29,8 +29,8 @@ class Weighing:
         A plane that several maps share takes the largest. Raises ImageGSError for a map that the stack doesn't have, and where
         renders were to weigh them and there is no Blender.
         """
-        if settings.weigh == "render" and not settings.map_weights:
-            raise ImageGSError("weigh render: only Blender renders materials; choose alike or use")
+        if settings.weigh in ("render", "camera") and not settings.map_weights:
+            raise ImageGSError(f"weigh {settings.weigh}: only Blender renders materials; choose alike or use")
         weights = {m.name: BY_USE[m.role] if settings.weigh == "use" else 1.0 for m in stack.maps}
         for name in settings.map_weights:
             if name not in weights:
