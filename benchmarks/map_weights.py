@@ -2,7 +2,7 @@
 
     python benchmarks/map_weights.py table STACK... [--crop 512]
     python benchmarks/map_weights.py gain STACK... [--crop 512] [--bppc 0.03] [--preset fast] [--weights color=0.8 ...]
-    python benchmarks/map_weights.py gain STACK... --measured [...]
+    python benchmarks/map_weights.py gain STACK... --measured [--seeds 3] [...]
 
 table   every map of a stack is disturbed by itself; the render's squared error over the map's is what a plane of it weighs.
         A sphere under three area lights, Cycles, view transform Standard.
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--preset", default="fast", help="(%(default)s)")
     parser.add_argument("--weights", nargs="*", help="ROLE=W instead of the built-in ones")
     parser.add_argument("--measured", action="store_true", help="weights of each stack by itself")
+    parser.add_argument("--seeds", type=int, default=1, help="fits with as many seeds, means of them (%(default)s)")
     parser.add_argument("--power", type=float, default=1.0, help="of measured weights (%(default)s)")
     args = parser.parse_args()
     weights = (
@@ -93,13 +94,17 @@ def gain(name: str, maps: list[SourceMap], args: argparse.Namespace, weights: Ma
     size = int(args.bppc * texture_stack.channel_count(stack.maps) * stack.texels / 8)
     line = [name]
     for chosen in ({}, dict(weights)):
-        fit = encode(
-            stack, replace(FitSettings.preset(args.preset), bpp=None, max_bytes=size, map_weights=chosen, device="cpu")
-        )
-        picture = render(maps, decode.images(fit.stream))
-        psnr = 10 * np.log10(255**2 / np.mean((picture - whole) ** 2))
-        flip = flip_evaluator.evaluate(whole / 255, picture / 255, "LDR")[1]
-        line.append(f"{psnr:.2f} dB, FLIP {flip:.4f}, maps {fit.report.psnr['overall']:.2f} dB, {len(fit.data)} bytes")
+        found = []
+        for seed in range(args.seeds):
+            settings = FitSettings.preset(args.preset, seed=seed, map_weights=chosen, device="cpu")
+            fit = encode(stack, replace(settings, bpp=None, max_bytes=size))
+            picture = render(maps, decode.images(fit.stream))
+            psnr = 10 * np.log10(255**2 / np.mean((picture - whole) ** 2))
+            flip = flip_evaluator.evaluate(whole / 255, picture / 255, "LDR")[1]
+            found.append((psnr, flip, fit.report.psnr["overall"], len(fit.data)))
+        psnr, flip, overall, count = np.mean(found, 0)
+        spread = np.std([psnr for psnr, *_ in found])
+        line.append(f"{psnr:.2f} (+-{spread:.2f}) dB, FLIP {flip:.4f}, maps {overall:.2f} dB, {count:.0f} bytes")
     print("\t".join(line), " ".join(f"{key} {value:.3f}" for key, value in weights.items()), sep="\t", flush=True)
 
 
