@@ -128,7 +128,7 @@ def _add_rate(parser: argparse.ArgumentParser) -> None:
     add(
         "--weigh",
         choices=WEIGHINGS,
-        help="how much maps count: alike; by their use in a lit render; by renders of each material, or by the scene's cameras (alike)",
+        help="how much maps count: alike, by their use, by renders of each material, or by the scene's cameras (alike)",
     )
     add("--seed", type=int, help="the same seed gives the same bytes (0)")
     add("--device", default="auto", help=f"where to fit: {', '.join(DEVICES)} (%(default)s)")
