@@ -18,7 +18,7 @@ from ..blend import border
 from ..blend.decoder import Decoder, decoders
 from ..core.errors import ImageGSError, one_line
 from ..shaders.decoder import show_average, update
-from . import max_detail
+from . import allowance, max_detail
 from .max_detail import wanted_detail
 
 SECONDS = 0.05
@@ -96,6 +96,7 @@ def complete(lacking: Iterable[Decoder]) -> list[str]:
     for decoder in list(lacking):
         queue.problems.pop(decoder.uid, None)
         try:
+            allowance.check(decoder, wanted_detail())
             update(decoder, wanted_detail())
         except Exception as error:  # whatever a file may hold, the decoders behind this one are built
             reason = str(error) if isinstance(error, ImageGSError) else _unforeseen(error)
