@@ -90,7 +90,7 @@ def steps() -> Iterator[float]:
     )
     assert links() == before and not decoders(), "cancelling changes nothing"
 
-    bpy.context.scene.imagegs.weigh = "RENDER"  # the program that has this window renders in another process, too
+    bpy.context.scene.imagegs.weigh = "CAMERA"  # the program that has this window renders the scene in another process
     click(area, region, BUTTON)
     yield from until(lambda: press.current is not None and "weigh" in press.current.phase, 60)
     yield 1
