@@ -94,7 +94,9 @@ def measured(stack: StackPlan, weigh: str) -> Generator[bool, None, Sensitivity]
             )  # fmt: skip
         end = time.monotonic() + SECONDS
         try:
-            while process.poll() is None and time.monotonic() < end:
+            while process.poll() is None:
+                if time.monotonic() > end:
+                    raise ImageGSError(f"a render to weigh its maps took more than {SECONDS:.0f} s")
                 yield False
         finally:
             process.kill()

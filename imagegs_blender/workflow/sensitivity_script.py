@@ -125,10 +125,10 @@ def _changes(
 
 
 def _tree(kind: str, name: str) -> Any:
-    """None for a group, or a material, that this file doesn't have: others of the stack may."""
+    """None for a group, or a material, that this file doesn't have: others of the stack may. Linked ones aren't of the stack."""
     if kind == "group":
-        return blender.data.node_groups.get(name)
-    material = blender.data.materials.get(name)
+        return blender.data.node_groups.get((name, None))
+    material = blender.data.materials.get((name, None))
     return material and material.node_tree
 
 
@@ -207,7 +207,8 @@ def _rendered(scene: Any, view: View, folder: Path) -> np.ndarray:
     """(height, width, 3) float32, row 0 at the bottom; 0..1 as on a screen, or as they are where the scene writes OpenEXR."""
     path = str(folder / "render") + scene.render.file_extension
     scene.render.filepath = path
-    scene.camera, _ = view[0], scene.frame_set(view[1])
+    scene.camera, frame = view
+    scene.frame_set(frame)
     blender.ops.render.render(write_still=True)
     picture = blender.data.images.load(path)
     picture.colorspace_settings.name = "Non-Color"
@@ -236,11 +237,17 @@ def _places(scene: Any, view: View, asked: dict[str, Any], folder: Path) -> tupl
 def _show_places(material: Any, asked: dict[str, Any]) -> None:
     """A material of the stack gives off its texture coordinates, and 1; any other is black."""
     tree = _tree_of(material)
-    nodes = [node for info in asked["maps"] for kind, name, node in info["nodes"] if name == material.name]
+    is_asked = material.library is None and material.name in asked["materials"]
+    nodes = [
+        node
+        for info in asked["maps"]
+        for kind, name, node in info["nodes"]
+        if (kind, name) == ("material", material.name)
+    ]
     material.cycles.emission_sampling = "NONE"
     emission = tree.nodes.new("ShaderNodeEmission")
     emission.inputs["Color"].default_value = (0, 0, 0, 1)
-    if material.name in asked["materials"]:
+    if is_asked:
         parts, whole = tree.nodes.new("ShaderNodeSeparateXYZ"), tree.nodes.new("ShaderNodeCombineXYZ")
         tree.links.new(_coordinates(tree, tree.nodes[nodes[0]] if nodes else None), parts.inputs[0])
         for axis in "XY":

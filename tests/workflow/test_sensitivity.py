@@ -135,6 +135,15 @@ def test_a_render_that_fails_is_one_line(material: bpy.types.Material, monkeypat
     assert "can't be weighed by a render (" in warning.text and "\n" not in warning.text
 
 
+def test_a_render_that_takes_too_long_is_one_line(
+    material: bpy.types.Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensitivity, "SECONDS", 0.0)
+    outcome = run(compress.planned([material]), SETTINGS)
+    (warning,) = outcome.of(Severity.WARNING)
+    assert warning.text == "a render to weigh its maps took more than 0 s; all maps count alike"
+
+
 def test_who_stops_it_leaves_no_process(material: bpy.types.Material) -> None:
     renders = sensitivity.measured(stack(material), "render")
     next(renders)
