@@ -23,6 +23,7 @@ from PIL import Image
 import addon_utils  # isort: skip  # part of Blender: there once bpy is imported
 
 import imagegs_blender
+from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.core.settings import FitSettings
 from imagegs_blender.workflow import compress
 from imagegs_blender.workflow.run import compress as run
@@ -51,14 +52,15 @@ def main() -> None:
                 psnr = -10 * np.log10(np.mean((picture - original) ** 2))
                 flip = flip_evaluator.evaluate(original, picture, "LDR")[1]
                 text.append(f"{('own camera', 'turned')[view]} {psnr:.2f} dB, FLIP {flip:.4f}")
-            print(path.stem, weigh, f"{sum(streams())} bytes", *text, sep="\t", flush=True)
+            print(
+                path.stem,
+                weigh,
+                f"{sum(decoder.stream_size for decoder in decoders())} bytes",
+                *text,
+                sep="\t",
+                flush=True,
+            )
     os._exit(0)
-
-
-def streams() -> list[int]:
-    from imagegs_blender.blend.decoder import decoders
-
-    return [len(decoder.data) for decoder in decoders()]
 
 
 def pictures(path: Path, weigh: str | None, args: argparse.Namespace) -> list[np.ndarray]:
@@ -75,7 +77,7 @@ def pictures(path: Path, weigh: str | None, args: argparse.Namespace) -> list[np
         channels = max(sum(len(m.channels) for m in stack.maps) for stack in plan.stacks)
         outcome = run(plan, settings.with_amount({"bpp": args.bppc * channels}), kind="BAKED")
         for notice in outcome.notices:
-            print("  ", notice.subject if hasattr(notice, "subject") else "", notice.text, file=sys.stderr)
+            print("  ", notice.subject, notice.text, file=sys.stderr)
     scene.render.engine, scene.cycles.samples, scene.cycles.seed = "CYCLES", 32, 7
     scene.cycles.use_denoising = scene.cycles.use_adaptive_sampling = False
     scene.render.resolution_y = round(scene.render.resolution_y * WIDTH / scene.render.resolution_x)

@@ -216,6 +216,9 @@ class FitSettings:
 
 
 WEIGHINGS = ("alike", "use", "render", "camera")
+RENDERED = ("render", "camera")
+"""Those that only Blender can measure."""
+
 BY_USE: dict[str, float] = {"color": 0.8, "normal": 1.0, "data": 0.15, "alpha": 0.8}
 """How much a map's squared error counts in a lit render, by its role: measured by benchmarks/map_weights.py."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..core import files
 from ..core.errors import ImageGSError
-from ..core.settings import FitSettings
+from ..core.settings import RENDERED, FitSettings
 from ..scene.material_stack import StackPlan
 from .compress import Done
 from .reading import SMALLEST
@@ -54,7 +54,7 @@ def seconds(stack: StackPlan, settings: FitSettings) -> float:
 
 def expected(stacks: Sequence[StackPlan], settings: FitSettings) -> list[float]:
     """Expected seconds that each of these fits adds to a run: small neighbors are fitted two at a time."""
-    weighing = WEIGHING if settings.weigh in ("render", "camera") else 0.0
+    weighing = WEIGHING if settings.weigh in RENDERED else 0.0
     shares = _shares(stacks, settings)
     return [seconds(stack, settings) * share + weighing for stack, share in zip(stacks, shares, strict=True)]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..core.errors import ImageGSError
 from ..core.process.job import Job
 from ..core.process.worker import Worker
-from ..core.settings import FitSettings
+from ..core.settings import RENDERED, FitSettings
 from ..core.textures import cells, texture_stack
 from ..core.textures.resample import resize
 from ..scene import coverage, pixels
@@ -72,7 +72,7 @@ class Reading:
         for map_plan in stack.maps:
             sources.append(pixels.read_map(map_plan))
             yield True
-        if self._settings.weigh in ("render", "camera"):
+        if self._settings.weigh in RENDERED:
             yield from self._weigh()
         weights = coverage.prepare(stack, self._importance) if self._importance else None
         seen = self.sensitivity.texels if self.sensitivity else None

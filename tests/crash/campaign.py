@@ -189,19 +189,9 @@ def two_at_once(folder: Path, kills: int, chance: random.Random) -> int:
     for number in range(max(1, kills // 10)):
         both = []
         for count in (60, 90):
-            options = [
-                "--num-gaussians",
-                count,
-                "--max-steps",
-                40,
-                "--preset",
-                "fast",
-                "--quiet",
-                "--device",
-                "cpu",
-                "--overwrite",
-            ]
-            arguments = command("imagegs_blender.core", "fit", folder / "a.png", "-o", output, *options)
+            options = ["--num-gaussians", count, "--max-steps", 40, "--preset", "fast", "--quiet", "--device", "cpu"]
+            fit = ["fit", folder / "a.png", "-o", output, "--overwrite", *options]
+            arguments = command("imagegs_blender.core", *fit)
             both.append(subprocess.Popen(arguments, cwd=ROOT))
             time.sleep(chance.uniform(0, 0.2))
         require(all(process.wait() == 0 for process in both), f"pair {number}")

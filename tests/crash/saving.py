@@ -50,9 +50,7 @@ def killed_while_saving(compressed: Path, chance: random.Random) -> tuple[bool, 
         time.sleep(chance.uniform(0, 0.2))
         process.kill()
     middle = path.with_name("saved.blend@").exists()
-    if (
-        not path.exists()
-    ):  # Blender renames the old file, then the new one: between them, the old one is there by its new name
+    if not path.exists():  # Blender renames the old file, then the new one: between these, only the old one has a name
         path.with_name("saved.blend1").rename(path)
     opened = subprocess.run(python(OPENING, path), cwd=ROOT, capture_output=True, text=True, timeout=120)
     found = next((line for line in opened.stdout.splitlines() if line.startswith("decoders")), opened.stderr[-300:])

@@ -13,12 +13,11 @@ import imagegs_blender
 from imagegs_blender.blend.decoder import decoders
 from imagegs_blender.core.gaussians import Gaussians
 from imagegs_blender.core.igs import stream
-from imagegs_blender.core.igs.limits import MOST_PER_BYTE
 from imagegs_blender.core.textures.texture_stack import Channel, ColorSpace, Depth, MapInfo, Role
 from imagegs_blender.workflow import allowance, rebuild
 from tests.blend.samples import STREAM, made
 
-SIDE = 640
+SIDE = 2048
 
 
 def few_bytes() -> bytes:
@@ -52,7 +51,7 @@ def empty() -> Iterator[None]:
 
 def test_the_first_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = few_bytes()
-    beyond = 4 * SIDE**2 - MOST_PER_BYTE * len(data)
+    beyond = 4 * SIDE**2 - allowance.PER_BYTE * len(data)
     assert beyond > 0
     monkeypatch.setattr(allowance, "FEW_VALUES", int(1.5 * beyond))
     for name in ("0 few", "1 few", "2 few", "whole"):

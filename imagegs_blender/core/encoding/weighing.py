@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ImageGSError
 from ..gaussians import Gaussians
-from ..settings import BY_USE, FitSettings
+from ..settings import BY_USE, RENDERED, FitSettings
 from ..textures.texture_stack import TextureStack
 
 
@@ -29,7 +29,7 @@ class Weighing:
         A plane that several maps share takes the largest. Raises ImageGSError for a map that the stack doesn't have, and where
         renders were to weigh them and there is no Blender.
         """
-        if settings.weigh in ("render", "camera") and not settings.map_weights:
+        if settings.weigh in RENDERED and not settings.map_weights:
             raise ImageGSError(f"weigh {settings.weigh}: only Blender renders materials; choose alike or use")
         weights = {m.name: BY_USE[m.role] if settings.weigh == "use" else 1.0 for m in stack.maps}
         for name in settings.map_weights:
